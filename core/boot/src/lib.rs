@@ -1,0 +1,2 @@
+//! The law of slots.
+#![no_std]

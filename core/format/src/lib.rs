@@ -1,0 +1,1 @@
+//! Image formats: bytes in, bytes out.

@@ -1,0 +1,3 @@
+//! Building: one resolved derivation to its outputs.
+
+pub mod builtin;

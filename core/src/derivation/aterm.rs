@@ -1,0 +1,313 @@
+//! The `.drv` format: ATerm, as Nix writes it byte for byte.
+//!
+//! Source: Nix manual, "Derivation ATerm format".
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use osbuild_store::action::OutputName;
+use osbuild_store::{HashAlgorithm, NixHash, StoreDir, StorePath};
+
+use super::{Derivation, Output};
+
+/// A `.drv` file that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AtermError {
+    /// The bytes at `offset` are not what the grammar asks for.
+    #[error("malformed derivation at byte {offset}: expected {expected}")]
+    Syntax { offset: usize, expected: &'static str },
+    /// A list that must be strictly ascending is not.
+    #[error("malformed derivation at byte {offset}: entries are not in ascending order")]
+    Order { offset: usize },
+    /// A field holds an ill-formed store path, output name or hash.
+    #[error("malformed derivation: {0}")]
+    Field(String),
+}
+
+/// Writes a derivation.
+pub fn to_aterm(derivation: &Derivation, store_dir: &StoreDir) -> Vec<u8> {
+    write(derivation, store_dir, |out| {
+        let inputs = derivation.input_derivations.iter();
+        write_list(out, inputs, |out, (path, outputs)| {
+            out.push(b'(');
+            write_plain(out, store_dir.display(path).as_bytes());
+            out.push(b',');
+            write_list(out, outputs.iter(), |out, name| write_plain(out, name.as_str().as_bytes()));
+            out.push(b')');
+        });
+    })
+}
+
+/// Writes a derivation with its input derivations given by other names: by
+/// their hash modulo fixed outputs, in hexadecimal.
+pub(super) fn to_aterm_with_inputs(
+    derivation: &Derivation,
+    store_dir: &StoreDir,
+    inputs: &BTreeMap<String, BTreeSet<OutputName>>,
+) -> Vec<u8> {
+    write(derivation, store_dir, |out| {
+        write_list(out, inputs.iter(), |out, (hex, outputs)| {
+            out.push(b'(');
+            write_plain(out, hex.as_bytes());
+            out.push(b',');
+            write_list(out, outputs.iter(), |out, name| write_plain(out, name.as_str().as_bytes()));
+            out.push(b')');
+        });
+    })
+}
+
+fn write(derivation: &Derivation, store_dir: &StoreDir, write_inputs: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::with_capacity(2048);
+    out.extend_from_slice(b"Derive(");
+    write_list(&mut out, derivation.outputs.iter(), |out, (name, output)| {
+        let (path, method, hash) = output_fields(output, store_dir);
+        out.push(b'(');
+        for (index, field) in [name.as_str(), &path, &method, &hash].into_iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            write_plain(out, field.as_bytes());
+        }
+        out.push(b')');
+    });
+    out.push(b',');
+    write_inputs(&mut out);
+    out.push(b',');
+    let sources = derivation.input_sources.iter();
+    write_list(&mut out, sources, |out, path| write_plain(out, store_dir.display(path).as_bytes()));
+    out.push(b',');
+    write_plain(&mut out, &derivation.system);
+    out.push(b',');
+    write_string(&mut out, &derivation.builder);
+    out.push(b',');
+    write_list(&mut out, derivation.arguments.iter(), |out, argument| write_string(out, argument));
+    out.push(b',');
+    write_list(&mut out, derivation.environment.iter(), |out, (name, value)| {
+        out.push(b'(');
+        write_string(out, name);
+        out.push(b',');
+        write_string(out, value);
+        out.push(b')');
+    });
+    out.push(b')');
+    out
+}
+
+/// Path, method-and-algorithm, digest in hexadecimal; empty where unknown.
+fn output_fields(output: &Output, store_dir: &StoreDir) -> (String, String, String) {
+    let method = |recursive: bool, algorithm: HashAlgorithm| {
+        format!("{}{}", if recursive { "r:" } else { "" }, algorithm.name())
+    };
+    match output {
+        Output::InputAddressed(path) => (store_dir.display(path), String::new(), String::new()),
+        Output::Fixed { path, recursive, hash } => {
+            (store_dir.display(path), method(*recursive, hash.algorithm()), hash.to_hex())
+        }
+        Output::Floating { recursive, algorithm } => {
+            (String::new(), method(*recursive, *algorithm), String::new())
+        }
+        Output::Deferred => Default::default(),
+    }
+}
+
+fn write_list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, write_item: impl Fn(&mut Vec<u8>, T)) {
+    out.push(b'[');
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_item(out, item);
+    }
+    out.push(b']');
+}
+
+fn write_plain(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    out.extend_from_slice(bytes);
+    out.push(b'"');
+}
+
+fn write_string(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    for byte in bytes {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            _ => out.push(*byte),
+        }
+    }
+    out.push(b'"');
+}
+
+/// Reads a derivation; the whole input must be consumed.
+///
+/// # Errors
+/// See [`AtermError`]. Unsorted or duplicate entries are refused, since
+/// writing them again would give other bytes.
+pub fn from_aterm(bytes: &[u8], store_dir: &StoreDir) -> Result<Derivation, AtermError> {
+    let mut reader = Reader { bytes, offset: 0, store_dir };
+    reader.token(b"Derive(", "Derive(")?;
+    let outputs = reader.ascending(|r| {
+        r.token(b"(", "(")?;
+        let name = r.output_name()?;
+        r.token(b",", ",")?;
+        let path = r.text()?;
+        r.token(b",", ",")?;
+        let method = r.text()?;
+        r.token(b",", ",")?;
+        let hash = r.text()?;
+        r.token(b")", ")")?;
+        Ok((name, parse_output(&path, &method, &hash, store_dir)?))
+    })?;
+    reader.token(b",", ",")?;
+    let input_derivations = reader.ascending(|r| {
+        r.token(b"(", "(")?;
+        let path = r.store_path()?;
+        r.token(b",", ",")?;
+        let names = r.ascending(|r| Ok((r.output_name()?, ())))?;
+        r.token(b")", ")")?;
+        Ok((path, names.into_keys().collect()))
+    })?;
+    reader.token(b",", ",")?;
+    let input_sources = reader.ascending(|r| Ok((r.store_path()?, ())))?;
+    reader.token(b",", ",")?;
+    let system = reader.string()?;
+    reader.token(b",", ",")?;
+    let builder = reader.string()?;
+    reader.token(b",", ",")?;
+    let arguments = reader.list(Reader::string)?;
+    reader.token(b",", ",")?;
+    let environment = reader.ascending(|r| {
+        r.token(b"(", "(")?;
+        let name = r.string()?;
+        r.token(b",", ",")?;
+        let value = r.string()?;
+        r.token(b")", ")")?;
+        Ok((name, value))
+    })?;
+    reader.token(b")", ")")?;
+    if reader.offset != bytes.len() {
+        return Err(reader.expected("end of file"));
+    }
+    Ok(Derivation {
+        outputs,
+        input_derivations,
+        input_sources: input_sources.into_keys().collect(),
+        system,
+        builder,
+        arguments,
+        environment,
+    })
+}
+
+fn parse_output(path: &str, method: &str, hash: &str, store_dir: &StoreDir) -> Result<Output, AtermError> {
+    let field = |e: &dyn std::fmt::Display| AtermError::Field(e.to_string());
+    let parse_path = || store_dir.parse(path).map_err(|e| field(&e));
+    if method.is_empty() {
+        return match (path, hash) {
+            ("", "") => Ok(Output::Deferred),
+            (_, "") => Ok(Output::InputAddressed(parse_path()?)),
+            _ => Err(AtermError::Field("an output has a hash but no algorithm".to_owned())),
+        };
+    }
+    let (recursive, name) = match method.strip_prefix("r:") {
+        Some(name) => (true, name),
+        None => (false, method),
+    };
+    let algorithm = HashAlgorithm::parse(name)
+        .ok_or_else(|| AtermError::Field(format!("unknown hash algorithm '{name}'")))?;
+    if hash.is_empty() {
+        if !path.is_empty() {
+            return Err(AtermError::Field("a floating output names a path".to_owned()));
+        }
+        return Ok(Output::Floating { recursive, algorithm });
+    }
+    let hash = NixHash::parse(hash, Some(algorithm)).map_err(|e| field(&e))?;
+    Ok(Output::Fixed { path: parse_path()?, recursive, hash })
+}
+
+struct Reader<'b> {
+    bytes: &'b [u8],
+    offset: usize,
+    store_dir: &'b StoreDir,
+}
+
+impl Reader<'_> {
+    fn expected(&self, expected: &'static str) -> AtermError {
+        AtermError::Syntax { offset: self.offset, expected }
+    }
+
+    fn token(&mut self, token: &[u8], expected: &'static str) -> Result<(), AtermError> {
+        if !self.bytes[self.offset..].starts_with(token) {
+            return Err(self.expected(expected));
+        }
+        self.offset += token.len();
+        Ok(())
+    }
+
+    fn list<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<T, AtermError>,
+    ) -> Result<Vec<T>, AtermError> {
+        self.token(b"[", "[")?;
+        let mut items = Vec::new();
+        while self.bytes.get(self.offset) != Some(&b']') {
+            if !items.is_empty() {
+                self.token(b",", ", or ]")?;
+            }
+            items.push(item(self)?);
+        }
+        self.offset += 1;
+        Ok(items)
+    }
+
+    fn ascending<K: Ord, V>(
+        &mut self,
+        item: impl FnMut(&mut Self) -> Result<(K, V), AtermError>,
+    ) -> Result<BTreeMap<K, V>, AtermError> {
+        let start = self.offset;
+        let items = self.list(item)?;
+        if items.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
+            return Err(AtermError::Order { offset: start });
+        }
+        Ok(items.into_iter().collect())
+    }
+
+    fn string(&mut self) -> Result<Vec<u8>, AtermError> {
+        self.token(b"\"", "a string")?;
+        let mut value = Vec::new();
+        loop {
+            let byte = *self.bytes.get(self.offset).ok_or_else(|| self.expected("a closing quote"))?;
+            self.offset += 1;
+            match byte {
+                b'"' => return Ok(value),
+                b'\\' => {
+                    let escaped = *self.bytes.get(self.offset).ok_or_else(|| self.expected("an escape"))?;
+                    self.offset += 1;
+                    value.push(match escaped {
+                        b'n' => b'\n',
+                        b'r' => b'\r',
+                        b't' => b'\t',
+                        other => other,
+                    });
+                }
+                other => value.push(other),
+            }
+        }
+    }
+
+    fn text(&mut self) -> Result<String, AtermError> {
+        String::from_utf8(self.string()?).map_err(|_| self.expected("UTF-8"))
+    }
+
+    fn store_path(&mut self) -> Result<StorePath, AtermError> {
+        let text = self.text()?;
+        self.store_dir.parse(&text).map_err(|e| AtermError::Field(e.to_string()))
+    }
+
+    fn output_name(&mut self) -> Result<OutputName, AtermError> {
+        let text = self.text()?;
+        OutputName::new(&text).ok_or_else(|| AtermError::Field(format!("bad output name '{text}'")))
+    }
+}

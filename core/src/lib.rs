@@ -1,0 +1,9 @@
+//! osbuild's core: from recipes to derivations, from derivations to store
+//! objects, from store objects to a bootable image.
+//!
+//! Nothing here talks to a terminal, parses arguments or reads the user's
+//! configuration on its own; that is the command's (`cli`). `ARCHITECTURE.md`
+//! beside this folder is the map.
+
+pub mod build;
+pub mod derivation;

@@ -1,0 +1,1 @@
+//! Boots built images; imports nothing of ours.

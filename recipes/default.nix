@@ -1,0 +1,43 @@
+# The entry point: everything that can be built.
+{
+  system ? "x86_64-linux",
+  # Functions of this very set, each returning one variant (a module): how an
+  # out-of-tree folder adds its own.
+  extraVariants ? { },
+}:
+let
+  lib = import ./lib { inherit system; };
+
+  # A folder below pkgs/ is a package: its function is called with the other
+  # packages and `lib` by name.
+  pkgs = lib.discover {
+    directory = ./pkgs;
+    file = "package.nix";
+    load = path: callPackage path { };
+  };
+
+  scope = pkgs // { inherit lib pkgs; };
+
+  callPackage =
+    path: overrides:
+    let
+      function = import path;
+      wanted = builtins.functionArgs function;
+    in
+    function (builtins.intersectAttrs wanted scope // overrides);
+
+  variantModules =
+    lib.discover {
+      directory = ../variants;
+      file = "variant.nix";
+      load = path: import path;
+    }
+    // extraVariants;
+
+  variants = builtins.mapAttrs (
+    name: module: lib.evalVariant { inherit name module pkgs; }
+  ) variantModules;
+in
+{
+  inherit lib pkgs variants;
+}

@@ -1,0 +1,53 @@
+# What recipes are written with. Everything here is plain Nix: real Nix
+# evaluates it to the same derivations.
+{ system }:
+let
+  call = path: import path lib;
+  lib = {
+    inherit system;
+    systems = import ./systems.nix;
+    builtinVersions = import ./builtins.nix;
+
+    inherit (call ./lists.nix)
+      assertMsg
+      closeOver
+      concatMapStringsSep
+      discover
+      filterAttrs
+      findSingle
+      hasPrefix
+      hasSuffix
+      optional
+      optionalString
+      optionals
+      range
+      unique
+      ;
+    inherit (call ./derivations.nix) builtinDerivation mkDerivation fetchurl;
+    inherit (call ./source.nix) source;
+    inherit (call ./locks.nix) debs lock lockedSource;
+    inherit (call ./trees.nix) unpackDebs writeTree debPackage join;
+    inherit (call ./sdk.nix) sdk;
+    inherit (call ./go.nix) buildGo;
+    inherit (call ./rust.nix) buildRust cargoSources;
+    inherit (call ./kernel-config.nix) kernelConfig;
+    inherit (call ./oci.nix) ociImage;
+    types = call ./types.nix;
+    inherit (call ./modules.nix)
+      attributeSite
+      documentOptions
+      evalModules
+      mergeOptions
+      mkDefault
+      mkForce
+      mkOption
+      nearest
+      ;
+    inherit (call ./image.nix) composeImage;
+    inherit (call ./variants.nix) evalVariant;
+  };
+in
+if builtins.hasAttr system lib.systems then
+  lib
+else
+  throw "system '${system}' is not supported; known systems: ${toString (builtins.attrNames lib.systems)}"

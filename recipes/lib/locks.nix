@@ -1,0 +1,69 @@
+# Pinned files: recipes/locks/*.json, which only `osbuild lock` writes.
+lib:
+let
+  inherit (builtins)
+    attrNames
+    filter
+    fromJSON
+    listToAttrs
+    map
+    match
+    readDir
+    readFile
+    replaceStrings
+    ;
+
+  directory = ../locks;
+  files = filter (lib.hasSuffix ".json") (attrNames (readDir directory));
+  nameOf = file: builtins.head (match "(.*)\\.json" file);
+
+  # Read once, whoever asks.
+  locks = listToAttrs (
+    map (file: {
+      name = nameOf file;
+      value = fromJSON (readFile (directory + "/${file}"));
+    }) files
+  );
+
+  # Store path names know no `~`, `%`, `:` or `^`.
+  cleanName = replaceStrings [ "~" "%" ":" "^" ] [ "-" "-" "-" "-" ];
+
+  # The places where an entry may still be found: the pool, then the archive
+  # of the day the lock was made.
+  fetchEntry =
+    lockName: lock: entry:
+    lib.fetchurl {
+      name = cleanName (baseNameOf entry.path);
+      urls = [ "mirror://${lock.mirror or "debian"}/${entry.path}" ];
+      hash = "sha256:${entry.sha256}";
+      pin = {
+        lock = lockName;
+        package = entry.name;
+        inherit (entry) version;
+      };
+    };
+in
+{
+  lock = name: locks.${name} or (throw "no lock file recipes/locks/${name}.json");
+
+  # Every package of a lock, fetched.
+  debs = name: map (fetchEntry name locks.${name}) locks.${name}.entries;
+
+  # Packages of a lock by name, fetched.
+  lockedSource =
+    {
+      lock,
+      package,
+      # A regular expression over the whole file name.
+      file ? ".*",
+    }:
+    let
+      entry = lib.findSingle "file '${file}' of ${package} in lock ${lock}" (
+        e: e.name == package && match file (baseNameOf e.path) != null
+      ) locks.${lock}.entries;
+    in
+    {
+      src = fetchEntry lock locks.${lock} entry;
+      inherit (entry) version;
+    };
+}

@@ -1,0 +1,187 @@
+# Rust programs of this tree. Crates are fetched one by one by the checksum in
+# Cargo.lock; the compiler is the SDK's.
+lib:
+let
+  inherit (builtins)
+    concatLists
+    filter
+    fromTOML
+    map
+    readFile
+    ;
+
+  projectRoot = ../..;
+
+  # One fixed-output derivation a crate that comes from the registry.
+  cratesOf =
+    lockFile:
+    map (entry: {
+      inherit (entry) name version checksum;
+      file = lib.fetchurl {
+        name = "${entry.name}-${builtins.replaceStrings [ "+" ] [ "-" ] entry.version}.crate";
+        urls = [ "mirror://crates/${entry.name}/${entry.version}" ];
+        hash = "sha256:${entry.checksum}";
+      };
+    }) (filter (entry: entry ? checksum) (fromTOML (readFile lockFile)).package);
+
+  # A directory source for cargo: every crate unpacked, with the checksum of
+  # its archive. `lockFiles` are merged; a crate named twice enters once.
+  cargoSources =
+    { name, lockFiles }:
+    let
+      crates = lib.unique (concatLists (map cratesOf lockFiles));
+    in
+    lib.mkDerivation {
+      pname = "${name}-crates";
+      version = "1";
+      sdk = lib.sdk.rust;
+      env = {
+        crateFiles = map (crate: crate.file) crates;
+        crateNames = map (crate: "${crate.name}-${crate.version}") crates;
+        crateChecksums = map (crate: crate.checksum) crates;
+      };
+      installPhase = ''
+        mkdir -p "$out"
+        read -ra names <<< "$crateNames"
+        read -ra checksums <<< "$crateChecksums"
+        index=0
+        for file in $crateFiles; do
+          tar -xzf "$file" --no-same-owner -C "$out"
+          printf '{"files":{},"package":"%s"}' "''${checksums[index]}" \
+            > "$out/''${names[index]}/.cargo-checksum.json"
+          index=$((index + 1))
+        done
+      '';
+      meta = {
+        description = "Pinned crates, unpacked";
+        license = "MIT OR Apache-2.0";
+        homepage = "https://doc.rust-lang.org/cargo/reference/source-replacement.html";
+      };
+    };
+
+  # Members of the node's workspace and the leaf crates that it shares with
+  # the toolkit.
+  workspace = "recipes/agents";
+  manifest = fromTOML (readFile (projectRoot + "/${workspace}/Cargo.toml"));
+  members = manifest.workspace.members;
+  leaves = [
+    "core/boot"
+    "core/format"
+  ];
+  manifests = [
+    "${workspace}/Cargo.toml"
+    "${workspace}/Cargo.lock"
+  ]
+  ++ map (member: "${workspace}/${member}/Cargo.toml") members
+  ++ map (leaf: "${leaf}/Cargo.toml") leaves;
+
+  sources = cargoSources {
+    name = "agents";
+    lockFiles = [ (projectRoot + "/${workspace}/Cargo.lock") ];
+  };
+
+  # Cargo wants a target in every member, so those that a build does not see
+  # get an empty one.
+  configureCargo = crates: ''
+    mkdir -p /build/cargo
+    export CARGO_HOME=/build/cargo
+    cat > /build/cargo/config.toml <<CONFIG
+    [source.crates-io]
+    replace-with = "pinned"
+    [source.pinned]
+    directory = "${crates}"
+    CONFIG
+    cd /build/source
+    for manifest in ${workspace}/*/Cargo.toml core/*/Cargo.toml; do
+      folder=''${manifest%/Cargo.toml}
+      [ -d "$folder/src" ] && continue
+      mkdir -p "$folder/src"
+      if grep -q '^\[lib\]' "$manifest" || [ "''${folder#core/}" != "$folder" ]; then
+        : > "$folder/src/lib.rs"
+      else
+        echo 'fn main() {}' > "$folder/src/main.rs"
+      fi
+    done
+    cd ${workspace}
+  '';
+
+  # `-static-pie` output: nothing on the node is linked against what may not
+  # be there, and address space layout randomisation still works.
+  rustFlags = "-C target-feature=+crt-static -C relocation-model=pie";
+  cargoBuild = "cargo build --release --frozen --target x86_64-unknown-linux-gnu -j \"$NIX_BUILD_CORES\"";
+
+  licence = {
+    license = "MIT OR Apache-2.0";
+    homepage = "https://github.com/osbuild-rs/osbuild";
+  };
+
+  # The crates that agents depend on, compiled once. The target directory is
+  # kept as a tar, since cargo's freshness needs the times that the store
+  # resets.
+  compiledDependencies = lib.mkDerivation {
+    pname = "agents-dependencies";
+    version = "1";
+    sdk = lib.sdk.rust;
+    src = lib.source {
+      name = "agents-manifests";
+      root = projectRoot;
+      include = manifests;
+    };
+    env.RUSTFLAGS = rustFlags;
+    configurePhase = configureCargo sources;
+    buildPhase = "${cargoBuild} --workspace --exclude osbuild-loader";
+    installPhase = ''
+      mkdir -p "$out"
+      tar --sort=name --mtime=@1 --owner=0 --group=0 --numeric-owner -cf "$out/target.tar" target
+    '';
+    meta = licence // {
+      description = "Dependencies of the node's agents, compiled";
+    };
+  };
+
+  buildRust =
+    {
+      # Folder of the crate in the agents' workspace.
+      crate,
+      # Program names, and where each goes below $out.
+      programs,
+      # Other members that the crate depends on.
+      uses ? [ ],
+      description,
+      runtimeInputs ? [ ],
+      image ? { },
+    }:
+    let
+      own = fromTOML (readFile (projectRoot + "/${workspace}/${crate}/Cargo.toml"));
+    in
+    lib.mkDerivation {
+      pname = own.package.name;
+      inherit (own.package) version;
+      inherit runtimeInputs image;
+      sdk = lib.sdk.rust;
+      src = lib.source {
+        name = "${own.package.name}-source";
+        root = projectRoot;
+        include =
+          manifests
+          ++ map (member: "${workspace}/${member}/src") (uses ++ [ crate ])
+          ++ map (leaf: "${leaf}/src") leaves;
+      };
+      env.RUSTFLAGS = rustFlags;
+      configurePhase = ''
+        tar -xf ${compiledDependencies}/target.tar -C /build/source/${workspace}
+        ${configureCargo sources}
+      '';
+      buildPhase = "${cargoBuild} -p ${own.package.name}";
+      installPhase = lib.concatMapStringsSep "\n" (
+        program:
+        "install -D -m 0755 target/x86_64-unknown-linux-gnu/release/${program} \"$out/${programs.${program}}\""
+      ) (builtins.attrNames programs);
+      meta = licence // {
+        inherit description;
+      };
+    };
+in
+{
+  inherit buildRust cargoSources;
+}

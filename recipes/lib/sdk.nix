@@ -1,0 +1,36 @@
+# The roots that builds run in, each unpacked from one lock file.
+lib:
+let
+  # Documentation is a twentieth of the bytes and is never read.
+  exclude = [
+    "usr/share/doc/**"
+    "usr/share/man/**"
+    "usr/share/info/**"
+    "usr/share/locale/**"
+    "usr/share/lintian/**"
+    "usr/share/bug/**"
+  ];
+
+  # What maintainer scripts would have linked.
+  commonLinks = {
+    "usr/bin/awk" = "gawk";
+    "usr/bin/cc" = "gcc";
+  };
+
+  root =
+    name: links:
+    lib.unpackDebs {
+      name = "sdk-${name}";
+      debs = lib.debs "sdk-${name}";
+      inherit exclude;
+      links = commonLinks // links;
+    };
+in
+{
+  sdk = {
+    # C, and what a kernel build runs.
+    c = root "c" { "usr/bin/yacc" = "bison.yacc"; };
+    go = root "go" { };
+    rust = root "rust" { };
+  };
+}

@@ -1,0 +1,50 @@
+# The container runtime, with its shim and its debugging client. 1.7 is the
+# last series that serves the container runtime interface v1alpha2, which the
+# kubelet of this tree speaks.
+{ lib, runc }:
+let
+  file =
+    pattern:
+    lib.lockedSource {
+      lock = "sources";
+      package = "containerd";
+      file = pattern;
+    };
+  orig = file ".*\\.orig\\.tar\\.xz";
+  packaging = file ".*\\.debian\\.tar\\.xz";
+  version = builtins.head (builtins.match "([0-9.]+).*" orig.version);
+  importPath = "github.com/containerd/containerd";
+in
+lib.buildGo {
+  pname = "containerd";
+  inherit version importPath;
+  inherit (orig) src;
+  packaging = packaging.src;
+  programs = {
+    containerd = "cmd/containerd";
+    containerd-shim-runc-v2 = "cmd/containerd-shim-runc-v2";
+    ctr = "cmd/ctr";
+  };
+  # btrfs, zfs, aufs and devmapper snapshotters need what the node lacks.
+  tags = [
+    "urfave_cli_no_docs"
+    "static_build"
+    "no_btrfs"
+    "no_zfs"
+    "no_aufs"
+    "no_devmapper"
+    "osusergo"
+    "netgo"
+  ];
+  variables = {
+    "${importPath}/version.Version" = version;
+    "${importPath}/version.Package" = importPath;
+  };
+  runtimeInputs = [ runc ];
+  meta = {
+    description = "Container runtime";
+    license = "Apache-2.0";
+    homepage = "https://containerd.io";
+    cpe = "cpe:2.3:a:linuxfoundation:containerd:${version}:*:*:*:*:*:*:*";
+  };
+}

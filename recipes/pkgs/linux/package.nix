@@ -1,0 +1,72 @@
+# The kernel: everything built in, configured from groups of options, each
+# checked to have survived.
+{ lib }:
+let
+  locked = lib.lockedSource {
+    lock = "sources";
+    package = "linux";
+    file = ".*\\.orig\\.tar\\.xz";
+  };
+  version = builtins.head (builtins.match "([0-9.]+)-.*" locked.version);
+  platform = lib.systems.${lib.system};
+  baseGroups = import ./config.nix;
+
+  # A kernel with further groups; a variant's `kernel.config` comes this way.
+  withGroups =
+    extra:
+    lib.mkDerivation {
+      pname = "linux";
+      inherit version;
+      inherit (locked) src;
+      sdk = lib.sdk.c;
+      env = {
+        fragment = lib.kernelConfig (baseGroups // extra);
+        passAsFile = [ "fragment" ];
+        # The three that the kernel would take from the machine.
+        KBUILD_BUILD_TIMESTAMP = "1980-01-01 00:00:00 UTC";
+        KBUILD_BUILD_USER = "osbuild";
+        KBUILD_BUILD_HOST = "osbuild";
+      };
+      configurePhase = ''
+        mkdir -p /build/kernel
+        cp "$fragmentPath" /build/fragment.config
+        make O=/build/kernel KCONFIG_ALLCONFIG=/build/fragment.config allnoconfig
+
+        # Kconfig drops what it cannot satisfy without a word.
+        missing=0
+        while IFS= read -r line; do
+          case $line in
+            "# CONFIG_"*" is not set")
+              option=''${line#\# }; option=''${option% is not set}
+              if grep -q "^$option=" /build/kernel/.config; then
+                echo "error: kernel option $option was asked to be off, but something selects it" >&2
+                missing=1
+              fi ;;
+            CONFIG_*)
+              if ! grep -qxF -- "$line" /build/kernel/.config; then
+                echo "error: kernel option $line did not survive: a dependency is missing, or this kernel does not know it" >&2
+                missing=1
+              fi ;;
+          esac
+        done < /build/fragment.config
+        [ "$missing" = 0 ] || exit 1
+      '';
+      buildPhase = ''
+        make O=/build/kernel -j"$NIX_BUILD_CORES" bzImage
+      '';
+      installPhase = ''
+        install -D -m 0644 /build/kernel/${platform.kernelImage} "$out/boot/vmlinuz"
+        install -D -m 0644 /build/kernel/.config "$out/boot/config"
+      '';
+      passthru = { inherit withGroups; };
+      # The kernel boots from its own partition; the root holds none of it.
+      image.exclude = [ "boot/**" ];
+      meta = {
+        description = "The Linux kernel, ${builtins.head (builtins.match "([0-9]+\\.[0-9]+).*" version)} long-term series";
+        license = "GPL-2.0-only WITH Linux-syscall-note";
+        homepage = "https://www.kernel.org";
+        cpe = "cpe:2.3:o:linux:linux_kernel:${version}:*:*:*:*:*:*:*";
+      };
+    };
+in
+withGroups { }

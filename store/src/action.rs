@@ -20,6 +20,10 @@ impl ActionKey {
         Self(digest)
     }
 
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Parses 64 lower-case hexadecimal digits.
     pub fn from_hex(text: &str) -> Option<Self> {
         let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?;

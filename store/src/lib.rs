@@ -10,9 +10,14 @@
 
 pub mod action;
 pub mod base32;
+pub mod error;
 pub mod hash;
+pub mod local;
+pub mod nar;
 pub mod path;
 pub mod store;
 
+pub use error::StoreError;
 pub use hash::{HashAlgorithm, NixHash};
+pub use local::LocalStore;
 pub use path::{StoreDir, StorePath};

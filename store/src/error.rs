@@ -1,0 +1,56 @@
+//! What can go wrong with a store, told by whose fault it is.
+
+use std::path::{Path, PathBuf};
+
+use crate::nar::NarError;
+use crate::path::{StorePath, StorePathError};
+
+/// A failure of the local store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The operating system refused an operation on a file.
+    #[error("cannot {action} {}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: std::io::Error },
+    /// The database refused a statement.
+    #[error("cannot {action} in the store's database")]
+    Database { action: &'static str, source: rusqlite::Error },
+    /// The database was written by a newer program.
+    #[error("{} has layout {found}, this program knows layout {known}", path.display())]
+    Newer { path: PathBuf, found: i64, known: i64 },
+    /// An archive is malformed, or a tree cannot be archived.
+    #[error(transparent)]
+    Nar(#[from] NarError),
+    /// A tree holds a file of a kind that store objects cannot hold.
+    #[error("{} is a {kind}; store objects hold only regular files, directories and symbolic links", path.display())]
+    FileKind { path: PathBuf, kind: &'static str },
+    /// A tree is nested deeper than [`crate::nar::MAX_DEPTH`].
+    #[error("{} is nested more than {} directories deep", path.display(), crate::nar::MAX_DEPTH)]
+    TooDeep { path: PathBuf },
+    /// An object is not in the store.
+    #[error("{0} is not in the store")]
+    Missing(StorePath),
+    /// A name or path breaks the grammar of store paths.
+    #[error(transparent)]
+    Path(#[from] StorePathError),
+    /// An object's bytes are not those that were registered.
+    #[error("{path} is corrupt: its hash is {actual}, registered as {expected}")]
+    Corrupt { path: StorePath, expected: String, actual: String },
+}
+
+impl StoreError {
+    /// For `map_err`: attaches the path and what was being done.
+    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// As [`StoreError::io`], for errors of system calls.
+    pub fn os(action: &'static str, path: &Path) -> impl FnOnce(rustix::io::Errno) -> Self {
+        let path = path.to_owned();
+        move |errno| Self::Io { action, path, source: errno.into() }
+    }
+
+    pub(crate) fn database(action: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+        move |source| Self::Database { action, source }
+    }
+}

@@ -1,0 +1,51 @@
+//! The action table on disk. Rows outlive the objects they name.
+
+use std::collections::BTreeMap;
+
+use super::LocalStore;
+use crate::action::{ActionKey, ActionRow, OutputName};
+use crate::error::StoreError;
+use crate::path::StorePath;
+
+impl LocalStore {
+    /// # Errors
+    /// The database failed.
+    pub fn action(&self, key: ActionKey) -> Result<Option<ActionRow>, StoreError> {
+        let fail = || StoreError::database("look up an action");
+        let database = self.database();
+        let mut statement =
+            database.prepare_cached("SELECT output, path FROM actions WHERE key = ?1").map_err(fail())?;
+        let rows = statement
+            .query_map([key.digest()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+            .map_err(fail())?;
+        let mut outputs = BTreeMap::new();
+        for row in rows {
+            let (output, path) = row.map_err(fail())?;
+            if let Some(output) = OutputName::new(&output) {
+                outputs.insert(output, StorePath::parse(&path)?);
+            }
+        }
+        Ok((!outputs.is_empty()).then_some(ActionRow { outputs }))
+    }
+
+    /// Writes a row, replacing one whose objects are gone and came out
+    /// differently this time.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn set_action(&self, key: ActionKey, row: &ActionRow) -> Result<(), StoreError> {
+        let fail = || StoreError::database("write an action");
+        let mut database = self.database();
+        let transaction = database.transaction().map_err(fail())?;
+        transaction.execute("DELETE FROM actions WHERE key = ?1", [key.digest()]).map_err(fail())?;
+        for (output, path) in &row.outputs {
+            transaction
+                .execute(
+                    "INSERT INTO actions VALUES (?1, ?2, ?3)",
+                    rusqlite::params![key.digest(), output.as_str(), path.as_str()],
+                )
+                .map_err(fail())?;
+        }
+        transaction.commit().map_err(fail())
+    }
+}

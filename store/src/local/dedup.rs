@@ -1,0 +1,57 @@
+//! Equal files are one file: hard links by BLAKE3 and executable bit.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use super::LocalStore;
+use crate::error::StoreError;
+
+/// Smaller files share no block worth a link, and would be most of the links.
+pub(super) const MIN_BYTES: u64 = 4096;
+
+impl LocalStore {
+    /// Replaces the canonical file at `path` by a link to an equal one, or
+    /// makes it the one to link to. Not being able to is no failure.
+    pub(super) fn deduplicate(&self, path: &Path, digest: &blake3::Hash, executable: bool, size: u64) {
+        let hex = digest.to_hex();
+        let directory = self.home().join("links").join(&hex[..2]);
+        let link = directory.join(if executable { format!("{hex}-x") } else { hex.to_string() });
+        match fs::hard_link(path, &link) {
+            Ok(()) => return,
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                let _ = fs::create_dir(&directory);
+                if fs::hard_link(path, &link).is_ok() {
+                    return;
+                }
+            }
+            Err(_) => {}
+        }
+        if fs::metadata(&link).is_ok_and(|m| m.len() == size) {
+            let beside = path.with_file_name(format!(".link-{}", std::process::id()));
+            // EMLINK and whatever else: the file stays a copy of its own.
+            if fs::hard_link(&link, &beside).is_ok() && fs::rename(&beside, path).is_err() {
+                let _ = fs::remove_file(&beside);
+            }
+        }
+    }
+
+    /// Removes links that no object uses any more; returns their bytes.
+    pub(super) fn sweep_links(&self) -> Result<u64, StoreError> {
+        use std::os::unix::fs::MetadataExt;
+        let links = self.home().join("links");
+        let mut freed = 0;
+        for group in fs::read_dir(&links).map_err(StoreError::io("list", &links))? {
+            let group = group.map_err(StoreError::io("list", &links))?.path();
+            for link in fs::read_dir(&group).map_err(StoreError::io("list", &group))? {
+                let link = link.map_err(StoreError::io("list", &group))?.path();
+                let metadata = link.metadata().map_err(StoreError::io("read", &link))?;
+                if metadata.nlink() == 1 {
+                    freed += metadata.blocks() * 512;
+                    fs::remove_file(&link).map_err(StoreError::io("remove", &link))?;
+                }
+            }
+        }
+        Ok(freed)
+    }
+}

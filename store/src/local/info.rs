@@ -1,0 +1,228 @@
+//! What the database knows of objects.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::OptionalExtension;
+
+use super::LocalStore;
+use crate::error::StoreError;
+use crate::hash::NixHash;
+use crate::path::StorePath;
+
+/// One valid object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    pub path: StorePath,
+    pub nar_hash: NixHash,
+    pub nar_size_bytes: u64,
+    /// All objects whose digests occur in it, itself included if so.
+    pub references: BTreeSet<StorePath>,
+    /// `fixed:r:sha256:…` or `text:…` in Nix's spelling, if content-addressed.
+    pub content_address: Option<String>,
+    pub deriver: Option<StorePath>,
+    /// Seconds since 1970.
+    pub registered: i64,
+    pub used: i64,
+}
+
+/// A set of objects with everything that they refer to.
+pub type Closure = BTreeMap<StorePath, ObjectInfo>;
+
+impl LocalStore {
+    /// # Errors
+    /// The database failed, as in every function here.
+    pub fn is_valid(&self, path: &StorePath) -> Result<bool, StoreError> {
+        let database = self.database();
+        let mut statement = database
+            .prepare_cached("SELECT 1 FROM objects WHERE path = ?1")
+            .map_err(StoreError::database("look up an object"))?;
+        statement.exists([path.as_str()]).map_err(StoreError::database("look up an object"))
+    }
+
+    /// Those of `paths` that are valid, in one transaction.
+    pub fn valid_among<'p>(
+        &self,
+        paths: impl IntoIterator<Item = &'p StorePath>,
+    ) -> Result<BTreeSet<StorePath>, StoreError> {
+        let fail = || StoreError::database("look up objects");
+        let mut database = self.database();
+        let transaction = database.transaction().map_err(fail())?;
+        let mut valid = BTreeSet::new();
+        {
+            let mut statement =
+                transaction.prepare_cached("SELECT 1 FROM objects WHERE path = ?1").map_err(fail())?;
+            for path in paths {
+                if statement.exists([path.as_str()]).map_err(fail())? {
+                    valid.insert(path.clone());
+                }
+            }
+        }
+        Ok(valid)
+    }
+
+    pub fn info(&self, path: &StorePath) -> Result<Option<ObjectInfo>, StoreError> {
+        let fail = || StoreError::database("look up an object");
+        let database = self.database();
+        let mut statement = database
+            .prepare_cached(
+                "SELECT nar_hash, nar_size, content_address, deriver, registered, used
+                 FROM objects WHERE path = ?1",
+            )
+            .map_err(fail())?;
+        let found = statement
+            .query_row([path.as_str()], |row| {
+                Ok(ObjectInfo {
+                    path: path.clone(),
+                    nar_hash: NixHash::sha256(row.get(0)?),
+                    nar_size_bytes: row.get::<_, i64>(1)?.unsigned_abs(),
+                    references: BTreeSet::new(),
+                    content_address: row.get(2)?,
+                    deriver: row.get::<_, Option<String>>(3)?.and_then(|d| StorePath::parse(&d).ok()),
+                    registered: row.get(4)?,
+                    used: row.get(5)?,
+                })
+            })
+            .optional()
+            .map_err(fail())?;
+        let Some(mut info) = found else { return Ok(None) };
+        let mut statement =
+            database.prepare_cached("SELECT reference FROM refs WHERE path = ?1").map_err(fail())?;
+        let rows = statement.query_map([path.as_str()], |row| row.get::<_, String>(0)).map_err(fail())?;
+        for row in rows {
+            info.references.insert(StorePath::parse(&row.map_err(fail())?)?);
+        }
+        Ok(Some(info))
+    }
+
+    /// Everything that `roots` refer to, directly or not, themselves included.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if one of them is not valid.
+    pub fn closure<'p>(&self, roots: impl IntoIterator<Item = &'p StorePath>) -> Result<Closure, StoreError> {
+        let mut closure = Closure::new();
+        let mut queue: Vec<StorePath> = roots.into_iter().cloned().collect();
+        while let Some(path) = queue.pop() {
+            if closure.contains_key(&path) {
+                continue;
+            }
+            let info = self.info(&path)?.ok_or_else(|| StoreError::Missing(path.clone()))?;
+            queue.extend(info.references.iter().filter(|r| !closure.contains_key(*r)).cloned());
+            closure.insert(path, info);
+        }
+        Ok(closure)
+    }
+
+    /// The base names of everything that `roots` refer to: what a sandbox
+    /// mounts. Much cheaper than [`LocalStore::closure`].
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if one of the roots is not valid.
+    pub fn closure_paths<'p>(
+        &self,
+        roots: impl IntoIterator<Item = &'p StorePath>,
+    ) -> Result<BTreeSet<StorePath>, StoreError> {
+        let fail = || StoreError::database("follow references");
+        let mut database = self.database();
+        let transaction = database.transaction().map_err(fail())?;
+        let mut exists =
+            transaction.prepare_cached("SELECT 1 FROM objects WHERE path = ?1").map_err(fail())?;
+        let mut references =
+            transaction.prepare_cached("SELECT reference FROM refs WHERE path = ?1").map_err(fail())?;
+        let mut closure = BTreeSet::new();
+        let mut queue: Vec<StorePath> = roots.into_iter().cloned().collect();
+        while let Some(path) = queue.pop() {
+            if closure.contains(&path) {
+                continue;
+            }
+            if !exists.exists([path.as_str()]).map_err(fail())? {
+                return Err(StoreError::Missing(path));
+            }
+            let rows = references.query_map([path.as_str()], |row| row.get::<_, String>(0)).map_err(fail())?;
+            for row in rows {
+                queue.push(StorePath::parse(&row.map_err(fail())?)?);
+            }
+            closure.insert(path);
+        }
+        Ok(closure)
+    }
+
+    /// All valid objects.
+    pub fn all_paths(&self) -> Result<BTreeSet<StorePath>, StoreError> {
+        let fail = || StoreError::database("list objects");
+        let database = self.database();
+        let mut statement = database.prepare("SELECT path FROM objects").map_err(fail())?;
+        let rows = statement.query_map([], |row| row.get::<_, String>(0)).map_err(fail())?;
+        rows.map(|row| Ok(StorePath::parse(&row.map_err(fail())?)?)).collect()
+    }
+
+    /// Enters an object whose files are in place. The references need not be
+    /// valid yet where a whole closure is being copied; `verify` checks them.
+    pub(super) fn register(&self, info: &ObjectInfo) -> Result<(), StoreError> {
+        let fail = || StoreError::database("register an object");
+        let mut database = self.database();
+        let transaction = database.transaction().map_err(fail())?;
+        transaction
+            .prepare_cached("INSERT OR REPLACE INTO objects VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)")
+            .map_err(fail())?
+            .execute(rusqlite::params![
+                info.path.as_str(),
+                info.nar_hash.digest(),
+                i64::try_from(info.nar_size_bytes).expect("no archive reaches 2^63 bytes"),
+                info.content_address,
+                info.deriver.as_ref().map(StorePath::as_str),
+                info.registered,
+                info.used,
+            ])
+            .map_err(fail())?;
+        for reference in &info.references {
+            transaction
+                .prepare_cached("INSERT OR IGNORE INTO refs VALUES (?1, ?2)")
+                .map_err(fail())?
+                .execute([info.path.as_str(), reference.as_str()])
+                .map_err(fail())?;
+        }
+        transaction.commit().map_err(fail())
+    }
+
+    /// Takes an object out of the database; its files stay.
+    pub(super) fn unregister(&self, path: &StorePath) -> Result<(), StoreError> {
+        let fail = || StoreError::database("forget an object");
+        let mut database = self.database();
+        let transaction = database.transaction().map_err(fail())?;
+        transaction.execute("DELETE FROM objects WHERE path = ?1", [path.as_str()]).map_err(fail())?;
+        transaction.execute("DELETE FROM refs WHERE path = ?1", [path.as_str()]).map_err(fail())?;
+        transaction.commit().map_err(fail())
+    }
+
+    /// Drops an object that turned out to be damaged.
+    pub fn forget(&self, path: &StorePath) -> Result<(), StoreError> {
+        let _lock = self.lock(path.as_str())?;
+        self.unregister(path)?;
+        super::remove::remove_tree(&self.physical(path))
+    }
+
+    /// Notes that objects were used now, for collection by last use.
+    pub fn touch<'p>(&self, paths: impl IntoIterator<Item = &'p StorePath>) -> Result<(), StoreError> {
+        let fail = || StoreError::database("note a use");
+        let now = now();
+        let mut database = self.database();
+        let transaction = database.transaction().map_err(fail())?;
+        {
+            // Once an hour is exact enough, and a run without news writes nothing.
+            let mut statement = transaction
+                .prepare_cached("UPDATE objects SET used = ?2 WHERE path = ?1 AND used < ?2 - 3600")
+                .map_err(fail())?;
+            for path in paths {
+                statement.execute(rusqlite::params![path.as_str(), now]).map_err(fail())?;
+            }
+        }
+        transaction.commit().map_err(fail())
+    }
+}
+
+/// Seconds since 1970. Never reaches an object's bytes.
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
+}

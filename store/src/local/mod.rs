@@ -1,0 +1,131 @@
+//! The store of one user: plain files in a directory of theirs, SQLite beside
+//! it. No daemon; any number of processes at once.
+//!
+//! ```text
+//! $OSBUILD_HOME/store/    objects, read-only, by store path
+//!               db.sqlite what is valid, references, action rows
+//!               links/    every larger file once, by BLAKE3 and executable bit
+//!               log/      build logs
+//!               roots/    links that keep objects alive
+//!               cache/    accelerators; may be deleted at any time
+//!               build/    scratch of running builds
+//!               locks/    one file a path or action being made
+//! ```
+//!
+//! An object exists if the database says so; whatever else lies in `store/` is
+//! a leftover of a crash and is replaced or collected.
+
+mod actions;
+mod database;
+mod dedup;
+mod gc;
+mod info;
+mod ingest;
+mod lock;
+mod references;
+mod remove;
+mod roots;
+mod sources;
+mod verify;
+
+pub use gc::{Collected, GcRequest};
+pub use info::{Closure, ObjectInfo};
+pub use ingest::{Ingest, Ingested};
+pub use lock::PathLock;
+pub use references::ReferenceScanner;
+pub use remove::remove_tree;
+pub use verify::{Problem, Verified};
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+
+use rusqlite::Connection;
+
+use crate::error::StoreError;
+use crate::path::{StoreDir, StorePath};
+
+/// A handle on a store; share it between threads by reference.
+#[derive(Debug)]
+pub struct LocalStore {
+    home: PathBuf,
+    store_dir: StoreDir,
+    database: Mutex<Connection>,
+}
+
+impl LocalStore {
+    /// Opens the store at `home`, making it if it is not there, and mends
+    /// what a crash of the machine may have left.
+    ///
+    /// # Errors
+    /// A directory cannot be made, or the database is damaged or too new.
+    pub fn open(home: &Path) -> Result<Self, StoreError> {
+        let home = std::path::absolute(home).map_err(StoreError::io("resolve", home))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&home)
+            .map_err(StoreError::io("make the directory", &home))?;
+        let home = home.canonicalize().map_err(StoreError::io("resolve", &home))?;
+        for name in ["store", "links", "log", "roots", "cache", "build", "locks"] {
+            let directory = home.join(name);
+            match fs::create_dir(&directory) {
+                Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+                    return Err(StoreError::io("make the directory", &directory)(e));
+                }
+                _ => {}
+            }
+        }
+        let connection = database::open(&home.join("db.sqlite"))?;
+        let store = Self { home, store_dir: StoreDir::default(), database: Mutex::new(connection) };
+        store.recover()?;
+        Ok(store)
+    }
+
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    pub fn store_dir(&self) -> &StoreDir {
+        &self.store_dir
+    }
+
+    /// Where the objects lie: what appears as `/nix/store` in a sandbox.
+    pub fn objects_dir(&self) -> PathBuf {
+        self.home.join("store")
+    }
+
+    /// Where an object lies, whether it is valid or not.
+    pub fn physical(&self, path: &StorePath) -> PathBuf {
+        self.home.join("store").join(path.as_str())
+    }
+
+    /// Reads a store path in either spelling, logical (`/nix/store/…`) or
+    /// physical, with what follows the object (empty, or from the slash on).
+    pub fn parse_any(&self, text: &str) -> Option<(StorePath, String)> {
+        if let Ok((path, rest)) = self.store_dir.split(text) {
+            return Some((path, rest.to_owned()));
+        }
+        let below = Path::new(text).strip_prefix(self.objects_dir()).ok()?.to_str()?;
+        let end = below.find('/').unwrap_or(below.len());
+        Some((StorePath::parse(&below[..end]).ok()?, below[end..].to_owned()))
+    }
+
+    /// Makes a private directory below `build/`; whoever asked removes it.
+    ///
+    /// # Errors
+    /// The directory cannot be made.
+    pub fn scratch(&self, purpose: &str) -> Result<tempfile::TempDir, StoreError> {
+        let parent = self.home.join("build");
+        tempfile::Builder::new()
+            .prefix(&format!("{purpose}-"))
+            .tempdir_in(&parent)
+            .map_err(StoreError::io("make a scratch directory in", &parent))
+    }
+
+    pub(crate) fn database(&self) -> MutexGuard<'_, Connection> {
+        // A panic while a statement ran leaves SQLite's own state sound.
+        self.database.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

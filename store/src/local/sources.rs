@@ -1,0 +1,174 @@
+//! Adding what evaluation produces, and what was downloaded.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::LocalStore;
+use super::ingest::{Ingest, Ingested};
+use crate::error::StoreError;
+use crate::hash::{HashAlgorithm, NixHash};
+use crate::nar::dump_tree;
+use crate::path::{StoreDir, StorePath};
+use crate::store::{Ingestion, SourceSink, SourceTree};
+
+impl SourceSink for LocalStore {
+    type Error = StoreError;
+
+    fn store_dir(&self) -> &StoreDir {
+        self.store_dir()
+    }
+
+    fn add_source(
+        &self,
+        name: &str,
+        tree: &SourceTree,
+        ingestion: Ingestion,
+    ) -> Result<StorePath, StoreError> {
+        let hash = match ingestion {
+            Ingestion::Recursive => {
+                let mut hasher = HashSink(Sha256::new());
+                dump_tree(tree, &mut hasher)?;
+                NixHash::sha256(hasher.0.finalize().into())
+            }
+            Ingestion::Flat => hash_flat(tree)?,
+        };
+        let recursive = ingestion == Ingestion::Recursive;
+        let path = self.store_dir().fixed_path(name, recursive, &hash, &BTreeSet::new(), false)?;
+        if self.is_valid(&path)? {
+            return Ok(path);
+        }
+        let scratch = self.scratch("add")?;
+        let place = scratch.path().join("x");
+        write_tree(tree, &place)?;
+        let ingested = self.ingest(&place, [])?;
+        let content_address = content_address(recursive, &hash);
+        self.place(
+            &place,
+            &Ingest { path: path.clone(), ingested, content_address: Some(content_address), deriver: None },
+        )?;
+        Ok(path)
+    }
+
+    fn add_text(
+        &self,
+        name: &str,
+        contents: &[u8],
+        references: &BTreeSet<StorePath>,
+    ) -> Result<StorePath, StoreError> {
+        let path = self.store_dir().text_path(name, contents, references)?;
+        if self.is_valid(&path)? {
+            return Ok(path);
+        }
+        let scratch = self.scratch("add")?;
+        let place = scratch.path().join("x");
+        write_file(&place, &mut &*contents, false)?;
+        let mut ingested = self.ingest(&place, [])?;
+        ingested.references.clone_from(references);
+        let hash = NixHash::of(HashAlgorithm::Sha256, contents);
+        let content_address = format!("text:sha256:{}", hash.to_nix_base32());
+        self.place(
+            &place,
+            &Ingest { path: path.clone(), ingested, content_address: Some(content_address), deriver: None },
+        )?;
+        Ok(path)
+    }
+}
+
+impl LocalStore {
+    /// Adds the tree at `scratch` (ours to change) whose content address was
+    /// checked against `hash` by the caller.
+    ///
+    /// # Errors
+    /// As [`LocalStore::place`].
+    pub fn add_fixed(
+        &self,
+        scratch: &Path,
+        path: &StorePath,
+        recursive: bool,
+        hash: &NixHash,
+        ingested: Ingested,
+        deriver: Option<StorePath>,
+    ) -> Result<(), StoreError> {
+        let content_address = Some(content_address(recursive, hash));
+        self.place(scratch, &Ingest { path: path.clone(), ingested, content_address, deriver })
+    }
+}
+
+/// A content address in Nix's spelling.
+pub(super) fn content_address(recursive: bool, hash: &NixHash) -> String {
+    let method = if recursive { "r:" } else { "" };
+    format!("fixed:{method}{}:{}", hash.algorithm().name(), hash.to_nix_base32())
+}
+
+fn hash_flat(tree: &SourceTree) -> Result<NixHash, StoreError> {
+    let mut hasher = HashSink(Sha256::new());
+    match tree {
+        SourceTree::Bytes { contents, .. } => hasher.0.update(contents),
+        SourceTree::Regular { path, .. } => {
+            let mut file = fs::File::open(path).map_err(StoreError::io("open", path))?;
+            io::copy(&mut file, &mut hasher).map_err(StoreError::io("read", path))?;
+        }
+        _ => {
+            let kind = "directory or link, but a flat source is one regular file";
+            return Err(StoreError::FileKind { path: "the source".into(), kind });
+        }
+    }
+    Ok(NixHash::sha256(hasher.0.finalize().into()))
+}
+
+/// Writes a described tree to `place`, which must not exist.
+fn write_tree(tree: &SourceTree, place: &Path) -> Result<(), StoreError> {
+    match tree {
+        SourceTree::Regular { path, executable } => {
+            let mut file = fs::File::open(path).map_err(StoreError::io("open", path))?;
+            write_file(place, &mut file, *executable)
+        }
+        SourceTree::Bytes { contents, executable } => {
+            write_file(place, &mut contents.as_slice(), *executable)
+        }
+        SourceTree::Symlink { target } => {
+            std::os::unix::fs::symlink(std::ffi::OsStr::from_bytes(target), place)
+                .map_err(StoreError::io("make the link", place))
+        }
+        SourceTree::Directory(members) => {
+            fs::create_dir(place).map_err(StoreError::io("make the directory", place))?;
+            for (name, member) in members {
+                write_tree(member, &place.join(std::ffi::OsStr::from_bytes(name)))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn write_file(place: &Path, contents: &mut dyn io::Read, executable: bool) -> Result<(), StoreError> {
+    let mode = if executable { 0o755 } else { 0o644 };
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(place)
+        .map_err(StoreError::io("create", place))?;
+    io::copy(contents, &mut file).map_err(StoreError::io("write", place))?;
+    // The umask must not decide about the executable bit.
+    fs::set_permissions(place, fs::Permissions::from_mode(mode))
+        .map_err(StoreError::io("set the mode of", place))
+}
+
+struct HashSink(Sha256);
+
+impl Write for HashSink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

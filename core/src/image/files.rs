@@ -1,0 +1,87 @@
+//! What every image builder needs of its context: parameters, outputs, files
+//! whose failures name the path.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use osbuild_store::action::OutputName;
+use serde::de::DeserializeOwned;
+
+use crate::build::builtin::{BuiltinContext, BuiltinError};
+
+/// Reads the parameters; unknown ones are refused with their names.
+///
+/// # Errors
+/// [`BuiltinError::Parameters`].
+pub(super) fn parameters<T: DeserializeOwned>(
+    context: &BuiltinContext<'_>,
+    builder: &'static str,
+) -> Result<T, BuiltinError> {
+    let mut value = context.parameters.clone();
+    if let Some(fields) = value.as_object_mut() {
+        // The version was checked by whoever chose this builder.
+        fields.remove("builtinVersion");
+    }
+    serde_json::from_value(value).map_err(|source| BuiltinError::Parameters { builder, source })
+}
+
+/// Where the output of this name goes.
+///
+/// # Errors
+/// The recipe does not declare it.
+pub(super) fn output<'c>(context: &'c BuiltinContext<'_>, name: &str) -> Result<&'c Path, BuiltinError> {
+    let found = OutputName::new(name).and_then(|name| context.outputs.get(&name));
+    found
+        .map(PathBuf::as_path)
+        .ok_or_else(|| BuiltinError::Refused(format!("the recipe must declare an output named '{name}'")))
+}
+
+pub(super) fn failed<'p>(
+    action: &'static str,
+    path: &'p Path,
+) -> impl FnOnce(io::Error) -> BuiltinError + 'p {
+    move |source| BuiltinError::Io { action, path: path.to_owned(), source }
+}
+
+pub(super) fn open(path: &Path) -> Result<File, BuiltinError> {
+    File::open(path).map_err(failed("open", path))
+}
+
+pub(super) fn create(path: &Path) -> Result<File, BuiltinError> {
+    File::create_new(path).map_err(failed("create", path))
+}
+
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, BuiltinError> {
+    std::fs::read(path).map_err(failed("read", path))
+}
+
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), BuiltinError> {
+    std::fs::write(path, bytes).map_err(failed("write", path))
+}
+
+/// Opens the input at a logical path.
+pub(super) fn open_input(
+    context: &BuiltinContext<'_>,
+    logical: &str,
+) -> Result<(File, PathBuf), BuiltinError> {
+    let path = (context.physical)(logical)?;
+    Ok((open(&path)?, path))
+}
+
+/// Reads the input at a logical path.
+pub(super) fn read_input(context: &BuiltinContext<'_>, logical: &str) -> Result<Vec<u8>, BuiltinError> {
+    read(&(context.physical)(logical)?)
+}
+
+/// Threads for the builder's parallel parts.
+pub(super) fn pool(context: &BuiltinContext<'_>) -> Result<rayon::ThreadPool, BuiltinError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(context.jobs.max(1))
+        .build()
+        .map_err(|error| BuiltinError::Refused(format!("cannot start threads: {error}")))
+}
+
+pub(super) fn check_cancelled(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
+    if (context.cancelled)() { Err(BuiltinError::Interrupted) } else { Ok(()) }
+}

@@ -1,0 +1,19 @@
+//! Images: the built-in builders that compose `core/format` into outputs.
+//!
+//! `squashfs-segment` compresses one package; `link-root` merges packages to a
+//! `root.manifest` and refuses what must not be in a root; `slot` makes root,
+//! verity tree, kernel image and release manifest of one version; `disk` puts
+//! a slot onto a factory disk; `sbom` and `image-manifest` describe it.
+//!
+//! No formats of its own (they are `core/format`'s), no keys, no clock. Only
+//! inputs and outputs are opened, through [`BuiltinContext`].
+//!
+//! [`BuiltinContext`]: crate::build::builtin::BuiltinContext
+
+pub mod segment;
+
+pub mod link_root;
+
+mod files;
+pub mod glob;
+mod tree;

@@ -1,0 +1,55 @@
+//! Tools of others that judge our bytes.
+//!
+//! `OSBUILD_JUDGES` names an unpacked package root whose programs run through
+//! its own loader; without it they are taken from the PATH. A judge that is
+//! absent skips its part loudly, or fails under `OSBUILD_REQUIRE_JUDGES=1`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A command for the tool, or none where it may be skipped.
+pub(crate) fn judge(tool: &str) -> Option<Command> {
+    if let Some(root) = std::env::var_os("OSBUILD_JUDGES").map(PathBuf::from) {
+        for directory in ["usr/bin", "usr/sbin"] {
+            let program = root.join(directory).join(tool);
+            if program.exists() {
+                return Some(through_loader(&root, tool, &program));
+            }
+        }
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut candidates = std::env::split_paths(&path).map(|directory| directory.join(tool));
+        if let Some(program) = candidates.find(|program| program.exists()) {
+            return Some(Command::new(program));
+        }
+    }
+    assert!(
+        std::env::var_os("OSBUILD_REQUIRE_JUDGES").is_none_or(|value| value != "1"),
+        "the judge {tool} is required, and neither in OSBUILD_JUDGES nor in the PATH"
+    );
+    eprintln!("SKIPPED: the judge {tool} is absent (set OSBUILD_JUDGES)");
+    None
+}
+
+fn through_loader(root: &Path, tool: &str, program: &Path) -> Command {
+    let mut command = Command::new(root.join("usr/lib64/ld-linux-x86-64.so.2"));
+    command
+        .arg("--library-path")
+        .arg(root.join("usr/lib/x86_64-linux-gnu"))
+        .arg("--argv0")
+        .arg(tool)
+        .arg(program);
+    command
+}
+
+/// Runs to the end and fails the test with all that was printed otherwise.
+pub(crate) fn passes(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}\n{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}

@@ -1,0 +1,7 @@
+//! The image builders from outside: what they write is read by the field's own
+//! tools, and by our own reader.
+
+mod fixture;
+mod judge;
+
+mod root;

@@ -1,0 +1,137 @@
+//! Carrying out what the law of slots says.
+
+use std::time::Duration;
+
+use osbuild_boot::guid::Guid;
+use osbuild_boot::law::{self, Action, Event, Running, Verdict};
+use osbuild_boot::private::Reason;
+use osbuild_boot::slot::{Pair, Slot, State};
+use osbuild_sys::block::SystemDisk;
+use osbuild_sys::console::say;
+use osbuild_sys::{Result, os_release, private};
+use serde_json::{Value, json};
+
+use crate::report::Report;
+use crate::{WHO, command};
+
+/// The disk and its slots, as this start found them.
+pub struct Slots {
+    disk: SystemDisk,
+}
+
+impl Slots {
+    pub fn find() -> Result<Self> {
+        Ok(Self { disk: SystemDisk::find()? })
+    }
+
+    /// The running slot has never been committed.
+    pub fn is_trial(&self) -> bool {
+        self.read().is_ok_and(|pair| !pair.of(self.disk.slot).successful)
+    }
+
+    fn read(&self) -> Result<Pair> {
+        self.disk.update_table(|table| (false, table.slots().unwrap_or(Pair::FACTORY)))
+    }
+
+    /// O1, O8, O9: PRIVATE first, then the bits.
+    pub fn commit(&self) -> Result<Value> {
+        let mut state = private::read();
+        let own_floor = release_number("OSBUILD_FLOOR");
+        let other = self.read()?.of(self.disk.slot.other());
+        let failed_trial = other.state() == State::Tried && state.trial.is_some();
+        state.commit(own_floor, failed_trial);
+        private::write(state)?;
+        // Whether the other slot is below the floor is known from its manifest
+        // once an updater wrote one; a factory disk has none there.
+        let event = Event::Commit { other_below_floor: false, other_has_trial_record: failed_trial };
+        let verdict = self.apply(event, false)?;
+        Ok(describe(verdict.bits))
+    }
+
+    /// O2, O2f: the verdict goes to PRIVATE; no bit changes.
+    pub fn give_up(&self) -> Action {
+        let running = Running { slot: self.disk.slot, committed: false };
+        let pair = self.read().unwrap_or(Pair::FACTORY);
+        let action =
+            law::apply(pair, running, Event::Unhealthy).map_or(Action::Reboot, |verdict| verdict.action);
+        let mut state = private::read();
+        state.verdict = Some(Reason::Unhealthy);
+        if let Err(error) = private::write(state) {
+            say(WHO, 3, &error.to_string());
+        }
+        action
+    }
+
+    fn apply(&self, event: Event, committed: bool) -> Result<Verdict> {
+        let running = Running { slot: self.disk.slot, committed };
+        self.disk.update_table(|table| {
+            let before = table.slots().unwrap_or(Pair::FACTORY);
+            let verdict =
+                law::apply(before, running, event).expect("commit and shutdown are lawful in every state");
+            let mut is_changed = verdict.bits != before;
+            table.set_slots(verdict.bits);
+            if verdict.other_emptied {
+                blank(table, running.slot.other());
+                is_changed = true;
+            }
+            (is_changed, verdict)
+        })
+    }
+}
+
+/// O7: an orderly shutdown before any verdict gives a committed slot its try
+/// back.
+pub fn shut_down(slots: std::result::Result<&Slots, &osbuild_sys::Failed>, report: &mut Report) {
+    let state = command::run(&["/usr/bin/systemctl", "is-system-running"], Duration::from_secs(5));
+    let is_stopping = state.is_ok_and(|output| output.stdout.trim() == "stopping");
+    if let (true, Ok(slots)) = (is_stopping, slots) {
+        match slots.apply(Event::Shutdown, false) {
+            Ok(verdict) => report.line("shutdown", &json!({ "slots": describe(verdict.bits) })),
+            Err(error) => say(WHO, 3, &error.to_string()),
+        }
+    }
+}
+
+/// An emptied slot's entries get the GUIDs of a slot that never held anything.
+fn blank(table: &mut osbuild_boot::gpt::Gpt, slot: Slot) {
+    for role in [slot.root(), slot.hash()] {
+        if let Some(mut entry) = table.partition(role) {
+            // Any value that names no release will do: the disk's own, marked
+            // with the partition's number.
+            let mut bytes = table.disk_guid.to_text_bytes();
+            bytes[15] ^= role.number() as u8;
+            entry.guid = Guid::from_text_bytes(bytes);
+            table.set_partition(role, &entry);
+        }
+    }
+}
+
+/// The bits as the report gives them.
+pub fn describe(pair: Pair) -> Value {
+    let one = |slot: Slot| {
+        let bits = pair.of(slot);
+        json!({
+            "priority": bits.priority,
+            "tries": bits.tries,
+            "successful": bits.successful,
+            "forced": bits.forced,
+        })
+    };
+    json!({ "A": one(Slot::A), "B": one(Slot::B) })
+}
+
+/// A number from os-release; 0 if it is not there.
+fn release_number(name: &str) -> u64 {
+    os_release::read().ok().and_then(|fields| fields.get(name)?.parse().ok()).unwrap_or(0)
+}
+
+/// The slot and bits for the report, before any verdict.
+pub fn at_start() -> Value {
+    match Slots::find() {
+        Ok(slots) => {
+            let pair = slots.read().map_or(Value::Null, describe);
+            json!({ "running": slots.disk.slot.name(), "slots": pair })
+        }
+        Err(error) => json!({ "running": null, "slots": null, "failure": error.to_string() }),
+    }
+}

@@ -1,0 +1,167 @@
+//! Judges this start by the contract in the verified root, commits it, and
+//! reports.
+//!
+//! The law of slots decides what a verdict changes; this program finds out
+//! whether the contract holds and carries the decision out. It never judges
+//! by anything outside the node.
+
+mod checks;
+mod command;
+mod commit;
+mod container;
+mod contract;
+mod facts;
+mod http;
+mod notify;
+mod report;
+
+use std::time::{Duration, Instant};
+
+use checks::{Board, Challenge};
+use contract::Contract;
+use osbuild_boot::law::Action;
+use osbuild_sys::console::say;
+use osbuild_sys::signals;
+use report::Report;
+use serde_json::json;
+
+pub const WHO: &str = "health";
+const TICK: Duration = Duration::from_millis(500);
+/// After a commit nothing is at stake but the report: look now and then.
+const CALM_TICK: Duration = Duration::from_secs(10);
+/// How long a checked start may take to reboot in an orderly way.
+const ORDERLY_REBOOT: Duration = Duration::from_secs(60);
+
+fn main() -> std::process::ExitCode {
+    signals::note_termination();
+    let mut report = Report::open();
+    let contract = match Contract::read() {
+        Ok(contract) => contract,
+        Err(error) => {
+            // The contract is part of the verified root, so this is a build
+            // gone wrong: without it nothing may be committed.
+            say(WHO, 2, &error);
+            report.line("verdict", &json!({ "verdict": "no-contract", "failure": error }));
+            return std::process::ExitCode::FAILURE;
+        }
+    };
+    let facts = facts::gather();
+    report.line("started", &facts.to_json());
+    let challenge = Challenge::publish();
+    notify::ready();
+
+    let outcome = judge(&contract, &challenge, &mut report);
+    let running = commit::Slots::find();
+    match outcome {
+        Outcome::Terminated => {
+            commit::shut_down(running.as_ref(), &mut report);
+            std::process::ExitCode::SUCCESS
+        }
+        Outcome::Holds => {
+            commit_and_stay(running, &contract, &challenge, &mut report);
+            std::process::ExitCode::SUCCESS
+        }
+        Outcome::Broken(failed) => {
+            give_up(running, &contract, &challenge, failed, &mut report);
+            std::process::ExitCode::SUCCESS
+        }
+    }
+}
+
+enum Outcome {
+    Holds,
+    /// Names of the checks that did not pass by the deadline.
+    Broken(Vec<String>),
+    Terminated,
+}
+
+/// Looks until every check has passed, the deadline has, or we are asked to end.
+fn judge(contract: &Contract, challenge: &Challenge, report: &mut Report) -> Outcome {
+    let is_trial = commit::Slots::find().is_ok_and(|slots| slots.is_trial());
+    let deadline = Instant::now() + Duration::from_secs(contract.deadline_s);
+    let mut board = Board::new(contract, is_trial);
+    loop {
+        notify::alive();
+        board.look(challenge, report);
+        if board.all_passed() {
+            return Outcome::Holds;
+        }
+        if signals::is_terminated() {
+            return Outcome::Terminated;
+        }
+        if Instant::now() >= deadline {
+            return Outcome::Broken(board.not_passed());
+        }
+        std::thread::sleep(TICK);
+    }
+}
+
+fn commit_and_stay(
+    running: Result<commit::Slots, osbuild_sys::Failed>,
+    contract: &Contract,
+    challenge: &Challenge,
+    report: &mut Report,
+) {
+    let committed = running.and_then(|slots| slots.commit());
+    match committed {
+        Ok(bits) => {
+            say(WHO, 5, "the contract holds; this start is committed");
+            report.line("committed", &json!({ "slots": bits }));
+            report.line("verdict", &json!({ "verdict": "healthy" }));
+        }
+        Err(error) => {
+            say(WHO, 3, &format!("the contract holds, but the commit failed: {error}"));
+            report.line("verdict", &json!({ "verdict": "uncommitted", "failure": error.to_string() }));
+        }
+    }
+    // O2c: what fails from here on is reported and reboots nothing.
+    let mut watch = Board::new(contract, false);
+    let mut was_well = true;
+    while !signals::is_terminated() {
+        notify::alive();
+        std::thread::sleep(CALM_TICK.min(Duration::from_secs(contract.deadline_s)));
+        watch.look_again(challenge);
+        let is_well = watch.all_passed();
+        if is_well != was_well {
+            report.line("health", &json!({ "well": is_well, "failing": watch.not_passed() }));
+            was_well = is_well;
+        }
+    }
+}
+
+fn give_up(
+    running: Result<commit::Slots, osbuild_sys::Failed>,
+    contract: &Contract,
+    challenge: &Challenge,
+    failed: Vec<String>,
+    report: &mut Report,
+) {
+    say(WHO, 2, &format!("the contract does not hold: {}", failed.join(", ")));
+    let action = running.as_ref().map_or(Action::Reboot, |slots| slots.give_up());
+    report.line(
+        "verdict",
+        &json!({ "verdict": "unhealthy", "failing": failed, "stays": action == Action::StayDegraded }),
+    );
+    if action == Action::StayDegraded {
+        say(WHO, 3, "no slot has tries left, so this one stays up, degraded");
+        // O2f: it commits when the contract holds after all.
+        let mut board = Board::new(contract, false);
+        while !board.all_passed() && !signals::is_terminated() {
+            notify::alive();
+            board.look(challenge, report);
+            std::thread::sleep(TICK);
+        }
+        if board.all_passed() {
+            commit_and_stay(running, contract, challenge, report);
+        }
+        return;
+    }
+    say(WHO, 2, "rebooting; the loader decides what starts next");
+    let _ = command::run(&["/usr/bin/systemctl", "reboot", "--no-block"], Duration::from_secs(10));
+    let deadline = Instant::now() + ORDERLY_REBOOT;
+    while Instant::now() < deadline {
+        notify::alive();
+        std::thread::sleep(TICK);
+    }
+    let _ = rustix::system::reboot(rustix::system::RebootCommand::Restart);
+}

@@ -29,7 +29,7 @@ let
     inherit (call ./trees.nix) unpackDebs writeTree debPackage join;
     inherit (call ./sdk.nix) sdk;
     inherit (call ./go.nix) buildGo;
-    inherit (call ./rust.nix) buildRust cargoSources;
+    inherit (call ./rust.nix) buildRust cargoSources configureCargo;
     inherit (call ./kernel-config.nix) kernelConfig;
     inherit (call ./oci.nix) ociImage;
     types = call ./types.nix;

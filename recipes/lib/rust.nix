@@ -112,7 +112,7 @@ let
 
   licence = {
     license = "MIT OR Apache-2.0";
-    homepage = "https://github.com/osbuild-rs/osbuild";
+    homepage = null;
   };
 
   # The crates that agents depend on, compiled once. The target directory is
@@ -183,5 +183,5 @@ let
     };
 in
 {
-  inherit buildRust cargoSources;
+  inherit buildRust cargoSources configureCargo;
 }

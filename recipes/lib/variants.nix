@@ -1,0 +1,210 @@
+# A variant: a module that says what it is, evaluated with the options of
+# variants/lib, and composed into an image.
+lib:
+let
+  inherit (builtins)
+    attrNames
+    attrValues
+    concatLists
+    concatMap
+    concatStringsSep
+    listToAttrs
+    map
+    replaceStrings
+    toJSON
+    ;
+
+  licence = {
+    license = "MIT OR Apache-2.0";
+    homepage = null;
+  };
+
+  # TOML's basic strings are JSON's for what is printable (TOML 1.0, "String").
+  tomlValue =
+    value: if builtins.isList value then "[${concatStringsSep ", " (map toJSON value)}]" else toJSON value;
+
+  healthText =
+    health:
+    let
+      line = set: name: lib.optionalString (set.${name} != null) "${name} = ${tomlValue set.${name}}\n";
+      check =
+        entry: "\n[[check]]\n" + concatStringsSep "" (map (line entry) (attrNames entry));
+    in
+    ''
+      schema = 1
+      deadline_s = ${toString health.deadlineSeconds}
+    ''
+    + concatStringsSep "" (map check health.checks);
+
+  # passwd(5) and group(5); nobody can log in, so every shell is missing.
+  passwdText =
+    users:
+    concatStringsSep "" (
+      map (name: "${name}:x:${toString users.${name}.uid}:${toString users.${name}.gid}:${users.${name}.description}:/:/usr/sbin/nologin\n") (
+        byId (user: user.uid) users
+      )
+    );
+  groupText =
+    groups:
+    concatStringsSep "" (map (name: "${name}:x:${toString groups.${name}}:\n") (byId (gid: gid) groups));
+  byId = id: set: builtins.sort (a: b: id set.${a} < id set.${b}) (attrNames set);
+
+  # Units and their enablement links, as files below /usr/lib/systemd/system.
+  unitDirectory = "usr/lib/systemd/system";
+
+  generatedFiles =
+    { name, config }:
+    let
+      units = config.services;
+      wanted = concatMap (
+        unit:
+        map (target: {
+          name = "${unitDirectory}/${target}.wants/${unit}";
+          value = "../${unit}";
+        }) units.${unit}.wantedBy
+      ) (attrNames units);
+      text = value: { text = value; };
+      etc = listToAttrs (
+        map (path: {
+          name = "usr/share/factory/etc/${path}";
+          value = text config.etc.${path};
+        }) (attrNames config.etc)
+      );
+    in
+    lib.writeTree {
+      pname = "${name}-configuration";
+      version = config.release.version;
+      files =
+        listToAttrs (
+          map (unit: {
+            name = "${unitDirectory}/${unit}";
+            value = text units.${unit}.text;
+          }) (attrNames units)
+        )
+        // listToAttrs (
+          map (path: {
+            name = path;
+            value = text config.files.${path};
+          }) (attrNames config.files)
+        )
+        // etc
+        // {
+          "usr/share/osbuild/health.toml" = text (healthText config.health);
+          "usr/share/factory/etc/passwd" = text (passwdText config.users);
+          "usr/share/factory/etc/group" = text (groupText config.groups);
+        }
+        // (
+          if config.update == null then
+            {
+              "usr/share/osbuild/update.json" = text (toJSON {
+                schema = 1;
+                repository = null;
+                reason = "no update repository is configured in this variant";
+              });
+            }
+          else
+            {
+              "usr/share/osbuild/update.json" = text (toJSON {
+                schema = 1;
+                inherit (config.update) repository channel;
+              });
+              "usr/share/osbuild/root.json" = text (builtins.readFile config.update.root);
+            }
+        );
+      links = listToAttrs wanted // config.links;
+      meta = licence // {
+        description = "Units, files and the health contract of ${name}";
+      };
+    };
+
+  commandLine = words: map (entry: entry.word) words;
+in
+{
+  evalVariant =
+    {
+      name,
+      module,
+      pkgs,
+    }:
+    let
+      evaluated = lib.evalModules {
+        modules = [
+          ../../variants/lib/options.nix
+          ../../variants/lib/base.nix
+          (
+            # Errors name the variant's file where the module is a bare set.
+            if builtins.isFunction module then module else module // { _file = "variants/${name}/variant.nix"; }
+          )
+        ];
+        arguments = { inherit pkgs name; };
+      };
+      inherit (evaluated) config;
+      platform = lib.systems.${lib.system};
+
+      failed = builtins.filter (assertion: !assertion.holds) config.assertions;
+
+      outside = builtins.filter (check: check.kind == "lease" && check.when == "always") config.health.checks;
+
+      image = lib.composeImage {
+        inherit name;
+        packages = config.packages ++ [ (generatedFiles { inherit name config; }) ];
+        inherit (config)
+          allow
+          attributes
+          directories
+          formats
+          ;
+        links = attrValues (
+          builtins.mapAttrs (path: target: { inherit path target; }) config.rootLinks
+        );
+        osRelease = {
+          ID = config.osRelease.id;
+          NAME = config.osRelease.name;
+          PRETTY_NAME = "${config.osRelease.name} ${config.release.version} (${name})";
+          VARIANT_ID = name;
+          VERSION_ID = config.release.version;
+          IMAGE_ID = name;
+          IMAGE_VERSION = config.release.version;
+          OSBUILD_ROLLBACK_INDEX = toString config.release.rollbackIndex;
+          OSBUILD_FLOOR = toString config.release.floor;
+        };
+        inherit (config) interpreterBinaries;
+        compression = {
+          inherit (config.compression) level blockSize;
+        };
+        kernel =
+          if config.kernel.config == { } then
+            config.kernel.package
+          else
+            config.kernel.package.withGroups config.kernel.config;
+        stub = pkgs.systemd-stub;
+        inherit (pkgs) loader;
+        commandLine = commandLine config.kernel.commandLine;
+        release = {
+          variant = name;
+          arch = platform.machine;
+          inherit (config.release)
+            version
+            rollbackIndex
+            floor
+            minFromIndex
+            ;
+          settingsSchema = config.settings.schema;
+          healthFile = "usr/share/osbuild/health.toml";
+          inherit (config) partitions;
+        };
+        dataSizeMiB = config.data.sizeMiB;
+      };
+    in
+    assert lib.assertMsg (failed == [ ]) (
+      "variant '${name}': " + concatStringsSep "; " (map (assertion: assertion.message) failed)
+    );
+    assert lib.assertMsg (outside == [ ])
+      "variant '${name}': health check '${(builtins.head outside).name}' depends on the network, so it must say when = \"trial\"";
+    image
+    // {
+      inherit config;
+      inherit (evaluated) options;
+      documentation = lib.documentOptions evaluated.options;
+    };
+}

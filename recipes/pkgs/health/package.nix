@@ -1,0 +1,14 @@
+# Judges a start by its contract, commits it, and reports.
+{
+  lib,
+  systemd,
+}:
+lib.buildRust {
+  crate = "health";
+  programs.health = "usr/lib/osbuild/health";
+  uses = [ "sys" ];
+  runtimeInputs = [
+    systemd
+  ];
+  description = "Judges a start by its contract, commits it, and reports";
+}

@@ -1,0 +1,302 @@
+# The options of every variant: what may be said, in which form, and why.
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+  set =
+    description: type:
+    mkOption {
+      type = types.attrsOf type;
+      default = { };
+      inherit description;
+    };
+  list =
+    description: type:
+    mkOption {
+      type = types.listOf type;
+      default = [ ];
+      inherit description;
+    };
+in
+{
+  options = {
+    packages = list "Packages whose files make up the root, beside what they declare to need." types.package;
+
+    release = {
+      version = mkOption {
+        type = types.semver;
+        default = "0.1.0";
+        description = "Version of the image, written to os-release and the release manifest.";
+      };
+      rollbackIndex = mkOption {
+        type = types.unsigned;
+        default = 1;
+        description = "Rises with every release; the only number that the floor is compared with.";
+      };
+      floor = mkOption {
+        type = types.unsigned;
+        default = 0;
+        description = "Once this release is committed, the node installs nothing with a smaller index.";
+      };
+      minFromIndex = mkOption {
+        type = types.unsigned;
+        default = 0;
+        description = "Least index of a release that may be updated to this one directly.";
+      };
+    };
+
+    osRelease = {
+      id = mkOption {
+        type = types.str;
+        default = "osbuild";
+        description = "ID in os-release.";
+      };
+      name = mkOption {
+        type = types.str;
+        default = "osbuild container host";
+        description = "NAME in os-release.";
+      };
+    };
+
+    kernel = {
+      package = mkOption {
+        type = types.package;
+        description = "The kernel.";
+      };
+      config = set "Further groups of kernel options: { reason; options; } by name." (
+        types.submodule {
+          reason = mkOption {
+            type = types.str;
+            description = "Why the group is wanted.";
+          };
+          options = mkOption {
+            type = types.attrsOf types.anything;
+            description = "true, false, a number or a string by option name, without CONFIG_.";
+          };
+        }
+      );
+      commandLine = list "The kernel's command line, word by word." (
+        types.submodule {
+          word = mkOption {
+            type = types.str;
+            description = "The word; `@verity@` stands for those that depend on the root hash.";
+          };
+          reason = mkOption {
+            type = types.str;
+            description = "Why it is there.";
+          };
+        }
+      );
+    };
+
+    services = set "Units by file name." (
+      types.submodule {
+        text = mkOption {
+          type = types.str;
+          description = "The unit file.";
+        };
+        wantedBy = mkOption {
+          type = types.listOf types.str;
+          default = [ ];
+          description = "Targets that start it.";
+        };
+      }
+    );
+
+    files = set "Text files of the root, by path." types.str;
+    links = set "Links of the root by path: target." types.str;
+    rootLinks = set "Links that are the root's own, not a package's." types.str;
+    etc = set "Text files that every start copies to /etc, by path below it." types.str;
+    directories = list "Directories that no package brings: mount points above all." (
+      types.submodule {
+        path = mkOption {
+          type = types.str;
+          description = "Path from the root.";
+        };
+        mode = mkOption {
+          type = types.str;
+          default = "0755";
+          description = "Octal mode.";
+        };
+        uid = mkOption {
+          type = types.unsigned;
+          default = 0;
+          description = "Owner.";
+        };
+        gid = mkOption {
+          type = types.unsigned;
+          default = 0;
+          description = "Group.";
+        };
+      }
+    );
+    attributes = list "Owners, modes and extended attributes of files that globs name." types.anything;
+
+    users = set "Users of the node; none can log in." (
+      types.submodule {
+        uid = mkOption {
+          type = types.unsigned;
+          description = "User number.";
+        };
+        gid = mkOption {
+          type = types.unsigned;
+          description = "Number of the primary group.";
+        };
+        description = mkOption {
+          type = types.str;
+          default = "";
+          description = "What it is for.";
+        };
+      }
+    );
+    groups = set "Groups of the node: number by name." types.unsigned;
+
+    health = {
+      deadlineSeconds = mkOption {
+        type = types.positive;
+        default = 300;
+        description = "Time from the start of the health agent until every check must have passed.";
+      };
+      checks = list "The health contract." (
+        types.submodule {
+          name = mkOption {
+            type = types.str;
+            description = "Name in the report.";
+          };
+          kind = mkOption {
+            type = types.enum [
+              "unit"
+              "socket"
+              "http"
+              "container"
+              "mount"
+              "lease"
+              "scrub"
+            ];
+            description = "What is looked at.";
+          };
+          when = mkOption {
+            type = types.enum [
+              "always"
+              "trial"
+            ];
+            default = "always";
+            description = "On every start, or only in the trial of a new version.";
+          };
+          unit = mkOption {
+            type = types.nullOr types.str;
+            default = null;
+            description = "Unit that must be active; null: none may have failed.";
+          };
+          path = mkOption {
+            type = types.nullOr types.str;
+            default = null;
+            description = "Socket or mount point.";
+          };
+          type = mkOption {
+            type = types.nullOr types.str;
+            default = null;
+            description = "File system type of a mount.";
+          };
+          url = mkOption {
+            type = types.nullOr types.str;
+            default = null;
+            description = "Loopback URL.";
+          };
+          contains = mkOption {
+            type = types.nullOr types.str;
+            default = null;
+            description = "Text that the answer must hold.";
+          };
+          image = mkOption {
+            type = types.nullOr types.str;
+            default = null;
+            description = "Container image in the root.";
+          };
+          reference = mkOption {
+            type = types.nullOr types.str;
+            default = null;
+            description = "Name of that image.";
+          };
+          arguments = mkOption {
+            type = types.nullOr (types.listOf types.str);
+            default = null;
+            description = "Command line of the container.";
+          };
+          log = mkOption {
+            type = types.nullOr types.str;
+            default = null;
+            description = "Log of a container that somebody else starts; `*` stands for a part of a name.";
+          };
+        }
+      );
+    };
+
+    partitions = set "Sizes in MiB of partitions that are larger than the layout's minimum, by name." types.positive;
+    data.sizeMiB = mkOption {
+      type = types.positive;
+      default = 1024;
+      description = "Size of DATA on the factory disk; the node grows it to the disk it finds.";
+    };
+    formats = mkOption {
+      type = types.listOf (
+        types.enum [
+          "raw"
+          "qcow2"
+          "vmdk"
+          "vhd"
+        ]
+      );
+      default = [ "raw" ];
+      description = "Disk images to make.";
+    };
+
+    compression = {
+      level = mkOption {
+        type = types.positive;
+        default = 15;
+        description = "zstd level of the root. 15 is paid once a package, since segments are cached.";
+      };
+      blockSize = mkOption {
+        type = types.enum [
+          131072
+          262144
+          1048576
+        ];
+        default = 131072;
+        description = "Block size of the root in bytes.";
+      };
+    };
+
+    settings.schema = mkOption {
+      type = types.positive;
+      default = 1;
+      description = "Version of the settings schema that this release reads.";
+    };
+
+    update = mkOption {
+      type = types.nullOr (
+        types.submodule {
+          repository = mkOption {
+            type = types.str;
+            description = "URL of the signed repository.";
+          };
+          channel = mkOption {
+            type = types.str;
+            default = "stable";
+            description = "Channel to follow.";
+          };
+          root = mkOption {
+            type = types.path;
+            description = "The first trusted root.json.";
+          };
+        }
+      );
+      default = null;
+      description = "Where updates come from; null: the updater is off and says why.";
+    };
+
+    allow = list "Exceptions from the rules of the root: { glob; rule; reason; }." types.anything;
+    interpreterBinaries = list "Programs whose bytes are denied wherever they turn up." types.anything;
+    assertions = list "What must hold of the whole: { holds; message; }." types.anything;
+  };
+}

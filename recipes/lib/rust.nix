@@ -156,7 +156,8 @@ let
     in
     lib.mkDerivation {
       pname = own.package.name;
-      inherit (own.package) version;
+      # Members inherit the workspace's.
+      inherit (manifest.workspace.package) version;
       inherit runtimeInputs image;
       sdk = lib.sdk.rust;
       src = lib.source {

@@ -1,8 +1,7 @@
 # The entry point: everything that can be built.
 {
   system ? "x86_64-linux",
-  # Functions of this very set, each returning one variant (a module): how an
-  # out-of-tree folder adds its own.
+  # Further modules by variant name, as paths: how another tree adds its own.
   extraVariants ? { },
 }:
 let
@@ -30,7 +29,8 @@ let
     lib.discover {
       directory = ../variants;
       file = "variant.nix";
-      load = path: import path;
+      # Loaded by the module system, so that errors can name the file.
+      load = path: path;
     }
     // extraVariants;
 

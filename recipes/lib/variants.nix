@@ -131,10 +131,7 @@ in
         modules = [
           ../../variants/lib/options.nix
           ../../variants/lib/base.nix
-          (
-            # Errors name the variant's file where the module is a bare set.
-            if builtins.isFunction module then module else module // { _file = "variants/${name}/variant.nix"; }
-          )
+          module
         ];
         arguments = { inherit pkgs name; };
       };

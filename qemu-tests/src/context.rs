@@ -1,0 +1,77 @@
+//! The program under test, and what it has built so far in this run.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Shared by all scenarios of a run.
+pub(crate) struct Context {
+    osbuild: PathBuf,
+    /// The checkout: recipes, variants, and the test's own variants.
+    pub(crate) project: PathBuf,
+    scratch: tempfile::TempDir,
+    built: RefCell<BTreeMap<String, PathBuf>>,
+}
+
+impl Context {
+    pub(crate) fn new() -> Result<Self, String> {
+        let beside = || std::env::current_exe().ok().map(|path| path.with_file_name("osbuild"));
+        let osbuild = std::env::var_os("OSBUILD").map(PathBuf::from).or_else(beside).unwrap_or_default();
+        if !osbuild.is_file() {
+            return Err(format!("no program {}; build it, or name it in OSBUILD", osbuild.display()));
+        }
+        let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the project");
+        let scratch = tempfile::Builder::new().prefix("qemu-tests-").tempdir().map_err(|e| e.to_string())?;
+        Ok(Self { osbuild, project: project.to_owned(), scratch, built: RefCell::default() })
+    }
+
+    /// The command, in the checkout.
+    pub(crate) fn osbuild(&self) -> Command {
+        let mut command = Command::new(&self.osbuild);
+        command.current_dir(&self.project);
+        command
+    }
+
+    /// A path for a file of one scenario.
+    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    /// Builds a target and returns the directory that `result` would link to.
+    pub(crate) fn build(&self, target: &str) -> Result<PathBuf, String> {
+        if let Some(path) = self.built.borrow().get(target) {
+            return Ok(path.clone());
+        }
+        let stdout = self.run(self.osbuild().args(["build", "--no-link", target]))?;
+        let path = stdout.lines().next().map(PathBuf::from).ok_or("build printed no path")?;
+        self.built.borrow_mut().insert(target.to_owned(), path.clone());
+        Ok(path)
+    }
+
+    /// The folder of one of the test's own variants.
+    pub(crate) fn variant(&self, name: &str) -> String {
+        self.project.join("qemu-tests/variants").join(name).display().to_string()
+    }
+
+    /// Runs a command to its end; its standard output, or what went wrong.
+    pub(crate) fn run(&self, command: &mut Command) -> Result<String, String> {
+        let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+        if !output.status.success() {
+            let tail: Vec<_> = String::from_utf8_lossy(&output.stderr).lines().map(str::to_owned).collect();
+            let tail = tail[tail.len().saturating_sub(30)..].join("\n");
+            return Err(format!("{command:?} ended with {}\n{tail}", output.status));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The release manifest of a built variant.
+    pub(crate) fn manifest(&self, image: &Path) -> Result<serde_json::Value, String> {
+        read_json(&image.join("slot/manifest.json"))
+    }
+}
+
+pub(crate) fn read_json(path: &Path) -> Result<serde_json::Value, String> {
+    let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))
+}

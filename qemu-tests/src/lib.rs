@@ -1,1 +1,0 @@
-//! Boots built images; imports nothing of ours.

@@ -1,0 +1,158 @@
+//! One machine: started by `osbuild boot`, watched by its report and console,
+//! ended when it has said what was waited for.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::context::Context;
+use crate::report::Report;
+
+/// No line of the report for so long: something hangs.
+const SILENCE: Duration = Duration::from_secs(120);
+/// No machine may take longer for what it was started for.
+const LIMIT: Duration = Duration::from_secs(900);
+const POLL: Duration = Duration::from_millis(100);
+
+/// How a machine is started.
+pub(crate) struct Start<'a> {
+    /// What to boot: a target of `osbuild build`.
+    pub(crate) target: &'a str,
+    /// The disk that is kept between starts; made from the target if missing.
+    pub(crate) disk: &'a Path,
+    /// Handed in through firmware, answered by containers.
+    pub(crate) nonce: &'a str,
+    /// Ends at a guest's reboot instead of following it.
+    pub(crate) stop_at_reboot: bool,
+}
+
+pub(crate) struct Machine {
+    child: Child,
+    report: PathBuf,
+    console: PathBuf,
+    started: Instant,
+    /// The machines of shared hosts are slower than idle ones.
+    factor: f64,
+}
+
+impl Machine {
+    pub(crate) fn start(context: &Context, start: &Start<'_>) -> Result<Self, String> {
+        let name = start.disk.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let report = context.scratch(&format!("{name}.report"));
+        let console = context.scratch(&format!("{name}.console"));
+        for file in [&report, &console] {
+            let _ = std::fs::remove_file(file);
+        }
+        let mut command = context.osbuild();
+        command
+            .args(["boot", start.target, "--network", "isolated", "--challenge", start.nonce])
+            .arg("--disk")
+            .arg(start.disk)
+            .arg("--report")
+            .arg(&report)
+            .arg("--serial")
+            .arg(&console);
+        if start.stop_at_reboot {
+            command.arg("--no-reboot");
+        }
+        let log =
+            std::fs::File::create(context.scratch(&format!("{name}.log"))).map_err(|e| e.to_string())?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(|error| format!("cannot run {command:?}: {error}"))?;
+        let factor =
+            std::env::var("OSBUILD_TEST_SLOWNESS").ok().and_then(|text| text.parse().ok()).unwrap_or(1.0);
+        Ok(Self { child, report, console, started: Instant::now(), factor })
+    }
+
+    /// Waits until the report satisfies, then returns it; the machine runs on.
+    pub(crate) fn wait_for(
+        &mut self,
+        what: &str,
+        satisfied: impl Fn(&Report) -> bool,
+    ) -> Result<Report, String> {
+        let (mut lines, mut last_line) = (0, Instant::now());
+        loop {
+            let report = Report::read(&self.report).map_err(|error| self.failure(&error))?;
+            if satisfied(&report) {
+                return Ok(report);
+            }
+            if report.lines.len() > lines {
+                (lines, last_line) = (report.lines.len(), Instant::now());
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                // Read once more: the last line may have come just before.
+                let report = Report::read(&self.report)?;
+                if satisfied(&report) {
+                    return Ok(report);
+                }
+                return Err(self.failure(&format!("the machine ended ({status}) before {what}")));
+            }
+            if last_line.elapsed() > SILENCE.mul_f64(self.factor) {
+                return Err(self.failure(&format!(
+                    "no report line for {} s while waiting for {what}",
+                    SILENCE.as_secs()
+                )));
+            }
+            if self.started.elapsed() > LIMIT.mul_f64(self.factor) {
+                return Err(self.failure(&format!("not {what} within {} s", LIMIT.as_secs())));
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Waits for the verdict of this start.
+    pub(crate) fn verdict(&mut self) -> Result<Report, String> {
+        self.wait_for("a verdict", |report| report.verdict().is_some())
+    }
+
+    /// Pulls the plug.
+    pub(crate) fn power_off(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        // SIGTERM ends QEMU at once, without asking the guest.
+        if let Ok(None) = self.child.try_wait() {
+            let _ = std::process::Command::new("kill").arg(self.child.id().to_string()).status();
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while Instant::now() < deadline {
+                if let Ok(Some(_)) = self.child.try_wait() {
+                    return;
+                }
+                std::thread::sleep(POLL);
+            }
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+
+    pub(crate) fn console(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.console).unwrap_or_default()).into_owned()
+    }
+
+    /// What a person would want to see of a failure.
+    pub(crate) fn failure(&self, what: &str) -> String {
+        let tail = |text: &str, count: usize| {
+            let lines: Vec<&str> = text.lines().collect();
+            lines[lines.len().saturating_sub(count)..].join("\n")
+        };
+        let report = std::fs::read_to_string(&self.report).unwrap_or_default();
+        let log = std::fs::read_to_string(self.report.with_extension("log")).unwrap_or_default();
+        format!(
+            "{what}\n--- console ---\n{}\n--- report ---\n{}\n--- osbuild ---\n{}",
+            tail(&self.console(), 60),
+            tail(&report, 20),
+            tail(&log, 10)
+        )
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

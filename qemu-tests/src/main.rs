@@ -1,0 +1,80 @@
+//! Boots built images and judges them from outside.
+//!
+//! `qemu-tests [--all] [SCENARIO…]` runs the short list, everything, or what is
+//! named. `OSBUILD` names the program under test (default: `osbuild` beside
+//! this program). Guests run one at a time; a missing or malformed report is a
+//! failure, never a skip.
+
+mod context;
+mod evidence;
+mod gpt;
+mod machine;
+mod report;
+mod scenarios;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use context::Context;
+use scenarios::{SCENARIOS, Scenario};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--help") {
+        print_help();
+        return ExitCode::SUCCESS;
+    }
+    let chosen = match choose(&arguments) {
+        Ok(chosen) => chosen,
+        Err(unknown) => {
+            eprintln!("error: there is no scenario '{unknown}'; see qemu-tests --help");
+            return ExitCode::from(2);
+        }
+    };
+    let context = match Context::new() {
+        Ok(context) => context,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (mut passed, mut failed) = (0, 0);
+    for scenario in chosen {
+        println!("test {} ...", scenario.name);
+        let start = Instant::now();
+        let outcome = (scenario.run)(&context);
+        let seconds = start.elapsed().as_secs();
+        match outcome {
+            Ok(()) => {
+                passed += 1;
+                println!("test {} ... ok ({seconds} s)", scenario.name);
+            }
+            Err(failure) => {
+                failed += 1;
+                println!("test {} ... FAILED ({seconds} s)\n{failure}", scenario.name);
+            }
+        }
+    }
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn choose(arguments: &[String]) -> Result<Vec<&'static Scenario>, String> {
+    let everything = arguments.iter().any(|argument| argument == "--all");
+    let named: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
+    if named.is_empty() {
+        return Ok(SCENARIOS.iter().filter(|scenario| everything || scenario.is_short).collect());
+    }
+    let find =
+        |name: &&String| SCENARIOS.iter().find(|s| s.name == name.as_str()).ok_or_else(|| (*name).clone());
+    named.iter().map(find).collect()
+}
+
+fn print_help() {
+    println!("usage: qemu-tests [--all] [SCENARIO…]\n\nscenarios:");
+    for scenario in SCENARIOS {
+        let mark = if scenario.is_short { " " } else { "*" };
+        println!("  {mark} {:<24} {}", scenario.name, scenario.what);
+    }
+    println!("\n* only with --all or by name");
+}

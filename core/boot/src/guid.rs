@@ -4,6 +4,8 @@
 
 use core::fmt;
 
+use crate::sha256::sha256;
+
 /// A GUID, its bytes in the order of the text form.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Guid([u8; 16]);
@@ -15,6 +17,28 @@ impl Guid {
     /// digest, say.
     pub const fn from_text_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
+    }
+
+    /// The ROOT partition's GUID: the root hash's first 128 bits.
+    pub fn of_root(root_hash: &[u8; 32]) -> Self {
+        Self(half(&root_hash[..16]))
+    }
+
+    /// The HASH partition's GUID: the root hash's last 128 bits.
+    pub fn of_hash(root_hash: &[u8; 32]) -> Self {
+        Self(half(&root_hash[16..]))
+    }
+
+    /// The GUID of a partition that no root hash names, and the blank one of
+    /// an empty slot: SHA-256(disk GUID ‖ name), cut to 128 bits.
+    pub fn of_partition(disk: Self, name: &str) -> Self {
+        Self(half(&sha256(&[&disk.0, name.as_bytes()])[..16]))
+    }
+
+    /// The factory disk's GUID. It depends on what is on the disk, and on a
+    /// seed that tells apart disks of one image in one machine.
+    pub fn of_disk(root_hash: &[u8; 32], seed: &str) -> Self {
+        Self(half(&sha256(&[b"osbuild disk 1", root_hash, seed.as_bytes()])[..16]))
     }
 
     pub const fn to_text_bytes(self) -> [u8; 16] {
@@ -56,6 +80,12 @@ impl Guid {
         }
         Some(Self(bytes))
     }
+}
+
+fn half(bytes: &[u8]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(bytes);
+    half
 }
 
 const fn nibble(character: u8) -> u8 {
@@ -107,5 +137,18 @@ mod tests {
         assert_eq!(Guid::from_disk(&guid.to_disk()), guid);
         assert_eq!(Guid::parse("c12a7328-f81f-11d2-ba4b-00a0c93ec93"), None);
         assert_eq!(Guid::parse("c12a7328xf81f-11d2-ba4b-00a0c93ec93b"), None);
+    }
+
+    #[test]
+    fn derivations_are_fixed_for_ever() {
+        let mut hash = [0; 32];
+        for (index, byte) in hash.iter_mut().enumerate() {
+            *byte = index as u8;
+        }
+        assert_eq!(Guid::of_root(&hash).to_string(), "00010203-0405-0607-0809-0a0b0c0d0e0f");
+        assert_eq!(Guid::of_hash(&hash).to_string(), "10111213-1415-1617-1819-1a1b1c1d1e1f");
+        let disk = Guid::of_disk(&hash, "seed");
+        assert_eq!(disk.to_string(), "4c25f94a-b65a-172b-f15a-5a56235a1553");
+        assert_eq!(Guid::of_partition(disk, "DATA").to_string(), "275e4039-1bb2-9534-6481-36558ff8b7f9");
     }
 }

@@ -16,5 +16,6 @@ pub mod guid;
 pub mod law;
 pub mod layout;
 pub mod private;
+mod sha256;
 pub mod slot;
 pub mod uki;

@@ -13,4 +13,10 @@ pub mod root_manifest;
 pub mod squashfs;
 pub mod verity;
 
+pub mod pe;
+pub mod release;
+
+pub mod disk;
+pub mod fat;
+
 pub mod hex;

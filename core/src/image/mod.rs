@@ -14,6 +14,10 @@ pub mod segment;
 
 pub mod link_root;
 
+pub mod slot;
+
+pub mod disk;
+
 mod files;
 pub mod glob;
 mod tree;

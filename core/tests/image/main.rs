@@ -5,3 +5,4 @@ mod fixture;
 mod judge;
 
 mod root;
+mod slot;

@@ -75,4 +75,6 @@ pub struct Builtin {
 pub const BUILTINS: &[Builtin] = &[
     Builtin { name: "squashfs-segment", version: 1, run: crate::image::segment::run },
     Builtin { name: "link-root", version: 1, run: crate::image::link_root::run },
+    Builtin { name: "slot", version: 1, run: crate::image::slot::run },
+    Builtin { name: "disk", version: 1, run: crate::image::disk::run },
 ];

@@ -96,11 +96,7 @@ pub fn shut_down(slots: std::result::Result<&Slots, &osbuild_sys::Failed>, repor
 fn blank(table: &mut osbuild_boot::gpt::Gpt, slot: Slot) {
     for role in [slot.root(), slot.hash()] {
         if let Some(mut entry) = table.partition(role) {
-            // Any value that names no release will do: the disk's own, marked
-            // with the partition's number.
-            let mut bytes = table.disk_guid.to_text_bytes();
-            bytes[15] ^= role.number() as u8;
-            entry.guid = Guid::from_text_bytes(bytes);
+            entry.guid = Guid::of_partition(table.disk_guid, role.name());
             table.set_partition(role, &entry);
         }
     }

@@ -108,6 +108,7 @@ in
           builder = "disk";
           name = "${name}-disk-${format}";
           inherit slot format dataSizeMiB;
+          inherit (release) partitions;
           loader = "${loader}/usr/lib/osbuild/loader.efi";
           # Two variants with the same root would else share their disk GUID.
           seed = name;

@@ -60,23 +60,21 @@ struct Parameters {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SegmentRow {
+    /// The package's name as the manifest has it, or its store path.
     package: String,
     data: String,
     index: String,
     leaves: String,
 }
 
-/// Sizes in MiB by lower-case name, those that are larger than usual.
+/// Sizes in MiB by name, those that are larger than usual.
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Partitions {
-    #[serde(default)]
-    enlarge: BTreeMap<String, u64>,
-}
+#[serde(transparent)]
+pub(super) struct Partitions(BTreeMap<String, u64>);
 
 impl Partitions {
     pub(super) fn layout(&self) -> Result<Layout, BuiltinError> {
-        let rows = self.enlarge.iter().map(|(name, mib)| (name.as_str(), *mib));
+        let rows = self.0.iter().map(|(name, mib)| (name.as_str(), *mib));
         Layout::new(rows).map_err(|error| BuiltinError::Refused(format!("partitions: {error}")))
     }
 }
@@ -232,12 +230,13 @@ fn write_root(
         let index = SegmentIndex::parse(&read_input(context, &row.index)?);
         indexes.push(index.map_err(|error| refused(&row.index, &error))?);
     }
-    let rows: Vec<Segment<'_>> = parameters
-        .segments
-        .iter()
-        .zip(&indexes)
-        .map(|(row, index)| Segment { store: &row.package, index })
-        .collect();
+    let stores = stores(manifest);
+    let store = |row: &'_ SegmentRow| {
+        stores.get(row.package.as_str()).map_or(row.package.clone(), |s| (*s).to_owned())
+    };
+    let names: Vec<String> = parameters.segments.iter().map(store).collect();
+    let rows: Vec<Segment<'_>> =
+        names.iter().zip(&indexes).map(|(store, index)| Segment { store, index }).collect();
     let linked = link(manifest, &rows).map_err(|error| refused("root", &error))?;
 
     let mut file = create(path)?;
@@ -278,10 +277,22 @@ fn write_root(
     Ok(WrittenRoot { size: linked.image_bytes, sha256, tree, segments })
 }
 
+/// Which store path each package's files come from.
+fn stores(manifest: &RootManifest) -> BTreeMap<&str, &str> {
+    let files = manifest.entries().iter().filter_map(|entry| match &entry.node {
+        Node::File { store, .. } => Some((entry.package.as_deref()?, store.as_str())),
+        _ => None,
+    });
+    files.collect()
+}
+
 /// `name-version` of a store path: the digest would make the slot depend on
 /// how its packages were built, not on what they hold.
 fn package_name(store: &str) -> &str {
-    store.rsplit('/').next().and_then(|base| base.get(33..)).unwrap_or(store)
+    match store.rsplit_once('/') {
+        Some((_, base)) => base.get(33..).unwrap_or(base),
+        None => store,
+    }
 }
 
 /// One pass over the image: its SHA-256 and its leaf hashes, side by side.

@@ -169,9 +169,9 @@ fn what_does_not_fit_is_refused() {
     fs::write(fixture.physical(&logical("parts")).join("bzImage"), noise(1, 33 << 20)).unwrap();
     let error = fixture.build("slot", "big", &["out"], parameters.clone()).err().unwrap().to_string();
     assert!(error.contains("kernel image has 33.0 MiB") && error.contains("at most 32.0 MiB"), "{error}");
-    parameters["partitions"] = json!({ "enlarge": { "boot": 80 } });
+    parameters["partitions"] = json!({ "boot": 80 });
     fixture.build("slot", "larger", &["out"], parameters.clone()).unwrap();
-    parameters["partitions"] = json!({ "enlarge": { "boot": 32 } });
+    parameters["partitions"] = json!({ "boot": 32 });
     let error = fixture.build("slot", "smaller", &["out"], parameters.clone()).err().unwrap().to_string();
     assert!(error.contains("only enlarge"), "{error}");
     parameters["partitions"] = json!({});

@@ -7,4 +7,5 @@
 
 pub mod build;
 pub mod derivation;
+pub mod disk;
 pub mod image;

@@ -1,12 +1,21 @@
 //! How the command ends: the only place where an error becomes a kind, a hint
 //! and an exit code.
 
+use std::error::Error;
+use std::io::ErrorKind;
 use std::process::ExitCode;
+
+use osbuild_core::build::BuildError;
+use osbuild_core::build::builtin::BuiltinError;
+use osbuild_core::build::sandbox::SandboxError;
+use osbuild_core::fetch::FetchError;
+use osbuild_core::graph::GraphError;
+use osbuild_store::{StoreError, StorePath};
 
 /// The exit codes, which scripts rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// What was asked was done.
     Done = 0,
     /// What was asked failed: an evaluation, a build, a boot.
@@ -24,5 +33,221 @@ pub enum Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+/// What a command that did not do what was asked says.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    /// `error:` and the lines below it, as many as there are causes.
+    lines: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: &str) -> Self {
+        Self { exit, lines: vec![format!("error: {message}")], hint: None }
+    }
+
+    /// The command line or the configuration is wrong.
+    pub(crate) fn usage(message: &str, hint: &str) -> Self {
+        Self::new(Exit::UsedWrongly, message).with_hint(hint)
+    }
+
+    /// Adds what the user may do about it; an empty text adds nothing.
+    #[must_use]
+    pub(crate) fn with_hint(mut self, hint: &str) -> Self {
+        if !hint.is_empty() {
+            self.hint = Some(hint.to_owned());
+        }
+        self
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    pub(crate) fn print(&self) {
+        for line in &self.lines {
+            eprintln!("{line}");
+        }
+        if let Some(hint) = &self.hint {
+            eprintln!("hint: {hint}");
+        }
+    }
+
+    /// An error with its causes on one line: each says what the others do not.
+    fn of(exit: Exit, error: &dyn Error) -> Self {
+        Self::new(exit, &chain(error))
+    }
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let (exit, hint) = match &error {
+            StoreError::Corrupt { .. } => {
+                (Exit::Refused, "run `osbuild store verify --repair`: damaged objects are then made again")
+            }
+            StoreError::Newer { .. } => {
+                (Exit::UsedWrongly, "use the newer osbuild that wrote it, or another OSBUILD_HOME")
+            }
+            _ => (Exit::Failed, ""),
+        };
+        let hint = io_hint(&error).unwrap_or(hint);
+        Self::of(exit, &error).with_hint(hint)
+    }
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        let exit = match &error {
+            FetchError::HashMismatch { .. } | FetchError::Untrusted { .. } => Exit::Refused,
+            FetchError::NoMirror { .. } | FetchError::Lock { .. } => Exit::UsedWrongly,
+            FetchError::Interrupted => Exit::Interrupted,
+            _ => Exit::Failed,
+        };
+        let hint = fetch_hint(&error);
+        Self::of(exit, &error).with_hint(&hint)
+    }
+}
+
+fn fetch_hint(error: &FetchError) -> String {
+    match error {
+        FetchError::NoMirror { name } => format!(
+            "name one in ~/.config/osbuild/config.toml:\n  [mirrors]\n  {name} = \"https://…\"\n\
+             or in the environment: OSBUILD_MIRROR_{}",
+            name.to_uppercase().replace('-', "_")
+        ),
+        FetchError::HashMismatch { .. } => {
+            "if upstream released the file anew, check it, then put the new hash where the recipe or lock has the old one"
+                .to_owned()
+        }
+        FetchError::Untrusted { .. } => {
+            "OSBUILD_KEYRING names another keyring; never skip this check".to_owned()
+        }
+        FetchError::Unreachable { .. } => "check the network and SSL_CERT_FILE, then run the command again".to_owned(),
+        error => io_hint(error).unwrap_or_default().to_owned(),
+    }
+}
+
+impl From<GraphError> for Failure {
+    fn from(error: GraphError) -> Self {
+        match error {
+            GraphError::Failed { failures } => of_failures(&failures),
+            GraphError::Store(error) => error.into(),
+            GraphError::Interrupted => Self::new(Exit::Interrupted, "interrupted"),
+            error => Self::of(Exit::Failed, &error),
+        }
+    }
+}
+
+fn of_failures(failures: &[(StorePath, BuildError)]) -> Failure {
+    let mut whole = Failure { exit: Exit::Failed, lines: Vec::new(), hint: None };
+    for (path, error) in failures {
+        let one = of_build(path, error);
+        whole.lines.extend(one.lines);
+        whole.hint = whole.hint.or(one.hint);
+        if one.exit != Exit::Failed {
+            whole.exit = one.exit;
+        }
+    }
+    whole
+}
+
+fn of_build(path: &StorePath, error: &BuildError) -> Failure {
+    let name = path.name().trim_end_matches(".drv");
+    let exit = match error {
+        BuildError::HashMismatch { .. } | BuildError::NotReproducible { .. } => Exit::Refused,
+        BuildError::Builtin { source: BuiltinError::Mismatch(_), .. } => Exit::Refused,
+        BuildError::Download { source, .. } if matches!(source, FetchError::HashMismatch { .. }) => {
+            Exit::Refused
+        }
+        BuildError::Download { source: FetchError::NoMirror { .. }, .. } => Exit::UsedWrongly,
+        BuildError::Interrupted | BuildError::Download { source: FetchError::Interrupted, .. } => {
+            Exit::Interrupted
+        }
+        BuildError::Store(StoreError::Corrupt { .. }) => Exit::Refused,
+        _ => Exit::Failed,
+    };
+    let mut failure = Failure::of(exit, error);
+    failure.lines.push(format!("  while building: {name}"));
+    let hint = match error {
+        BuildError::Failed { tail, log, kept, .. } => {
+            failure.lines.extend(tail.iter().map(|line| format!("  | {line}")));
+            failure.lines.push(format!("  whole log: {}", log.display()));
+            match kept {
+                Some(kept) => format!("the build's directory is kept: {}", kept.display()),
+                None => "--keep-failed keeps the build's directory for a look".to_owned(),
+            }
+        }
+        BuildError::TimedOut { log, .. } => {
+            failure.lines.push(format!("  whole log: {}", log.display()));
+            String::new()
+        }
+        BuildError::Unsupported { hint, .. } => hint.clone(),
+        BuildError::Download { pin: Some(pin), source: FetchError::Gone { .. } } => {
+            format!("the mirror serves another version by now: `osbuild lock update {}` pins it", pin.lock)
+        }
+        BuildError::Download { source, .. } | BuildError::Fetch(source) => fetch_hint(source),
+        BuildError::HashMismatch { .. } => {
+            "if the new contents are right, put the new hash into the recipe".to_owned()
+        }
+        BuildError::NotReproducible { .. } => {
+            "both results are kept; compare them, then look for dates, paths and order".to_owned()
+        }
+        BuildError::Sandbox(SandboxError::Execute { .. }) => {
+            "the builder must exist in sandboxRoot, and so must its interpreter and libraries".to_owned()
+        }
+        error => io_hint(error).unwrap_or_default().to_owned(),
+    };
+    failure.with_hint(&hint)
+}
+
+/// What to do about a full or read-only disk, however deep the cause is.
+fn io_hint(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                    Some("free some space (`osbuild store gc`), then run the command again: it resumes")
+                }
+                ErrorKind::ReadOnlyFilesystem => Some("set OSBUILD_HOME to a directory on a writable disk"),
+                ErrorKind::PermissionDenied => Some(
+                    "the store belongs to one user: run as that user, or set OSBUILD_HOME to a directory of yours",
+                ),
+                _ => None,
+            };
+        }
+        if let Some(rusqlite) = error.downcast_ref::<StoreError>()
+            && rusqlite.is_disk_full()
+        {
+            return Some("free some space (`osbuild store gc`), then run the command again: it resumes");
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// For output that goes to a pipe: a reader that left is no failure.
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        let exit = if error.kind() == ErrorKind::BrokenPipe { Exit::Done } else { Exit::Failed };
+        let mut failure = Self::of(exit, &error);
+        if exit == Exit::Done {
+            failure.lines.clear();
+        }
+        failure
     }
 }

@@ -1,7 +1,65 @@
-//! The `osbuild` command.
+//! The `osbuild` command: arguments, progress, messages, exit codes. The work
+//! is `osbuild-core`'s.
 
+mod commands;
+mod config;
 mod error;
+mod ui;
+
+use clap::{Parser, Subcommand};
+
+use error::{Exit, Failure};
+
+/// Composes immutable container-host operating systems.
+#[derive(Parser)]
+#[command(name = "osbuild", version, max_term_width = 100, after_help = environment_help())]
+struct Arguments {
+    #[command(flatten)]
+    common: config::CommonArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Build(commands::build::Arguments),
+    Log(commands::log::Arguments),
+    #[command(subcommand)]
+    Store(commands::store::Command),
+}
+
+fn environment_help() -> String {
+    let mut text = "Environment:\n".to_owned();
+    for (name, meaning) in config::ENVIRONMENT {
+        text.push_str(&format!("  {name}\n          {meaning}\n"));
+    }
+    text
+}
 
 fn main() -> std::process::ExitCode {
-    error::Exit::UsedWrongly.into()
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::UsedWrongly } else { Exit::Done };
+            // A closed pipe is no reason to fail.
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    match run(arguments) {
+        Ok(()) => Exit::Done.into(),
+        Err(failure) => {
+            failure.print();
+            failure.exit().into()
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    let common = &arguments.common;
+    match arguments.command {
+        Command::Build(arguments) => commands::build::run(arguments, common),
+        Command::Log(arguments) => commands::log::run(arguments, common),
+        Command::Store(command) => commands::store::run(command, common),
+    }
 }

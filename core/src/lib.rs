@@ -5,7 +5,9 @@
 //! configuration on its own; that is the command's (`cli`). `ARCHITECTURE.md`
 //! beside this folder is the map.
 
-pub mod build;
 pub mod derivation;
-pub mod disk;
+pub mod graph;
+pub mod build;
+pub mod fetch;
 pub mod image;
+pub mod disk;

@@ -50,6 +50,14 @@ impl StoreError {
         move |errno| Self::Io { action, path, source: errno.into() }
     }
 
+    /// Whether the database could not be written for want of space.
+    pub fn is_disk_full(&self) -> bool {
+        let Self::Database { source: rusqlite::Error::SqliteFailure(error, _), .. } = self else {
+            return false;
+        };
+        error.code == rusqlite::ErrorCode::DiskFull
+    }
+
     pub(crate) fn database(action: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |source| Self::Database { action, source }
     }

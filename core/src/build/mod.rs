@@ -1,3 +1,74 @@
 //! Building: one resolved derivation to its outputs.
 
 pub mod builtin;
+pub mod environment;
+pub mod log;
+pub mod outputs;
+pub mod run;
+pub mod sandbox;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use osbuild_store::action::OutputName;
+use osbuild_store::{NixHash, StoreError, StorePath};
+
+use crate::fetch::FetchError;
+use builtin::BuiltinError;
+use builtin::fetchurl::Pin;
+use sandbox::SandboxError;
+
+pub use run::{BuildOptions, Builder, Resolved};
+
+/// Why a build has no outputs.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The builder ran and failed.
+    #[error("builder {how}")]
+    Failed {
+        how: String,
+        /// The log's last lines.
+        tail: Vec<String>,
+        /// The whole log.
+        log: PathBuf,
+        /// The builder's files, if they were kept.
+        kept: Option<PathBuf>,
+    },
+    /// A built-in builder refused its parameters or inputs.
+    #[error("builtin:{name} failed")]
+    Builtin { name: String, source: BuiltinError },
+    /// The derivation asks for what this program does not have.
+    #[error("{what}")]
+    Unsupported { what: String, hint: String },
+    /// The derivation is not one that can be built: a recipe's fault.
+    #[error("{0}")]
+    Derivation(String),
+    /// The builder ended well but an output is missing or not allowed.
+    #[error("output '{output}' {reason}")]
+    Output { output: OutputName, reason: String },
+    /// A fixed output has other contents than promised.
+    #[error("hash mismatch for {what}: expected {expected}, got {actual}")]
+    HashMismatch { what: String, expected: NixHash, actual: NixHash },
+    /// A second run of the same build gave something else.
+    #[error("not reproducible: output '{output}' was {first}, is now {second}")]
+    NotReproducible { output: OutputName, first: String, second: String },
+    /// An input is neither in the store nor can be made.
+    #[error("input {0} is not in the store, and no derivation makes it")]
+    MissingInput(StorePath),
+    /// A source cannot be fetched; `pin` is the lock entry it comes from.
+    #[error("cannot download{}", pin.as_ref().map(|p| format!(" {} {} (lock {})", p.package, p.version, p.lock)).unwrap_or_default())]
+    Download { pin: Option<Pin>, source: FetchError },
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// Reading an output to hash it failed.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The builder took longer than allowed.
+    #[error("builder was stopped after {} s {what}", limit.as_secs())]
+    TimedOut { what: &'static str, limit: Duration, log: PathBuf },
+    /// The user interrupted.
+    #[error("interrupted")]
+    Interrupted,
+}

@@ -1,0 +1,5 @@
+//! One file a command: its arguments with their help, then one function.
+
+pub(crate) mod build;
+pub(crate) mod log;
+pub(crate) mod store;

@@ -1,0 +1,207 @@
+//! `osbuild store`: looking after the store.
+
+use std::io::{IsTerminal, Write};
+
+use osbuild_store::local::{GcRequest, ObjectInfo, Problem};
+use osbuild_store::{LocalStore, StorePath};
+use serde_json::json;
+
+use crate::config::{self, CommonArguments};
+use crate::error::{Exit, Failure};
+
+/// Look after the store
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Show what is known of objects
+    Info {
+        /// Objects, as logical or physical paths or result links
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<String>,
+    },
+    /// List everything that objects refer to, directly or not
+    Closure {
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<String>,
+    },
+    /// Hash every object again and report damage
+    Verify {
+        /// Drop damaged objects, so that they are made again when needed
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Remove objects that no result link keeps
+    Gc {
+        /// Say what would be removed, remove nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Stop once the store holds no more than this (k, M, G, T)
+        #[arg(long, value_name = "BYTES", value_parser = parse_size)]
+        max_size: Option<u64>,
+    },
+}
+
+pub(crate) fn run(command: Command, common: &CommonArguments) -> Result<(), Failure> {
+    let store = config::open_store()?;
+    match command {
+        Command::Info { paths } => info(&store, &paths, common.json),
+        Command::Closure { paths } => closure(&store, &paths, common.json),
+        Command::Verify { repair } => verify(&store, repair, common),
+        Command::Gc { dry_run, max_size } => {
+            gc(&store, GcRequest { dry_run, max_size_bytes: max_size }, common)
+        }
+    }
+}
+
+fn info(store: &LocalStore, texts: &[String], json: bool) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    for text in texts {
+        let info = object(store, text)?;
+        let paths = |paths: &std::collections::BTreeSet<StorePath>| -> Vec<String> {
+            paths.iter().map(|path| store.store_dir().display(path)).collect()
+        };
+        let references = paths(&info.references);
+        let physical = store.physical(&info.path).display().to_string();
+        let deriver = info.deriver.as_ref().map(|path| store.store_dir().display(path));
+        if json {
+            let record = json!({
+                "schema": 1, "path": store.store_dir().display(&info.path), "physical": physical,
+                "narHash": info.nar_hash.to_sri(), "narSize": info.nar_size_bytes, "references": references,
+                "ca": info.content_address, "deriver": deriver, "registered": info.registered, "used": info.used,
+            });
+            writeln!(out, "{record}")?;
+            continue;
+        }
+        writeln!(out, "{}", store.store_dir().display(&info.path))?;
+        writeln!(out, "  physical:   {physical}")?;
+        writeln!(out, "  archive:    {} bytes, {}", info.nar_size_bytes, info.nar_hash)?;
+        writeln!(out, "  address:    {}", info.content_address.as_deref().unwrap_or("by its inputs"))?;
+        writeln!(out, "  deriver:    {}", deriver.as_deref().unwrap_or("none"))?;
+        for reference in references {
+            writeln!(out, "  refers to:  {reference}")?;
+        }
+    }
+    Ok(())
+}
+
+fn closure(store: &LocalStore, texts: &[String], json: bool) -> Result<(), Failure> {
+    let mut roots = Vec::new();
+    for text in texts {
+        roots.push(object(store, text)?.path);
+    }
+    let closure = store.closure(&roots)?;
+    let mut out = std::io::stdout().lock();
+    let total: u64 = closure.values().map(|info| info.nar_size_bytes).sum();
+    if json {
+        let paths: Vec<String> = closure.keys().map(|path| store.store_dir().display(path)).collect();
+        writeln!(out, "{}", json!({ "schema": 1, "narSize": total, "paths": paths }))?;
+        return Ok(());
+    }
+    for path in closure.keys() {
+        writeln!(out, "{}", store.store_dir().display(path))?;
+    }
+    Ok(())
+}
+
+fn verify(store: &LocalStore, repair: bool, common: &CommonArguments) -> Result<(), Failure> {
+    let _held = store.hold_objects()?;
+    let show = std::io::stderr().is_terminal() && !common.quiet;
+    let verified = store.verify(&mut |done, total| {
+        if show {
+            eprint!("\r{done}/{total}");
+        }
+    })?;
+    if show {
+        eprint!("\r\x1b[K");
+    }
+    let mut out = std::io::stdout().lock();
+    let lines: Vec<String> = verified.problems.iter().map(describe).collect();
+    if common.json {
+        let record = json!({
+            "schema": 1, "objects": verified.objects, "narSize": verified.nar_bytes,
+            "problems": lines, "leftovers": verified.leftovers,
+        });
+        writeln!(out, "{record}")?;
+    } else {
+        for line in &lines {
+            writeln!(out, "{line}")?;
+        }
+        for name in &verified.leftovers {
+            writeln!(out, "{name} is a leftover of an interrupted run; `osbuild store gc` removes it")?;
+        }
+        writeln!(out, "{} objects, {} problems", verified.objects, verified.problems.len())?;
+    }
+    if verified.problems.is_empty() {
+        return Ok(());
+    }
+    if repair {
+        let dropped = store.repair(&verified)?;
+        writeln!(out, "dropped {dropped} objects")?;
+        return Ok(());
+    }
+    let hint = "`osbuild store verify --repair` drops them, and the next build makes them again";
+    Err(Failure::new(Exit::Refused, "the store is damaged").with_hint(hint))
+}
+
+fn describe(problem: &Problem) -> String {
+    match problem {
+        Problem::Corrupt { path, expected, actual } => {
+            format!("{path} is corrupt: expected {expected}, got {actual}")
+        }
+        Problem::Unreadable { path, reason } => format!("{path} cannot be read: {reason}"),
+        Problem::DanglingReference { path, reference } => {
+            format!("{path} refers to {reference}, which is not in the store")
+        }
+    }
+}
+
+fn gc(store: &LocalStore, request: GcRequest, common: &CommonArguments) -> Result<(), Failure> {
+    let collected = store.collect_garbage(request, || {
+        if !common.quiet {
+            eprintln!("waiting for running builds to end");
+        }
+    })?;
+    let mut out = std::io::stdout().lock();
+    if common.json {
+        let removed: Vec<String> = collected.removed.iter().map(ToString::to_string).collect();
+        let record = json!({
+            "schema": 1, "dryRun": request.dry_run, "removed": removed,
+            "narSize": collected.nar_bytes, "leftovers": collected.leftovers,
+        });
+        writeln!(out, "{record}")?;
+        return Ok(());
+    }
+    let verb = if request.dry_run { "would remove" } else { "removed" };
+    writeln!(
+        out,
+        "{verb} {} objects ({} MiB) and {} leftovers",
+        collected.removed.len(),
+        collected.nar_bytes >> 20,
+        collected.leftovers
+    )?;
+    Ok(())
+}
+
+fn object(store: &LocalStore, text: &str) -> Result<ObjectInfo, Failure> {
+    let linked = std::fs::read_link(text).ok().and_then(|path| path.to_str().map(str::to_owned));
+    let Some((path, _)) = store.parse_any(linked.as_deref().unwrap_or(text)) else {
+        return Err(Failure::usage(
+            &format!("'{text}' is no path of the store"),
+            "give an object or a result link",
+        ));
+    };
+    store.info(&path)?.ok_or_else(|| Failure::new(Exit::Failed, &format!("{path} is not in the store")))
+}
+
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.parse().map_err(|_| format!("'{text}' is no size"))?;
+    let shift = match &text[digits.len()..] {
+        "" => 0,
+        "k" | "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        unit => return Err(format!("unknown unit '{unit}'")),
+    };
+    number.checked_mul(1 << shift).ok_or_else(|| format!("'{text}' is too large"))
+}

@@ -1,0 +1,148 @@
+//! What the user configured: options that every command takes, the
+//! environment, `config.toml`. The only place that reads any of them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use osbuild_core::fetch::{FetchConfig, Fetcher};
+use osbuild_store::LocalStore;
+use serde::Deserialize;
+
+use crate::error::Failure;
+
+/// Every environment variable that the command reads, with what it does.
+pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
+    ("OSBUILD_HOME", "where the store is kept (default: $XDG_DATA_HOME/osbuild or ~/.local/share/osbuild)"),
+    ("OSBUILD_CONFIG", "the configuration file (default: ~/.config/osbuild/config.toml)"),
+    (
+        "OSBUILD_MIRROR_<NAME>",
+        "where mirror://<name>/ is; addresses separated by blanks, dashes in the name as _",
+    ),
+    ("OSBUILD_SOURCES", "mirrors by hash, asked first; addresses or directories separated by blanks"),
+    ("OSBUILD_KEYRING", "the keyring that signs the distribution's archives"),
+];
+
+/// Options that every command takes.
+#[derive(clap::Args)]
+pub(crate) struct CommonArguments {
+    /// Say nothing but errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Show the builds' logs while they run
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+    /// One JSON record a line on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// The project root (default: the nearest parent with recipes/ and variants/)
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+}
+
+/// `config.toml`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ConfigFile {
+    #[serde(default)]
+    mirrors: BTreeMap<String, OneOrMore>,
+    #[serde(default)]
+    sources: Vec<String>,
+    keyring: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+/// Where distributions keep the keyring of their archives.
+const KEYRINGS: &[&str] = &[
+    "/usr/share/keyrings/debian-archive-keyring.gpg",
+    "/usr/share/keyrings/debian-archive-keyring.pgp",
+    "/etc/apt/trusted.gpg.d/debian-archive-keyring.gpg",
+];
+
+/// The directory of the user's store.
+pub(crate) fn home() -> Result<PathBuf, Failure> {
+    if let Some(home) = variable("OSBUILD_HOME") {
+        return Ok(home.into());
+    }
+    if let Some(data) = variable("XDG_DATA_HOME") {
+        return Ok(Path::new(&data).join("osbuild"));
+    }
+    match variable("HOME") {
+        Some(home) => Ok(Path::new(&home).join(".local/share/osbuild")),
+        None => {
+            Err(Failure::usage("neither OSBUILD_HOME nor HOME is set", "set OSBUILD_HOME to a directory"))
+        }
+    }
+}
+
+pub(crate) fn open_store() -> Result<LocalStore, Failure> {
+    Ok(LocalStore::open(&home()?)?)
+}
+
+/// The fetcher as configured.
+pub(crate) fn fetcher(store: &LocalStore) -> Result<Fetcher, Failure> {
+    let file = config_file()?;
+    let mut mirrors: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, addresses) in file.mirrors {
+        let addresses = match addresses {
+            OneOrMore::One(address) => vec![address],
+            OneOrMore::More(addresses) => addresses,
+        };
+        mirrors.insert(name, addresses);
+    }
+    for (name, value) in std::env::vars() {
+        if let Some(name) = name.strip_prefix("OSBUILD_MIRROR_") {
+            let name = name.to_lowercase().replace('_', "-");
+            mirrors.insert(name, value.split_whitespace().map(str::to_owned).collect());
+        }
+    }
+    let mut sources = file.sources;
+    if let Some(value) = variable("OSBUILD_SOURCES") {
+        sources.splice(0..0, value.split_whitespace().map(str::to_owned));
+    }
+    let configured = variable("OSBUILD_KEYRING").map(PathBuf::from).or(file.keyring);
+    let keyrings = match configured {
+        Some(keyring) => vec![keyring],
+        None => KEYRINGS.iter().map(PathBuf::from).collect(),
+    };
+    let cargo_home = variable("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(Path::new(&variable("HOME")?).join(".cargo")));
+    let cache = store.home().join("cache");
+    Ok(Fetcher::new(FetchConfig { mirrors, sources, keyrings, cargo_home, cache })?)
+}
+
+fn config_file() -> Result<ConfigFile, Failure> {
+    let path = match variable("OSBUILD_CONFIG") {
+        Some(path) => PathBuf::from(path),
+        None => {
+            let base = variable("XDG_CONFIG_HOME")
+                .map(PathBuf::from)
+                .or_else(|| Some(Path::new(&variable("HOME")?).join(".config")));
+            match base {
+                Some(base) => base.join("osbuild/config.toml"),
+                None => return Ok(ConfigFile::default()),
+            }
+        }
+    };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(ConfigFile::default()),
+        Err(e) => return Err(Failure::usage(&format!("cannot read {}: {e}", path.display()), "")),
+    };
+    toml::from_str(&text).map_err(|e| {
+        Failure::usage(
+            &format!("{}: {}", path.display(), e.to_string().trim_end()),
+            "see the README for what it may hold",
+        )
+    })
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

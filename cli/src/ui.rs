@@ -1,0 +1,116 @@
+//! Progress: bars on a terminal, one line a finished step elsewhere.
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use osbuild_core::graph::{Event, Observer, Outcome};
+
+use crate::config::CommonArguments;
+
+/// Shows events on standard error.
+pub(crate) struct Ui {
+    bars: Option<MultiProgress>,
+    quiet: bool,
+    verbose: bool,
+    steps: Mutex<HashMap<usize, Step>>,
+}
+
+struct Step {
+    name: String,
+    is_fetch: bool,
+    started: Instant,
+    bar: Option<ProgressBar>,
+}
+
+/// Steps that are over sooner are not worth a line on a terminal.
+const SHOW_AFTER: Duration = Duration::from_millis(250);
+
+impl Ui {
+    pub(crate) fn new(common: &CommonArguments) -> Self {
+        let terminal = std::io::stderr().is_terminal() && !common.quiet;
+        Self {
+            bars: terminal.then(MultiProgress::new),
+            quiet: common.quiet,
+            verbose: common.verbose,
+            steps: Mutex::default(),
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bars {
+            Some(bars) => {
+                // A terminal that went away is no reason to stop.
+                let _ = bars.println(text);
+            }
+            None if !self.quiet => eprintln!("{text}"),
+            None => {}
+        }
+    }
+
+    fn start(&self, name: &str, is_fetch: bool) -> Step {
+        let bar = self.bars.as_ref().map(|bars| {
+            let bar = bars.add(ProgressBar::new_spinner());
+            let verb = if is_fetch { "fetch" } else { "build" };
+            bar.set_prefix(format!("{verb} {name}"));
+            bar.set_style(style("{prefix} {elapsed:>4} {wide_msg:.dim}"));
+            bar.enable_steady_tick(SHOW_AFTER);
+            bar
+        });
+        Step { name: name.to_owned(), is_fetch, started: Instant::now(), bar }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("templates are constants of this file")
+}
+
+impl Observer for Ui {
+    fn event(&self, event: Event<'_>) {
+        let mut steps = self.steps.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match event {
+            Event::Started { step, name, is_fetch } => {
+                steps.insert(step, self.start(name, is_fetch));
+            }
+            Event::Progress { step, done, total } => {
+                let Some(bar) = steps.get(&step).and_then(|step| step.bar.as_ref()) else { return };
+                if total > 0 && bar.length() != Some(total) {
+                    bar.set_length(total);
+                    let bytes = total > 100_000;
+                    let counts = if bytes { "{bytes}/{total_bytes} {bytes_per_sec}" } else { "{pos}/{len}" };
+                    bar.set_style(style(&format!("{{prefix}} {{elapsed:>4}} [{{wide_bar}}] {counts}")));
+                }
+                bar.set_position(done);
+            }
+            Event::Line { step, text } => {
+                let Some(step) = steps.get(&step) else { return };
+                if self.verbose {
+                    self.line(&format!("{}> {text}", step.name));
+                } else if let Some(bar) = &step.bar {
+                    bar.set_message(text.to_owned());
+                }
+            }
+            Event::Finished { step, outcome } => {
+                let Some(step) = steps.remove(&step) else { return };
+                if let Some(bar) = &step.bar {
+                    bar.finish_and_clear();
+                }
+                let verb = match (outcome, step.is_fetch) {
+                    (Outcome::Failed, true) => "failed to fetch",
+                    (Outcome::Failed, false) => "failed to build",
+                    (_, true) => "fetched",
+                    (_, false) => "built",
+                };
+                if self.bars.is_none() || step.started.elapsed() >= SHOW_AFTER {
+                    self.line(&format!(
+                        "{verb} {} ({:.1} s)",
+                        step.name,
+                        step.started.elapsed().as_secs_f32()
+                    ));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `builtin:fetchurl` version 1: a file by its hash, from wherever it is.
+//!
+//! Parameters: `urls` (each may be `mirror://NAME/path`, tried in order) and
+//! `pin` (null, or `{lock, package, version}`: the lock entry to name when
+//! mirrors no longer serve the file). One fixed output, hashed flat.
+
+use std::collections::BTreeMap;
+
+use osbuild_store::StorePath;
+use osbuild_store::action::OutputName;
+use serde::Deserialize;
+
+use super::BuiltinError;
+use crate::build::BuildError;
+use crate::build::run::{Builder, FetchProgress, Report, Resolved};
+
+pub const VERSION: u32 = 1;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    urls: Vec<String>,
+    #[serde(default)]
+    pin: Option<Pin>,
+}
+
+/// A lock entry, for messages.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pin {
+    pub lock: String,
+    pub package: String,
+    pub version: String,
+}
+
+/// Fetches and registers a fixed output.
+pub(in crate::build) fn fetch(
+    builder: &Builder<'_>,
+    resolved: &Resolved,
+    report: &Report<'_>,
+) -> Result<BTreeMap<OutputName, StorePath>, BuildError> {
+    super::check_version(&resolved.derivation)?;
+    let parameters = super::parameters(&resolved.derivation)?;
+    let parameters: Parameters =
+        serde_json::from_value(parameters).map_err(|source| BuildError::Builtin {
+            name: "fetchurl".to_owned(),
+            source: BuiltinError::Parameters { builder: "fetchurl", source },
+        })?;
+    let Some((path, false, hash)) = resolved.derivation.fixed_output() else {
+        return Err(BuildError::Derivation(
+            "fetchurl needs outputHash, and outputHashMode = \"flat\"".to_owned(),
+        ));
+    };
+    let scratch = builder.store.scratch("fetch")?;
+    let file = scratch.path().join("file");
+    let progress = FetchProgress(report);
+    builder
+        .fetcher
+        .fetch(resolved.name(), &parameters.urls, hash, &file, &progress)
+        .map_err(|source| BuildError::Download { pin: parameters.pin, source })?;
+    let ingested = builder.store.ingest(&file, [])?;
+    builder.store.add_fixed(&file, path, false, hash, ingested, Some(resolved.path.clone()))?;
+    Ok(resolved.derivation.outputs.keys().map(|output| (output.clone(), path.clone())).collect())
+}

@@ -1,0 +1,162 @@
+//! What a builder finds in its environment and beside it in `/build`.
+//!
+//! Source: Nix manual, "Derivations", "Builder execution" and "Structured
+//! attributes"; field for field as Nix does it.
+
+use std::collections::BTreeMap;
+
+use osbuild_store::action::OutputName;
+use osbuild_store::base32::to_nix_base32;
+use sha2::{Digest, Sha256};
+
+use super::BuildError;
+use crate::derivation::Derivation;
+
+/// A builder's variables, and the files that come with them.
+pub struct Environment {
+    pub variables: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Name below `/build`, contents.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+/// Makes the environment of a resolved derivation in which own placeholders
+/// have been replaced. `outputs` are the logical paths to write to.
+///
+/// # Errors
+/// [`BuildError::Derivation`] if structured attributes are no JSON object.
+pub fn environment(
+    derivation: &Derivation,
+    outputs: &BTreeMap<OutputName, String>,
+    cores: usize,
+) -> Result<Environment, BuildError> {
+    let cores = cores.to_string();
+    let mut variables: BTreeMap<Vec<u8>, Vec<u8>> = [
+        // Both say at once that a builder relies on what it was not given.
+        ("PATH", "/path-not-set"),
+        ("HOME", "/homeless-shelter"),
+        ("NIX_STORE", "/nix/store"),
+        ("NIX_BUILD_CORES", cores.as_str()),
+    ]
+    .map(|(name, value)| (name.into(), value.into()))
+    .into();
+    let mut files = Vec::new();
+    if let Some(json) = derivation.environment.get(b"__json".as_slice()) {
+        structured(json, outputs, &mut variables, &mut files)?;
+    } else {
+        let as_files = derivation.environment_text("passAsFile").unwrap_or_default();
+        let as_files: Vec<&str> = as_files.split_whitespace().collect();
+        for (name, value) in &derivation.environment {
+            match std::str::from_utf8(name) {
+                Ok(text) if as_files.contains(&text) => {
+                    let file = format!(".attr-{}", to_nix_base32(&Sha256::digest(name)));
+                    variables.insert(format!("{text}Path").into(), format!("/build/{file}").into());
+                    files.push((file, value.clone()));
+                }
+                _ => {
+                    variables.insert(name.clone(), value.clone());
+                }
+            }
+        }
+        for (name, path) in outputs {
+            variables.insert(name.as_str().into(), path.as_bytes().to_vec());
+        }
+    }
+    for (name, value) in [
+        ("NIX_BUILD_TOP", "/build"),
+        ("TMPDIR", "/build"),
+        ("TEMPDIR", "/build"),
+        ("TMP", "/build"),
+        ("TEMP", "/build"),
+        ("PWD", "/build"),
+        ("NIX_LOG_FD", "2"),
+        ("TERM", "xterm-256color"),
+    ] {
+        variables.insert(name.into(), value.into());
+    }
+    Ok(Environment { variables, files })
+}
+
+fn structured(
+    json: &[u8],
+    outputs: &BTreeMap<OutputName, String>,
+    variables: &mut BTreeMap<Vec<u8>, Vec<u8>>,
+    files: &mut Vec<(String, Vec<u8>)>,
+) -> Result<(), BuildError> {
+    let mut attributes: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(json)
+        .map_err(|e| BuildError::Derivation(format!("structured attributes are no JSON object: {e}")))?;
+    let outputs = outputs.iter().map(|(name, path)| (name.to_string(), path.clone().into())).collect();
+    attributes.insert("outputs".to_owned(), serde_json::Value::Object(outputs));
+    variables.insert(b"NIX_ATTRS_JSON_FILE".to_vec(), b"/build/.attrs.json".to_vec());
+    variables.insert(b"NIX_ATTRS_SH_FILE".to_vec(), b"/build/.attrs.sh".to_vec());
+    files.push((".attrs.sh".to_owned(), shell(&attributes).into_bytes()));
+    let json = serde_json::to_vec(&attributes).expect("a JSON object serialises");
+    files.push((".attrs.json".to_owned(), json));
+    Ok(())
+}
+
+/// The attributes that a shell can hold: scalars, lists and sets of scalars.
+fn shell(attributes: &serde_json::Map<String, serde_json::Value>) -> String {
+    use serde_json::Value;
+    let mut text = String::new();
+    for (name, value) in attributes {
+        let first = name.bytes().next().unwrap_or(b'0');
+        let valid = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if first.is_ascii_digit() || !valid {
+            continue;
+        }
+        if let Some(scalar) = shell_scalar(value) {
+            text.push_str(&format!("declare {name}={scalar}\n"));
+            continue;
+        }
+        match value {
+            Value::Array(items) => {
+                if let Some(items) = items.iter().map(shell_scalar).collect::<Option<Vec<_>>>() {
+                    let items: String = items.iter().map(|item| format!("{item} ")).collect();
+                    text.push_str(&format!("declare -a {name}=({items})\n"));
+                }
+            }
+            Value::Object(members) => {
+                let members = members.iter().map(|(k, v)| Some((k, shell_scalar(v)?)));
+                if let Some(members) = members.collect::<Option<Vec<_>>>() {
+                    let members: String =
+                        members.iter().map(|(k, v)| format!("[{}]={v} ", quote(k))).collect();
+                    text.push_str(&format!("declare -A {name}=({members})\n"));
+                }
+            }
+            _ => {}
+        }
+    }
+    text
+}
+
+fn shell_scalar(value: &serde_json::Value) -> Option<String> {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => Some(quote(text)),
+        Value::Number(number) => number.as_i64().map(|number| number.to_string()),
+        Value::Null => Some("''".to_owned()),
+        Value::Bool(true) => Some("1".to_owned()),
+        Value::Bool(false) => Some(String::new()),
+        _ => None,
+    }
+}
+
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_reach_the_shell_as_nix_writes_them() {
+        let json =
+            r#"{"a":"it's","b":["x",1,true],"c":{"k":"v"},"d":null,"e":{"deep":{}},"no-name":"x","f":false}"#;
+        let attributes = serde_json::from_str(json).unwrap();
+        assert_eq!(
+            shell(&attributes),
+            "declare a='it'\\''s'\ndeclare -a b=('x' 1 1 )\ndeclare -A c=(['k']='v' )\ndeclare d=''\ndeclare f=\n"
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! Build logs: whole on disk, the last lines at hand.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use osbuild_store::{StoreError, StorePath};
+
+/// How many lines a failure shows.
+const TAIL_LINES: usize = 25;
+/// A longer line is cut for the tail and for progress, never in the file.
+const MAX_LINE_BYTES: usize = 4096;
+
+/// Where a derivation's log is kept.
+pub fn log_path(home: &Path, derivation: &StorePath) -> PathBuf {
+    let name = derivation.as_str();
+    home.join("log").join(&name[..2]).join(&name[2..])
+}
+
+/// A log being written.
+pub struct LogWriter<'o> {
+    path: PathBuf,
+    file: File,
+    line: Vec<u8>,
+    tail: VecDeque<String>,
+    on_line: &'o (dyn Fn(&str) + Sync),
+}
+
+impl<'o> LogWriter<'o> {
+    /// # Errors
+    /// The file cannot be made.
+    pub fn create(
+        home: &Path,
+        derivation: &StorePath,
+        on_line: &'o (dyn Fn(&str) + Sync),
+    ) -> Result<Self, StoreError> {
+        let path = log_path(home, derivation);
+        let directory = path.parent().unwrap_or(home);
+        fs::create_dir_all(directory).map_err(StoreError::io("make the directory", directory))?;
+        let file = File::create(&path).map_err(StoreError::io("create", &path))?;
+        Ok(Self { path, file, line: Vec::new(), tail: VecDeque::new(), on_line })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes what a builder wrote, as it came.
+    ///
+    /// # Errors
+    /// The file cannot be written: the disk is full.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.file.write_all(bytes).map_err(StoreError::io("write the log", &self.path))?;
+        for byte in bytes {
+            if *byte == b'\n' {
+                self.end_line();
+            } else if self.line.len() < MAX_LINE_BYTES {
+                self.line.push(*byte);
+            }
+        }
+        Ok(())
+    }
+
+    /// The last lines, an unfinished one included.
+    pub fn into_tail(mut self) -> Vec<String> {
+        if !self.line.is_empty() {
+            self.end_line();
+        }
+        self.tail.into()
+    }
+
+    fn end_line(&mut self) {
+        let text = String::from_utf8_lossy(&self.line);
+        // A builder's control sequences must not reach the user's terminal.
+        let clean: String = text.chars().filter(|c| !c.is_control() || *c == '\t').collect();
+        self.line.clear();
+        (self.on_line)(&clean);
+        if self.tail.len() == TAIL_LINES {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(clean);
+    }
+}

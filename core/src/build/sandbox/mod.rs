@@ -1,0 +1,304 @@
+//! Runs a program where it sees its declared inputs and nothing else.
+//!
+//! Unprivileged Linux namespaces: user, mount, process, network, IPC, host
+//! name, control group. The root is a tmpfs that shows the top-level entries
+//! of a package root read-only, the input closure at `/nix/store`, and `/build`
+//! to work in. No builder ever has a network.
+//!
+//! As an ordinary user, that user is uid 1000 inside. As root, uid 1000 is an
+//! unused host uid, never 0: everything is set up by uid 0 of an outer user
+//! namespace, then the builder enters an inner one that knows only itself.
+//!
+//! This room holds the only unsafe code of the toolkit's builders.
+
+mod child;
+mod filter;
+mod host_run;
+mod interrupt;
+mod root;
+mod spawn;
+mod step;
+
+pub use host_run::{HostRun, Streams};
+pub use interrupt::catch_interrupts;
+pub use spawn::Child;
+
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use root::{READ_ONLY, RootPlan, to_c};
+use spawn::Namespaces;
+use step::Step;
+
+/// Raised whenever anything that a builder can see changes: it is part of
+/// every action key.
+pub const SANDBOX_ABI: u32 = 1;
+
+/// A sandbox that cannot be set up, or a program that cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The host forbids user namespaces.
+    #[error("this host does not let users make namespaces, which builds run in ({hint})")]
+    Namespaces { hint: &'static str, source: io::Error },
+    /// A step inside the new namespaces failed.
+    #[error("cannot set up the sandbox: cannot {step}")]
+    Step { step: String, source: io::Error },
+    /// The program is not there, or not a program.
+    #[error("cannot run {program} in the sandbox")]
+    Execute { program: String, source: io::Error },
+    /// Something around the child failed.
+    #[error("cannot set up the sandbox: cannot {action}")]
+    Setup { action: &'static str, source: io::Error },
+    /// A file of the root cannot be read.
+    #[error("cannot {action} {}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    /// An argument, a variable or a path holds a NUL.
+    #[error("{what} holds a NUL byte")]
+    Nul { what: String },
+}
+
+/// What a builder's sandbox is made of.
+pub struct SandboxSpec<'a> {
+    /// An unpacked package root below `objects`, whose top-level entries are
+    /// shown; `None` shows nothing.
+    pub package_root: Option<&'a Path>,
+    /// The physical store.
+    pub objects: &'a Path,
+    /// Base names of the objects that appear in `/nix/store`.
+    pub inputs: &'a [String],
+    /// A directory on the store's file system, ours alone: gets `root`,
+    /// `store`, `build` and `tmp`.
+    pub scratch: &'a Path,
+    /// Absolute path inside.
+    pub program: &'a [u8],
+    pub arguments: &'a [Vec<u8>],
+    pub environment: &'a BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Files in `/build`, by name.
+    pub files: &'a [(String, Vec<u8>)],
+    /// The host uid for uid 1000 where we are root.
+    pub builder_uid: u32,
+    /// Where standard output and error go.
+    pub output: &'a OwnedFd,
+}
+
+/// The user inside, as Nix has them.
+const UID: u32 = 1000;
+const GID: u32 = 100;
+
+impl SandboxSpec<'_> {
+    /// Where the builder's `/nix/store` lies: outputs appear here.
+    pub fn store_dir(&self) -> PathBuf {
+        self.scratch.join("store")
+    }
+
+    /// Sets everything up and starts the program.
+    ///
+    /// # Errors
+    /// See [`SandboxError`].
+    pub fn start(&self) -> Result<Child, SandboxError> {
+        let is_root = rustix::process::geteuid().is_root();
+        self.prepare_scratch(is_root)?;
+        let steps = self.steps(is_root)?;
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let (uid_map, gid_map) = if is_root {
+            let id = self.builder_uid;
+            (format!("0 0 1\n{UID} {id} 1\n"), format!("0 0 1\n{GID} {id} 1\n"))
+        } else {
+            (format!("{UID} {uid} 1\n"), format!("{GID} {gid} 1\n"))
+        };
+        let flags = libc::CLONE_NEWUSER
+            | libc::CLONE_NEWNS
+            | libc::CLONE_NEWPID
+            | libc::CLONE_NEWNET
+            | libc::CLONE_NEWIPC
+            | libc::CLONE_NEWUTS
+            | libc::CLONE_NEWCGROUP;
+        spawn::spawn(&Namespaces { flags, uid_map, gid_map, deny_setgroups: !is_root }, &steps)
+    }
+
+    /// Makes the directories on disk and the mount points in the store.
+    fn prepare_scratch(&self, is_root: bool) -> Result<(), SandboxError> {
+        let io = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| SandboxError::Io { action, path, source }
+        };
+        for name in ["root", "store", "build", "tmp"] {
+            let path = self.scratch.join(name);
+            std::fs::create_dir(&path).map_err(io("make", &path))?;
+            let mode = if name == "tmp" { 0o1777 } else { 0o755 };
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))
+                .map_err(io("set the mode of", &path))?;
+            if is_root && name != "root" {
+                std::os::unix::fs::chown(&path, Some(self.builder_uid), Some(self.builder_uid))
+                    .map_err(io("give away", &path))?;
+            }
+        }
+        for (name, contents) in self.files {
+            let path = self.scratch.join("build").join(name);
+            std::fs::write(&path, contents).map_err(io("write", &path))?;
+            if is_root {
+                std::os::unix::fs::chown(&path, Some(self.builder_uid), Some(self.builder_uid))
+                    .map_err(io("give away", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn steps(&self, is_root: bool) -> Result<Vec<Step>, SandboxError> {
+        let mut plan = RootPlan::new(&self.scratch.join("root"));
+        // Bound once and made read-only once: every mount taken from there
+        // is read-only from birth, one system call each.
+        plan.directory("/.objects", 0o755);
+        plan.bind(self.objects, "/.objects", false);
+        plan.restrict("/.objects", READ_ONLY, false);
+        let objects = plan.outside("/.objects");
+        if let Some(package_root) = self.package_root {
+            let name = package_root.strip_prefix(self.objects).unwrap_or(package_root);
+            let through = objects.join(name);
+            plan.package_root(
+                package_root,
+                &through,
+                "",
+                &["build", "dev", "etc", "nix", "proc", "sys", "tmp"],
+            )?;
+            plan.directory("/etc", 0o755);
+            let etc = package_root.join("etc");
+            if etc.is_dir() {
+                plan.package_root(&etc, &through.join("etc"), "/etc", &["group", "hosts", "passwd"])?;
+            }
+        } else {
+            plan.directory("/etc", 0o755);
+        }
+        plan.file("/etc/passwd", PASSWD);
+        plan.file("/etc/group", GROUP);
+        plan.file("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n");
+        plan.directories("/nix/store");
+        plan.bind(&self.store_dir(), "/nix/store", false);
+        plan.restrict("/nix/store", libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV, false);
+        self.inputs(&mut plan, &objects)?;
+        for name in ["build", "tmp"] {
+            let inside = format!("/{name}");
+            plan.directory(&inside, 0o755);
+            plan.bind(&self.scratch.join(name), &inside, false);
+            plan.restrict(&inside, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV, false);
+        }
+        plan.devices(&[]);
+        plan.masked_proc();
+        plan.remove_mount("/.objects");
+        plan.restrict("/", libc::MOUNT_ATTR_RDONLY, false);
+        let mut steps = plan.finish();
+        steps.push(Step::LoopbackUp);
+        steps.push(Step::HostName { name: c"localhost".to_owned() });
+        steps.extend(limits());
+        steps.push(Step::NewSession);
+        let null = null_device()?;
+        let output = self.output.as_raw_fd();
+        steps.push(Step::Streams { input: null, output, error: output });
+        if is_root {
+            steps.push(Step::BecomeBuilder {
+                uid: UID,
+                gid: GID,
+                uid_map: c_text(&format!("{UID} {UID} 1\n"))?,
+                gid_map: c_text(&format!("{GID} {GID} 1\n"))?,
+            });
+        }
+        steps.push(Step::CleanSlate { umask: 0o022, directory: c"/build".to_owned() });
+        steps.push(Step::FixedAddresses);
+        steps.push(Step::DropPrivileges);
+        // Changing ids forgot it; nothing after this changes them.
+        steps.push(Step::DieWithParent);
+        for program in filter::filters() {
+            steps.push(Step::Filter { program: program.clone() });
+        }
+        steps.push(self.execute()?);
+        Ok(steps)
+    }
+
+    /// The closure's objects, one mount each; links are made again.
+    fn inputs(&self, plan: &mut RootPlan, objects: &Path) -> Result<(), SandboxError> {
+        let store = self.store_dir();
+        for name in self.inputs {
+            let host = self.objects.join(name);
+            let io = |action| {
+                let path = host.clone();
+                move |source| SandboxError::Io { action, path, source }
+            };
+            let metadata = host.symlink_metadata().map_err(io("read"))?;
+            let point = store.join(name);
+            if metadata.is_symlink() {
+                let target = std::fs::read_link(&host).map_err(io("read the link"))?;
+                std::os::unix::fs::symlink(target, &point).map_err(io("copy the link"))?;
+                continue;
+            }
+            if metadata.is_dir() {
+                std::fs::create_dir(&point).map_err(io("make the mount point of"))?;
+            } else {
+                std::fs::File::create(&point).map_err(io("make the mount point of"))?;
+            }
+            plan.bind(&objects.join(name), &format!("/nix/store/{name}"), false);
+        }
+        Ok(())
+    }
+
+    fn execute(&self) -> Result<Step, SandboxError> {
+        let name = self.program.rsplit(|byte| *byte == b'/').next().unwrap_or(self.program);
+        let mut arguments = vec![c_bytes("the builder", name)?];
+        for argument in self.arguments {
+            arguments.push(c_bytes("an argument of the builder", argument)?);
+        }
+        let mut environment = Vec::new();
+        for (name, value) in self.environment {
+            let what = format!("the variable '{}'", String::from_utf8_lossy(name));
+            environment.push(c_bytes(&what, &[name.as_slice(), b"=", value].concat())?);
+        }
+        Ok(Step::Execute { program: c_bytes("the builder", self.program)?, arguments, environment })
+    }
+}
+
+const PASSWD: &str = "root:x:0:0:root:/build:/noshell\n\
+                      nixbld:x:1000:100:build user:/build:/noshell\n\
+                      nobody:x:65534:65534:nobody:/:/noshell\n";
+const GROUP: &str = "root:x:0:\nnixbld:!:100:\nnogroup:x:65534:\n";
+
+/// Limits that reach outputs (a test suite that counts descriptors, a stack
+/// that overflows), the same everywhere as far as the host lets us.
+fn limits() -> Vec<Step> {
+    use rustix::process::{Resource, getrlimit};
+    let bounded = |resource, limit: Resource, soft: u64, hard: u64| {
+        let now = getrlimit(limit).maximum.unwrap_or(u64::MAX);
+        Step::Limit { resource, soft: soft.min(now), hard: hard.min(now) }
+    };
+    vec![
+        Step::Limit { resource: libc::RLIMIT_CORE as i32, soft: 0, hard: 0 },
+        bounded(libc::RLIMIT_NOFILE as i32, Resource::Nofile, 1024, 524_288),
+        bounded(libc::RLIMIT_STACK as i32, Resource::Stack, 8 << 20, u64::MAX),
+    ]
+}
+
+/// A descriptor of `/dev/null`, opened once.
+fn null_device() -> Result<i32, SandboxError> {
+    static NULL: std::sync::OnceLock<std::fs::File> = std::sync::OnceLock::new();
+    if let Some(file) = NULL.get() {
+        return Ok(file.as_raw_fd());
+    }
+    let path = Path::new("/dev/null");
+    let file = std::fs::File::open(path).map_err(|source| SandboxError::Io {
+        action: "open",
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(NULL.get_or_init(|| file).as_raw_fd())
+}
+
+fn c_bytes(what: &str, bytes: &[u8]) -> Result<CString, SandboxError> {
+    CString::new(bytes).map_err(|_| SandboxError::Nul { what: what.to_owned() })
+}
+
+fn c_text(text: &str) -> Result<CString, SandboxError> {
+    Ok(to_c(OsStr::from_bytes(text.as_bytes())))
+}

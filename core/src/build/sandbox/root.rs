@@ -1,0 +1,219 @@
+//! The root directory that a sandbox shows: planned as steps.
+
+use std::ffi::{CString, OsStr};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::SandboxError;
+use super::step::Step;
+
+/// Collects the steps that build a root directory below a mount point.
+pub(super) struct RootPlan {
+    root: PathBuf,
+    steps: Vec<Step>,
+}
+
+pub(super) const READ_ONLY: u64 = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+
+impl RootPlan {
+    /// `root` is an empty directory of the host's; a tmpfs covers it.
+    pub(super) fn new(root: &Path) -> Self {
+        let mut plan = Self { root: root.to_owned(), steps: vec![Step::PrivateMounts] };
+        plan.steps.push(Step::Mount {
+            source: c"sandbox".to_owned(),
+            target: to_c(root.as_os_str()),
+            kind: c"tmpfs".to_owned(),
+            flags: libc::MS_NOSUID | libc::MS_NODEV,
+            options: c"mode=755,size=50%".to_owned(),
+        });
+        plan
+    }
+
+    pub(super) fn finish(mut self) -> Vec<Step> {
+        self.steps.push(Step::PivotRoot { root: to_c(self.root.as_os_str()) });
+        self.steps
+    }
+
+    fn at(&self, path: &str) -> CString {
+        to_c(self.root.join(path.trim_start_matches('/')).as_os_str())
+    }
+
+    pub(super) fn directory(&mut self, path: &str, mode: u32) {
+        let path = self.at(path);
+        self.steps.push(Step::MakeDirectory { path, mode });
+    }
+
+    /// A directory with all that lead to it.
+    pub(super) fn directories(&mut self, path: &str) {
+        let mut so_far = String::new();
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            so_far.push('/');
+            so_far.push_str(part);
+            self.directory(&so_far, 0o755);
+        }
+    }
+
+    pub(super) fn file(&mut self, path: &str, contents: &str) {
+        let path = self.at(path);
+        self.steps.push(Step::WriteFile { path, contents: contents.into(), mode: 0o644 });
+    }
+
+    pub(super) fn link(&mut self, path: &str, target: &OsStr) {
+        let path = self.at(path);
+        self.steps.push(Step::Link { target: to_c(target), path });
+    }
+
+    pub(super) fn bind(&mut self, source: &Path, path: &str, recursive: bool) {
+        let target = self.at(path);
+        self.steps.push(Step::Bind { source: to_c(source.as_os_str()), target, recursive });
+    }
+
+    pub(super) fn restrict(&mut self, path: &str, attributes: u64, recursive: bool) {
+        let target = self.at(path);
+        self.steps.push(Step::Restrict { target, attributes, recursive });
+    }
+
+    /// Unmounts a directory and removes it.
+    pub(super) fn remove_mount(&mut self, path: &str) {
+        let target = self.at(path);
+        self.steps.push(Step::Detach { target: target.clone() });
+        self.steps.push(Step::RemoveDirectory { path: target });
+    }
+
+    pub(super) fn mount(&mut self, kind: &str, path: &str, flags: libc::c_ulong, options: &str) {
+        let target = self.at(path);
+        let text = |text: &str| CString::new(text).expect("a constant without NUL");
+        self.steps.push(Step::Mount {
+            source: text(kind),
+            target,
+            kind: text(kind),
+            flags,
+            options: text(options),
+        });
+    }
+
+    /// The inside path as the host sees it before the root is changed.
+    pub(super) fn outside(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// Shows the top-level entries of a package root: directories and files
+    /// bound (from `through`, where the steps see `package_root`), links made
+    /// again. `skip` names those that the caller makes.
+    pub(super) fn package_root(
+        &mut self,
+        package_root: &Path,
+        through: &Path,
+        below: &str,
+        skip: &[&str],
+    ) -> Result<(), SandboxError> {
+        let fail = |source| SandboxError::Io { action: "list", path: package_root.to_owned(), source };
+        let mut names = Vec::new();
+        for entry in fs::read_dir(package_root).map_err(fail)? {
+            names.push(entry.map_err(fail)?.file_name());
+        }
+        names.sort();
+        for name in names {
+            let Some(text) = name.to_str() else { continue };
+            if skip.contains(&text) {
+                continue;
+            }
+            let host = package_root.join(&name);
+            let metadata = host.symlink_metadata().map_err(fail)?;
+            let inside = format!("{below}/{text}");
+            if metadata.is_symlink() {
+                let target = fs::read_link(&host).map_err(fail)?;
+                self.link(&inside, target.as_os_str());
+            } else if metadata.is_dir() {
+                self.directory(&inside, 0o755);
+                self.bind(&through.join(&name), &inside, false);
+            } else {
+                self.file(&inside, "");
+                self.bind(&through.join(&name), &inside, false);
+            }
+        }
+        Ok(())
+    }
+
+    /// Null, zero, full, random, terminals, shared memory: what programs take
+    /// for granted.
+    pub(super) fn devices(&mut self, more: &[&str]) {
+        self.directory("/dev", 0o755);
+        for name in ["full", "null", "random", "tty", "urandom", "zero"].iter().chain(more) {
+            let inside = format!("/dev/{name}");
+            self.file(&inside, "");
+            self.bind(&Path::new("/dev").join(name), &inside, false);
+        }
+        for (name, target) in [
+            ("fd", "/proc/self/fd"),
+            ("ptmx", "pts/ptmx"),
+            ("stderr", "/proc/self/fd/2"),
+            ("stdin", "/proc/self/fd/0"),
+            ("stdout", "/proc/self/fd/1"),
+        ] {
+            self.link(&format!("/dev/{name}"), OsStr::new(target));
+        }
+        self.directory("/dev/pts", 0o755);
+        self.mount(
+            "devpts",
+            "/dev/pts",
+            libc::MS_NOSUID | libc::MS_NOEXEC,
+            "newinstance,ptmxmode=0666,mode=620",
+        );
+        self.directory("/dev/shm", 0o1777);
+        self.mount("tmpfs", "/dev/shm", libc::MS_NOSUID | libc::MS_NODEV, "mode=1777,size=50%");
+    }
+
+    /// A fresh `/proc` that tells nothing of this particular host, so that it
+    /// cannot end up in an output. What the kernel tells by system calls
+    /// (release, clock, number of processors) stays.
+    pub(super) fn masked_proc(&mut self) {
+        self.directory("/proc", 0o555);
+        self.mount("proc", "/proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, "");
+        for (index, (name, contents)) in FIXED_PROC.iter().enumerate() {
+            let file = format!("/.fixed-{index}");
+            self.file(&file, contents);
+            let source = self.outside(&file);
+            self.bind(&source, &format!("/proc/{name}"), false);
+            // As an ordinary user the builder owns the file.
+            self.restrict(&format!("/proc/{name}"), libc::MOUNT_ATTR_RDONLY, false);
+            let path = self.at(&file);
+            self.steps.push(Step::Unlink { path });
+        }
+        for name in HIDDEN_PROC {
+            if Path::new("/proc").join(name).exists() {
+                self.bind(Path::new("/dev/null"), &format!("/proc/{name}"), false);
+            }
+        }
+        let sys = self.outside("/proc/sys");
+        self.bind(&sys, "/proc/sys", true);
+        self.restrict("/proc/sys", libc::MOUNT_ATTR_RDONLY, true);
+    }
+}
+
+/// What differs from host to host or from minute to minute, as one host that
+/// never was. Builds ask these files how many jobs to run and what the
+/// processor can do; they are told one generic processor and are given
+/// `NIX_BUILD_CORES` instead.
+const FIXED_PROC: &[(&str, &str)] = &[
+    ("cmdline", "\n"),
+    ("cpuinfo", "processor\t: 0\nvendor_id\t: Generic\nmodel name\t: Generic processor\nflags\t\t: fpu\n\n"),
+    ("diskstats", ""),
+    ("loadavg", "0.00 0.00 0.00 1/1 1\n"),
+    (
+        "meminfo",
+        "MemTotal:        8388608 kB\nMemFree:         8388608 kB\nMemAvailable:    8388608 kB\nSwapTotal:             0 kB\nSwapFree:              0 kB\n",
+    ),
+    ("partitions", "major minor  #blocks  name\n\n"),
+    ("sys/kernel/random/boot_id", "00000000-0000-4000-8000-000000000000\n"),
+    ("uptime", "1.00 1.00\n"),
+];
+
+/// Windows into the kernel.
+const HIDDEN_PROC: &[&str] = &["kallsyms", "kcore", "keys", "kmsg", "sysrq-trigger", "timer_list"];
+
+pub(super) fn to_c(text: &OsStr) -> CString {
+    // Paths come from directory listings or were checked by `SandboxSpec`.
+    CString::new(text.as_bytes()).unwrap_or_default()
+}

@@ -1,0 +1,164 @@
+//! The parent's side: makes the child, writes its id maps, hears of failures.
+
+#![allow(unsafe_code, reason = "clone has no safe form")]
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
+
+use super::SandboxError;
+use super::child;
+use super::step::Step;
+
+/// A process in namespaces of its own. Killed if dropped before it was
+/// waited for.
+#[derive(Debug)]
+pub struct Child {
+    pid: Pid,
+    waited: bool,
+}
+
+/// Which namespaces, and who is who in the new user namespace.
+pub(super) struct Namespaces {
+    pub(super) flags: libc::c_int,
+    pub(super) uid_map: String,
+    pub(super) gid_map: String,
+    /// Whether the child may still change its groups: only where the parent
+    /// is root, since the kernel lets nobody else map groups without.
+    pub(super) deny_setgroups: bool,
+}
+
+/// Starts a child that walks `steps`.
+///
+/// # Errors
+/// The kernel refused a namespace, or a step failed.
+pub(super) fn spawn(namespaces: &Namespaces, steps: &[Step]) -> Result<Child, SandboxError> {
+    let setup =
+        |action| move |source: rustix::io::Errno| SandboxError::Setup { action, source: source.into() };
+    let (start_read, start_write) = pipe_with(PipeFlags::CLOEXEC).map_err(setup("make a pipe"))?;
+    let (report_read, report_write) = pipe_with(PipeFlags::CLOEXEC).map_err(setup("make a pipe"))?;
+    let pointers = child::ExecPointers::new(steps);
+    let flags = libc::c_long::from(namespaces.flags | libc::SIGCHLD);
+    // SAFETY: without CLONE_VM this is fork: the child has its own copy of
+    // everything, and a null stack means its copy of ours. In the child only
+    // `child::run` runs, which neither allocates nor returns.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+    if pid == 0 {
+        child::run(steps, &pointers, start_read.as_raw_fd(), report_write.as_raw_fd());
+    }
+    if pid < 0 {
+        return Err(namespace_error(io::Error::last_os_error()));
+    }
+    let pid = Pid::from_raw(pid as i32).expect("clone returned a positive process id");
+    let child = Child { pid, waited: false };
+    drop((start_read, report_write));
+    write_maps(pid, namespaces)?;
+    io::Write::write_all(&mut fs::File::from(start_write), b"g")
+        .map_err(|source| SandboxError::Setup { action: "start the child", source })?;
+    hear(report_read, steps)?;
+    Ok(child)
+}
+
+fn write_maps(pid: Pid, namespaces: &Namespaces) -> Result<(), SandboxError> {
+    let write = |name: &str, text: &str| {
+        let path = format!("/proc/{}/{name}", pid.as_raw_nonzero());
+        let mut file = fs::OpenOptions::new().write(true).open(&path)?;
+        file.write_all(text.as_bytes())
+    };
+    let result = (|| {
+        if namespaces.deny_setgroups {
+            write("setgroups", "deny")?;
+        }
+        write("uid_map", &namespaces.uid_map)?;
+        write("gid_map", &namespaces.gid_map)
+    })();
+    result.map_err(|source| SandboxError::Setup { action: "map users into the sandbox", source })
+}
+
+/// Waits until the program runs, or hears which step failed.
+fn hear(report: OwnedFd, steps: &[Step]) -> Result<(), SandboxError> {
+    let mut message = [0u8; child::REPORT_BYTES];
+    let mut file = fs::File::from(report);
+    match file.read_exact(&mut message) {
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+        Err(source) => Err(SandboxError::Setup { action: "hear from the child", source }),
+        Ok(()) => {
+            let number = |range: std::ops::Range<usize>| {
+                u32::from_ne_bytes(message[range].try_into().expect("four bytes"))
+            };
+            let source = io::Error::from_raw_os_error(number(4..8) as i32);
+            let step = steps.get(number(0..4) as usize);
+            if let Some(Step::Execute { program, .. }) = step {
+                let program = program.to_string_lossy().into_owned();
+                return Err(SandboxError::Execute { program, source });
+            }
+            let step = step.map_or_else(|| "do an unknown step".to_owned(), Step::to_string);
+            Err(SandboxError::Step { step, source })
+        }
+    }
+}
+
+/// Says what the host forbids and how to allow it.
+fn namespace_error(source: io::Error) -> SandboxError {
+    let setting =
+        |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
+    let hint = if setting("/proc/sys/kernel/unprivileged_userns_clone") == "0" {
+        "allow it with: sysctl kernel.unprivileged_userns_clone=1"
+    } else if setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" {
+        "allow it with: sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+    } else if setting("/proc/sys/user/max_user_namespaces") == "0" {
+        "allow it with: sysctl user.max_user_namespaces=65536"
+    } else {
+        "in a container, start it with --security-opt seccomp=unconfined --security-opt systempaths=unconfined (or --privileged)"
+    };
+    SandboxError::Namespaces { hint, source }
+}
+
+impl Child {
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// Something else waited for our child.
+    pub fn wait(&mut self) -> Result<WaitStatus, SandboxError> {
+        loop {
+            match waitpid(Some(self.pid), WaitOptions::empty()) {
+                Ok(Some((_, status))) => {
+                    self.waited = true;
+                    return Ok(status);
+                }
+                Ok(None) | Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(SandboxError::Setup { action: "wait for the child", source: e.into() }),
+            }
+        }
+    }
+
+    /// Kills the process, and with it everything in its process namespace.
+    pub fn kill(&self) {
+        if !self.waited {
+            let _ = kill_process(self.pid, Signal::KILL);
+        }
+    }
+
+    /// Asks the process to end.
+    pub fn terminate(&self) {
+        if !self.waited {
+            let _ = kill_process(self.pid, Signal::TERM);
+        }
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.waited {
+            self.kill();
+            let _ = self.wait();
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! From derivations to a plan: what is known, what must be made, what may run
+//! at the same time.
+//!
+//! A build is keyed by its *resolved* derivation, so a step whose inputs came
+//! out as before is known before it runs (early cutoff). Planning goes through
+//! action rows alone; an object is fetched or made only when something mounts
+//! it or the user asked for it.
+
+pub mod plan;
+mod realise;
+pub mod resolve;
+
+pub use plan::Plan;
+pub use realise::{Engine, Event, Observer, Outcome, Realised, Wanted};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use osbuild_store::action::OutputName;
+use osbuild_store::{LocalStore, StoreError, StorePath};
+
+use crate::build::BuildError;
+use crate::derivation::Derivation;
+use crate::derivation::aterm::{AtermError, from_aterm};
+
+/// Where derivations come from: what was just evaluated, or the store.
+pub type Lookup<'a> = dyn Fn(&StorePath) -> Option<Arc<Derivation>> + 'a;
+
+/// Why what was wanted is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum GraphError {
+    /// A derivation is neither known nor in the store.
+    #[error("derivation {0} is not in the store")]
+    MissingDerivation(StorePath),
+    /// A `.drv` in the store cannot be read.
+    #[error("cannot read derivation {path}")]
+    Derivation { path: StorePath, source: AtermError },
+    /// A derivation wants an output that another does not have.
+    #[error("derivation {derivation} has no output '{output}'")]
+    MissingOutput { derivation: StorePath, output: OutputName },
+    /// Builds failed; all that did, in the order in which they did.
+    #[error("{}", count(failures.len()))]
+    Failed { failures: Vec<(StorePath, BuildError)> },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The user interrupted.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+fn count(failures: usize) -> String {
+    if failures == 1 { "a build failed".to_owned() } else { format!("{failures} builds failed") }
+}
+
+/// Reads a derivation that is an object of the store.
+///
+/// # Errors
+/// It is not there, or malformed.
+pub fn read_derivation(store: &LocalStore, path: &StorePath) -> Result<Derivation, GraphError> {
+    let file = store.physical(path);
+    let bytes = std::fs::read(&file).map_err(|_| GraphError::MissingDerivation(path.clone()))?;
+    from_aterm(&bytes, store.store_dir())
+        .map_err(|source| GraphError::Derivation { path: path.clone(), source })
+}
+
+/// The outputs of a node as far as they are known.
+pub type Outputs = BTreeMap<OutputName, StorePath>;

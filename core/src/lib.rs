@@ -6,6 +6,8 @@
 //! beside this folder is the map.
 
 pub mod derivation;
+pub mod lang;
+pub mod instantiate;
 pub mod graph;
 pub mod build;
 pub mod fetch;

@@ -1,0 +1,278 @@
+//! The world as evaluation sees it: this machine's files and a store.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use osbuild_store::store::{Ingestion, SourceTree};
+use osbuild_store::{StoreDir, StorePath};
+
+use super::SessionOptions;
+use super::sink::Sink;
+use super::table::Table;
+use crate::derivation::Derivation;
+use crate::derivation::aterm::{from_aterm, to_aterm};
+use crate::derivation::hash_modulo::HashModulo;
+use crate::lang::context::Element;
+use crate::lang::host::{FileKind, Host, HostError, HostResult, SearchEntry};
+
+pub(super) struct StoreHost {
+    options: SessionOptions,
+    sink: Arc<dyn Sink>,
+    table: Arc<Mutex<Table>>,
+    /// Real places that were found to be inside the pure roots.
+    allowed: RefCell<HashMap<PathBuf, bool>>,
+}
+
+impl StoreHost {
+    pub(super) fn new(mut options: SessionOptions, sink: Arc<dyn Sink>, table: Arc<Mutex<Table>>) -> Self {
+        if let Some(roots) = &mut options.pure {
+            for root in roots {
+                if let Ok(real) = root.canonicalize() {
+                    *root = real;
+                }
+            }
+        }
+        Self { options, sink, table, allowed: RefCell::default() }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().expect("no one panics while holding the table")
+    }
+
+    /// Where a path really is: objects of the store are looked up there,
+    /// everything else stays if it may be read.
+    fn place(&self, path: &Path) -> HostResult<PathBuf> {
+        if let Some(text) = path.to_str()
+            && let Ok((object, rest)) = self.sink.store_dir().split(text)
+        {
+            if let Some(physical) = self.sink.physical(&object) {
+                let rest = rest.trim_start_matches('/');
+                return Ok(if rest.is_empty() { physical } else { physical.join(rest) });
+            }
+            return Ok(path.to_owned());
+        }
+        self.check_allowed(path)?;
+        Ok(path.to_owned())
+    }
+
+    fn check_allowed(&self, path: &Path) -> HostResult<()> {
+        let Some(roots) = &self.options.pure else { return Ok(()) };
+        // A directory on the way to a root may be looked at, not read.
+        let directory = path.parent().unwrap_or(path);
+        let mut allowed = self.allowed.borrow_mut();
+        let inside = *allowed.entry(directory.to_owned()).or_insert_with(|| {
+            let real = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+            roots.iter().any(|root| real.starts_with(root))
+        });
+        if inside || roots.iter().any(|root| path == root) {
+            return Ok(());
+        }
+        Err(HostError {
+            message: format!("access to path '{}' is forbidden in pure evaluation", path.display()),
+            hint: Some(format!(
+                "targets may read {} and the store; copy the file there",
+                roots.iter().map(|r| r.display().to_string()).collect::<Vec<_>>().join(", ")
+            )),
+        })
+    }
+
+    /// Makes sure that a derivation and its inputs are in the table.
+    fn load(&self, path: &StorePath) -> HostResult<()> {
+        if self.table().hash(path).is_some() {
+            return Ok(());
+        }
+        let shown = self.sink.store_dir().display(path);
+        let bytes = self.read_file(Path::new(&shown))?;
+        let derivation = from_aterm(&bytes, self.sink.store_dir())
+            .map_err(|error| HostError::new(format!("cannot read derivation '{shown}': {error}")))?;
+        for input in derivation.input_derivations.keys() {
+            self.load(input)?;
+        }
+        self.table().add(path.clone(), derivation, bytes, self.sink.store_dir());
+        Ok(())
+    }
+}
+
+fn kind_of(metadata: &fs::Metadata) -> FileKind {
+    let kind = metadata.file_type();
+    if kind.is_file() {
+        FileKind::Regular { executable: metadata.permissions().mode() & 0o100 != 0 }
+    } else if kind.is_dir() {
+        FileKind::Directory
+    } else if kind.is_symlink() {
+        FileKind::Symlink
+    } else {
+        FileKind::Special
+    }
+}
+
+fn failed(action: &str, path: &Path, error: &io::Error) -> HostError {
+    if error.kind() == io::ErrorKind::NotFound {
+        return HostError::new(format!("path '{}' does not exist", path.display()));
+    }
+    HostError::new(format!("cannot {action} '{}': {error}", path.display()))
+}
+
+impl Host for StoreHost {
+    fn store_dir(&self) -> &StoreDir {
+        self.sink.store_dir()
+    }
+
+    fn read_file(&self, path: &Path) -> HostResult<Vec<u8>> {
+        fs::read(self.place(path)?).map_err(|error| failed("read", path, &error))
+    }
+
+    fn read_dir(&self, path: &Path) -> HostResult<Vec<(Vec<u8>, FileKind)>> {
+        let fail = |error: io::Error| failed("list", path, &error);
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(self.place(path)?).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let metadata = entry.metadata().map_err(fail)?;
+            entries.push((entry.file_name().into_vec(), kind_of(&metadata)));
+        }
+        Ok(entries)
+    }
+
+    fn read_link(&self, path: &Path) -> HostResult<Vec<u8>> {
+        let target =
+            fs::read_link(self.place(path)?).map_err(|error| failed("read the link", path, &error))?;
+        Ok(target.into_os_string().into_vec())
+    }
+
+    fn file_kind(&self, path: &Path) -> HostResult<Option<FileKind>> {
+        match fs::symlink_metadata(self.place(path)?) {
+            Ok(metadata) => Ok(Some(kind_of(&metadata))),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(None)
+            }
+            Err(error) => Err(failed("look at", path, &error)),
+        }
+    }
+
+    fn resolve(&self, path: &Path) -> HostResult<PathBuf> {
+        fs::canonicalize(self.place(path)?).map_err(|error| failed("resolve", path, &error))
+    }
+
+    fn source_file(&self, path: &Path, executable: bool) -> HostResult<SourceTree> {
+        Ok(SourceTree::Regular { path: self.place(path)?, executable })
+    }
+
+    fn environment(&self, name: &str) -> Option<String> {
+        if self.options.pure.is_some() {
+            return None;
+        }
+        Some(String::from_utf8_lossy(std::env::var_os(name)?.as_bytes()).into_owned())
+    }
+
+    fn home(&self) -> Option<PathBuf> {
+        if self.options.pure.is_some() {
+            return None;
+        }
+        Some(std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from))
+    }
+
+    fn search_path(&self) -> Vec<SearchEntry> {
+        self.options.search_path.clone()
+    }
+
+    fn current_system(&self) -> Option<String> {
+        self.options.pure.is_none().then(|| self.options.system.clone())
+    }
+
+    fn current_time(&self) -> Option<i64> {
+        if self.options.pure.is_some() {
+            return None;
+        }
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
+        i64::try_from(now.as_secs()).ok()
+    }
+
+    fn message(&self, line: &str) {
+        (self.options.message)(line);
+    }
+
+    fn add_source(&self, name: &str, tree: &SourceTree, ingestion: Ingestion) -> HostResult<StorePath> {
+        self.sink.add_source(name, tree, ingestion).map_err(|error| {
+            HostError::new(format!("cannot add '{name}' to the store: {}", chain(error.as_ref())))
+        })
+    }
+
+    fn add_text(
+        &self,
+        name: &str,
+        contents: &[u8],
+        references: &BTreeSet<StorePath>,
+    ) -> HostResult<StorePath> {
+        let path = self.sink.add_text(name, contents, references).map_err(|error| {
+            HostError::new(format!("cannot add '{name}' to the store: {}", chain(error.as_ref())))
+        })?;
+        self.table().add_text(path.clone(), references.clone());
+        Ok(path)
+    }
+
+    fn add_derivation(&self, name: &str, derivation: Derivation) -> HostResult<StorePath> {
+        let text = to_aterm(&derivation, self.sink.store_dir());
+        let references =
+            derivation.input_derivations.keys().chain(derivation.input_sources.iter()).cloned().collect();
+        let file = format!("{name}.drv");
+        let path = self.sink.add_text(&file, &text, &references).map_err(|error| {
+            HostError::new(format!("cannot add '{file}' to the store: {}", chain(error.as_ref())))
+        })?;
+        self.table().add(path.clone(), derivation, text, self.sink.store_dir());
+        Ok(path)
+    }
+
+    fn derivation(&self, path: &StorePath) -> HostResult<Arc<Derivation>> {
+        self.load(path)?;
+        Ok(self.table().derivation(path).expect("loaded above"))
+    }
+
+    fn hash_modulo(&self, derivation: &StorePath) -> HostResult<HashModulo> {
+        self.load(derivation)?;
+        Ok(self.table().hash(derivation).expect("loaded above"))
+    }
+
+    fn is_valid(&self, path: &StorePath) -> bool {
+        let known = {
+            let table = self.table();
+            table.derivation(path).is_some() || table.text_references(path).is_some()
+        };
+        known || self.sink.physical(path).is_some()
+    }
+
+    fn references(&self, path: &StorePath) -> Vec<StorePath> {
+        if let Some(references) = self.table().text_references(path) {
+            return references.iter().cloned().collect();
+        }
+        self.sink.references(path)
+    }
+
+    fn realise(&self, element: &Element) -> HostResult<()> {
+        let Element::Built { derivation, output } = element else { return Ok(()) };
+        let shown = self.sink.store_dir().display(derivation);
+        Err(HostError {
+            message: format!(
+                "cannot build '{shown}^{output}' during evaluation: import from derivation is refused"
+            ),
+            hint: Some("recipes may not read what they build; move the step into a derivation".to_owned()),
+        })
+    }
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,152 @@
+//! Where an evaluation puts what it makes: a store, or nowhere.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use osbuild_store::nar::dump_tree;
+use osbuild_store::store::{Ingestion, SourceSink, SourceTree};
+use osbuild_store::{NixHash, StoreDir, StorePath};
+use sha2::{Digest, Sha256};
+
+/// A store as evaluation sees it.
+pub trait Sink: Send + Sync {
+    fn store_dir(&self) -> &StoreDir;
+
+    /// # Errors
+    /// Reading the tree or writing the store failed.
+    fn add_source(&self, name: &str, tree: &SourceTree, ingestion: Ingestion)
+    -> Result<StorePath, SinkError>;
+
+    /// # Errors
+    /// Writing the store failed.
+    fn add_text(
+        &self,
+        name: &str,
+        contents: &[u8],
+        references: &BTreeSet<StorePath>,
+    ) -> Result<StorePath, SinkError>;
+
+    /// Where an object's files are, if it is there.
+    fn physical(&self, path: &StorePath) -> Option<PathBuf>;
+
+    /// What an object refers to; nothing if it is unknown.
+    fn references(&self, path: &StorePath) -> Vec<StorePath>;
+}
+
+pub type SinkError = Box<dyn Error + Send + Sync>;
+
+/// Computes paths and writes nothing. Objects of a real store can still be
+/// read where it is given.
+#[derive(Default)]
+pub struct Computing {
+    store_dir: StoreDir,
+    readable: Option<PathBuf>,
+}
+
+impl Computing {
+    /// Reads objects that already are below `directory`.
+    pub fn over(directory: PathBuf) -> Self {
+        Self { store_dir: StoreDir::default(), readable: Some(directory) }
+    }
+}
+
+impl Sink for Computing {
+    fn store_dir(&self) -> &StoreDir {
+        &self.store_dir
+    }
+
+    fn add_source(
+        &self,
+        name: &str,
+        tree: &SourceTree,
+        ingestion: Ingestion,
+    ) -> Result<StorePath, SinkError> {
+        let hash = match (ingestion, tree) {
+            (Ingestion::Recursive, tree) => {
+                let mut hasher = Hasher(Sha256::new());
+                dump_tree(tree, io::BufWriter::with_capacity(1 << 16, &mut hasher))?;
+                hasher.0.finalize()
+            }
+            (Ingestion::Flat, SourceTree::Regular { path, .. }) => {
+                let contents = std::fs::read(path)
+                    .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+                Sha256::digest(contents)
+            }
+            (Ingestion::Flat, SourceTree::Bytes { contents, .. }) => Sha256::digest(contents),
+            (Ingestion::Flat, _) => return Err("a flat source is one regular file".into()),
+        };
+        let recursive = ingestion == Ingestion::Recursive;
+        let hash = NixHash::sha256(hash.into());
+        Ok(self.store_dir.fixed_path(name, recursive, &hash, &BTreeSet::new(), false)?)
+    }
+
+    fn add_text(
+        &self,
+        name: &str,
+        contents: &[u8],
+        references: &BTreeSet<StorePath>,
+    ) -> Result<StorePath, SinkError> {
+        Ok(self.store_dir.text_path(name, contents, references)?)
+    }
+
+    fn physical(&self, path: &StorePath) -> Option<PathBuf> {
+        let place = self.readable.as_ref()?.join(path.as_str());
+        place.symlink_metadata().is_ok().then_some(place)
+    }
+
+    fn references(&self, _: &StorePath) -> Vec<StorePath> {
+        Vec::new()
+    }
+}
+
+struct Hasher(Sha256);
+
+impl Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The local store, with `.drv` files written as they are made.
+impl Sink for osbuild_store::local::LocalStore {
+    fn store_dir(&self) -> &StoreDir {
+        self.store_dir()
+    }
+
+    fn add_source(
+        &self,
+        name: &str,
+        tree: &SourceTree,
+        ingestion: Ingestion,
+    ) -> Result<StorePath, SinkError> {
+        Ok(SourceSink::add_source(self, name, tree, ingestion)?)
+    }
+
+    fn add_text(
+        &self,
+        name: &str,
+        contents: &[u8],
+        references: &BTreeSet<StorePath>,
+    ) -> Result<StorePath, SinkError> {
+        Ok(SourceSink::add_text(self, name, contents, references)?)
+    }
+
+    fn physical(&self, path: &StorePath) -> Option<PathBuf> {
+        let place = osbuild_store::local::LocalStore::physical(self, path);
+        place.symlink_metadata().is_ok().then_some(place)
+    }
+
+    fn references(&self, path: &StorePath) -> Vec<StorePath> {
+        match self.info(path) {
+            Ok(Some(info)) => info.references.into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Attribute sets.
+
+use super::{Builtin, Eval, Evaluator, Pos, Value};
+use crate::lang::symbol::Sym;
+use crate::lang::value::{Attr, Attrs};
+
+pub(super) const BUILTINS: &[Builtin] = &[
+    Builtin::new("attrNames", 1, attr_names),
+    Builtin::new("attrValues", 1, attr_values),
+    Builtin::new("catAttrs", 2, cat_attrs),
+    Builtin::new("functionArgs", 1, function_args),
+    Builtin::new("getAttr", 2, get_attr),
+    Builtin::new("groupBy", 2, group_by),
+    Builtin::new("hasAttr", 2, has_attr),
+    Builtin::new("intersectAttrs", 2, intersect_attrs),
+    Builtin::new("listToAttrs", 1, list_to_attrs),
+    Builtin::new("mapAttrs", 2, map_attrs),
+    Builtin::new("removeAttrs", 2, remove_attrs),
+    Builtin::new("unsafeGetAttrPos", 2, unsafe_get_attr_pos),
+    Builtin::new("zipAttrsWith", 2, zip_attrs_with),
+];
+
+fn attr_names(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let attrs = e.force_attrs(args[0], pos)?;
+    let names: Vec<Value> =
+        e.entries_by_name(attrs).iter().map(|a| e.string_static(e.symbols.text(a.name), EMPTY)).collect();
+    Ok(e.list(&names))
+}
+
+const EMPTY: crate::lang::context::Context = crate::lang::context::Context::EMPTY;
+
+fn attr_values(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let attrs = e.force_attrs(args[0], pos)?;
+    let values: Vec<Value> = e.entries_by_name(attrs).iter().map(|a| a.value).collect();
+    Ok(e.list(&values))
+}
+
+fn name_argument(e: &mut Evaluator, value: Value, pos: Pos) -> Eval<Sym> {
+    let value = e.force_at(value, pos)?;
+    e.name_of(value, pos)
+}
+
+fn get_attr(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let name = name_argument(e, args[0], pos)?;
+    let attrs = e.force_attrs(args[1], pos)?;
+    match attrs.get(name) {
+        Some(attr) => e.force_at(attr.value, attr.pos),
+        None => Err(e.missing_attribute(name, attrs, pos)),
+    }
+}
+
+fn has_attr(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let name = name_argument(e, args[0], pos)?;
+    let attrs = e.force_attrs(args[1], pos)?;
+    Ok(Value::Bool(attrs.get(name).is_some()))
+}
+
+fn unsafe_get_attr_pos(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let name = name_argument(e, args[0], pos)?;
+    let attrs = e.force_attrs(args[1], pos)?;
+    Ok(attrs.get(name).map_or(Value::Null, |attr| e.position(attr.pos)))
+}
+
+fn remove_attrs(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let attrs = e.force_attrs(args[0], pos)?;
+    let names = e.force_list(args[1], pos)?;
+    let mut gone = Vec::with_capacity(names.len());
+    for name in names {
+        gone.push(name_argument(e, *name, pos)?);
+    }
+    gone.sort_unstable();
+    let kept: Vec<Attr> =
+        attrs.entries(e.heap).iter().filter(|a| gone.binary_search(&a.name).is_err()).copied().collect();
+    if kept.len() == attrs.len() {
+        return Ok(Value::Attrs(attrs));
+    }
+    Ok(e.attrs_sorted(&kept))
+}
+
+/// Of two members with one name the first counts.
+fn list_to_attrs(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let list = e.force_list(args[0], pos)?;
+    let mut entries = Vec::with_capacity(list.len());
+    for item in list.iter().rev() {
+        let item = e.force_attrs(*item, pos)?;
+        let name = e.required_attr(item, e.known.name, pos)?;
+        let name = name_argument(e, name, pos)?;
+        entries.push((name, item));
+    }
+    let mut seen = std::collections::HashMap::with_capacity(entries.len());
+    let mut members = Vec::with_capacity(entries.len());
+    // Later entries of the reversed list come first in the original.
+    for (name, item) in entries.iter().rev() {
+        if seen.insert(*name, ()).is_none() {
+            let Some(value) = item.get(e.known.value) else {
+                return Err(e.missing_attribute(e.known.value, item, pos));
+            };
+            let at = item.get(e.known.name).map_or(Pos::NONE, |a| a.pos);
+            members.push(Attr { name: *name, pos: at, value: value.value });
+        }
+    }
+    members.sort_unstable_by_key(|a| a.name);
+    Ok(e.attrs_sorted(&members))
+}
+
+fn intersect_attrs(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let left = e.force_attrs(args[0], pos)?;
+    let right = e.force_attrs(args[1], pos)?;
+    let kept: Vec<Attr> = if left.len() < right.len() {
+        left.entries(e.heap).iter().filter_map(|a| right.get(a.name).copied()).collect()
+    } else {
+        right.entries(e.heap).iter().filter(|a| left.get(a.name).is_some()).copied().collect()
+    };
+    Ok(e.attrs_sorted(&kept))
+}
+
+fn cat_attrs(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let name = name_argument(e, args[0], pos)?;
+    let list = e.force_list(args[1], pos)?;
+    let mut found = Vec::new();
+    for item in list {
+        if let Some(attr) = e.force_attrs(*item, pos)?.get(name) {
+            found.push(attr.value);
+        }
+    }
+    Ok(e.list(&found))
+}
+
+fn function_args(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    match e.force_at(args[0], pos)? {
+        Value::Lambda(closure) => {
+            let formals = closure.lambda.formals.as_ref().map_or(&[][..], |f| f.entries);
+            let entries: Vec<Attr> = formals
+                .iter()
+                .map(|f| Attr { name: f.name, pos: f.pos, value: Value::Bool(f.default.is_some()) })
+                .collect();
+            Ok(e.attrs_sorted(&entries))
+        }
+        Value::Builtin(_) | Value::Partial(_) => Ok(Value::Attrs(e.heap.cell(Attrs::sorted(&[])))),
+        _ => e.fail(crate::lang::error::ErrorKind::Type, "'functionArgs' requires a function", pos),
+    }
+}
+
+fn map_attrs(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let attrs = e.force_attrs(args[1], pos)?;
+    let function = args[0];
+    let entries: Vec<Attr> = attrs
+        .entries(e.heap)
+        .iter()
+        .map(|a| {
+            let name = e.string_static(e.symbols.text(a.name), EMPTY);
+            Attr { value: e.lazy_call(function, &[name, a.value]), ..*a }
+        })
+        .collect();
+    Ok(e.attrs_sorted(&entries))
+}
+
+fn group_by(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let function = e.force_function(args[0], pos)?;
+    let list = e.force_list(args[1], pos)?;
+    let mut groups: Vec<(Sym, Vec<Value>)> = Vec::new();
+    let mut index = std::collections::HashMap::new();
+    for item in list {
+        let key = e.call(function, &[*item], pos)?;
+        let key = e.name_of(key, pos)?;
+        let at = *index.entry(key).or_insert_with(|| {
+            groups.push((key, Vec::new()));
+            groups.len() - 1
+        });
+        groups[at].1.push(*item);
+    }
+    let entries = groups.iter().map(|(name, items)| e.attr(*name, e.list(items))).collect();
+    Ok(e.attrs(entries))
+}
+
+fn zip_attrs_with(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let function = e.force_function(args[0], pos)?;
+    let list = e.force_list(args[1], pos)?;
+    let mut groups: Vec<(Sym, Vec<Value>)> = Vec::new();
+    let mut index = std::collections::HashMap::new();
+    for item in list {
+        for attr in e.force_attrs(*item, pos)?.entries(e.heap) {
+            let at = *index.entry(attr.name).or_insert_with(|| {
+                groups.push((attr.name, Vec::new()));
+                groups.len() - 1
+            });
+            groups[at].1.push(attr.value);
+        }
+    }
+    let mut entries = Vec::with_capacity(groups.len());
+    for (name, items) in groups {
+        let shown = e.string_static(e.symbols.text(name), EMPTY);
+        let items = e.list(&items);
+        let value = e.lazy_call(function, &[shown, items]);
+        entries.push(e.attr(name, value));
+    }
+    Ok(e.attrs(entries))
+}

@@ -1,0 +1,271 @@
+//! Reading files, and programs in files.
+
+use std::path::{Path, PathBuf};
+
+use super::{Builtin, Eval, Evaluator, Pos, Value};
+use crate::lang::code::Expr;
+use crate::lang::coerce::{Coercion, bytes_path};
+use crate::lang::context::{Context, Element};
+use crate::lang::error::{ErrorKind, Fault};
+use crate::lang::host::{FileKind, HostError};
+use crate::lang::lower::{self, Surroundings};
+use crate::lang::source::Origin;
+use crate::lang::symbol::Sym;
+
+pub(super) const BUILTINS: &[Builtin] = &[
+    Builtin::new("fetchGit", 1, |e, _, pos| no_fetch(e, "fetchGit", pos)),
+    Builtin::new("fetchMercurial", 1, |e, _, pos| no_fetch(e, "fetchMercurial", pos)),
+    Builtin::new("fetchTarball", 1, |e, _, pos| no_fetch(e, "fetchTarball", pos)),
+    Builtin::new("fetchurl", 1, |e, _, pos| no_fetch(e, "fetchurl", pos)),
+    Builtin::new("findFile", 2, find_file),
+    Builtin::new("getEnv", 1, get_env),
+    Builtin::new("import", 1, import),
+    Builtin::new("pathExists", 1, path_exists),
+    Builtin::new("readDir", 1, read_dir),
+    Builtin::new("readFile", 1, read_file),
+    Builtin::new("readFileType", 1, read_file_type),
+    Builtin::new("scopedImport", 2, scoped_import),
+];
+
+fn no_fetch(e: &Evaluator, name: &str, pos: Pos) -> Eval {
+    let error = HostError {
+        message: format!("'builtins.{name}' is refused: evaluation has no network"),
+        hint: Some("fetch with a fixed-output derivation (fetchurl with a hash)".to_owned()),
+    };
+    Err(e.host_fault(&error, pos))
+}
+
+fn get_env(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let name = String::from_utf8_lossy(e.force_plain(args[0], pos)?).into_owned();
+    let value = e.host.environment(&name).unwrap_or_default();
+    Ok(e.string(value.as_bytes()))
+}
+
+fn read_file(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let (path, _) = e.readable_path(args[0], pos)?;
+    let contents = e.host.read_file(&path).map_err(|error| e.host_fault(&error, pos))?;
+    if contents.contains(&0) {
+        let shown = path.display();
+        return e.refuse(
+            format!("the contents of the file '{shown}' cannot be represented as a Nix string"),
+            pos,
+        );
+    }
+    // A file of the store may speak of what its object refers to.
+    let mut elements = Vec::new();
+    if let Ok((object, _)) = e.host.store_dir().split(&path.to_string_lossy()) {
+        for reference in e.host.references(&object) {
+            let hash = reference.hash_part().as_bytes();
+            if contents.windows(hash.len()).any(|window| window == hash) {
+                elements.push(Element::Opaque(reference));
+            }
+        }
+    }
+    let context = e.contexts.set(elements);
+    Ok(e.string_with(&contents, context))
+}
+
+fn read_dir(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let (path, _) = e.readable_path(args[0], pos)?;
+    let entries = e.host.read_dir(&path).map_err(|error| e.host_fault(&error, pos))?;
+    let mut members = Vec::with_capacity(entries.len());
+    for (name, kind) in entries {
+        let name = e.symbols.intern(&name);
+        let kind = e.string_static(kind.name().as_bytes(), Context::EMPTY);
+        members.push(e.attr(name, kind));
+    }
+    Ok(e.attrs(members))
+}
+
+fn read_file_type(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let (path, _) = e.readable_path(args[0], pos)?;
+    match e.host.file_kind(&path).map_err(|error| e.host_fault(&error, pos))? {
+        Some(kind) => Ok(e.string_static(kind.name().as_bytes(), Context::EMPTY)),
+        None => {
+            let message = format!("path '{}' does not exist", path.display());
+            e.fail(ErrorKind::Host, message, pos)
+        }
+    }
+}
+
+/// A trailing slash (or `/.`) asks for a directory.
+fn path_exists(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let value = e.force_at(args[0], pos)?;
+    let text = e.coerce(value, Coercion::REFERENCE, pos)?;
+    let bytes = text.bytes(e.heap);
+    let wants_directory =
+        matches!(value, Value::String(_)) && (bytes.ends_with(b"/") || bytes.ends_with(b"/."));
+    let (path, _) = match e.readable_path(value, pos) {
+        Ok(found) => found,
+        Err(fault) if fault.kind() == ErrorKind::Host => return Ok(Value::Bool(false)),
+        Err(fault) => return Err(fault),
+    };
+    let host = e.host.clone();
+    let exists = match host.file_kind(&path) {
+        Ok(None) | Err(_) => false,
+        Ok(Some(FileKind::Directory)) => true,
+        Ok(Some(FileKind::Symlink)) if wants_directory => host
+            .resolve(&path)
+            .is_ok_and(|real| matches!(host.file_kind(&real), Ok(Some(FileKind::Directory)))),
+        Ok(Some(_)) => !wants_directory,
+    };
+    Ok(Value::Bool(exists))
+}
+
+pub(super) fn search_path_value(e: &mut Evaluator) -> Value {
+    let entries = e.host.search_path();
+    let items: Vec<Value> = entries
+        .iter()
+        .map(|entry| {
+            let path = e.string(entry.path.as_bytes());
+            let prefix = e.string(entry.prefix.as_bytes());
+            e.attrs(vec![e.attr(e.known.path, path), e.attr(e.known.prefix, prefix)])
+        })
+        .collect();
+    e.list(&items)
+}
+
+fn find_file(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let entries = e.force_list(args[0], pos)?;
+    let wanted = e.force_plain(args[1], pos)?;
+    for entry in entries {
+        let entry = e.force_attrs(*entry, pos)?;
+        let prefix = match entry.get(e.known.prefix) {
+            Some(attr) => e.force_plain(attr.value, attr.pos)?,
+            None => b"",
+        };
+        let path = e.required_attr(entry, e.known.path, pos)?;
+        let rest = if prefix.is_empty() {
+            wanted
+        } else {
+            match wanted.strip_prefix(prefix) {
+                Some(b"") => b"",
+                Some([b'/', rest @ ..]) => rest,
+                _ => continue,
+            }
+        };
+        let (base, _) = e.readable_path(path, pos)?;
+        let candidate = base.join(bytes_path(rest));
+        let candidate = bytes_path(&lower::normal(&candidate));
+        if matches!(e.host.file_kind(&candidate), Ok(Some(_))) {
+            use std::os::unix::ffi::OsStrExt;
+            return Ok(e.path(candidate.as_os_str().as_bytes()));
+        }
+    }
+    let shown = String::from_utf8_lossy(wanted);
+    let message =
+        format!("file '{shown}' was not found in the Nix search path (add it using $NIX_PATH or -I)");
+    e.fail(ErrorKind::Lookup, message, pos)
+}
+
+fn import(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let (path, _) = e.readable_path(args[0], pos)?;
+    e.import(&path, pos)
+}
+
+/// `scopedImport scope path`: the members of `scope` are variables there.
+fn scoped_import(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let scope = e.force_attrs(args[0], pos)?;
+    let (path, _) = e.readable_path(args[1], pos)?;
+    let path = e.program_path(&path, pos)?;
+    let entries = scope.entries(e.heap);
+    let names: Vec<Sym> = entries.iter().map(|a| a.name).collect();
+    let code = e.lower_file(&path, Some(&names), pos)?;
+    let env = e.scope(None, entries.len());
+    for (slot, attr) in entries.iter().enumerate() {
+        env.slots[slot].set(attr.value);
+    }
+    e.eval(code, env)
+}
+
+impl Evaluator {
+    /// The value of a file, read once in a run.
+    pub fn import(&mut self, path: &Path, pos: Pos) -> Eval {
+        let path = self.program_path(path, pos)?;
+        if let Some(value) = self.imports.get(&path) {
+            let value = *value;
+            return self.force_at(value, pos);
+        }
+        let code = self.lower_file(&path, None, pos)?;
+        let env = self.scope(None, 0);
+        let value = self.eval(code, env)?;
+        self.imports.insert(path, value);
+        Ok(value)
+    }
+
+    /// The file that a path means as a program: links followed, `default.nix`
+    /// in a directory.
+    fn program_path(&mut self, path: &Path, pos: Pos) -> Eval<PathBuf> {
+        let mut path = path.to_owned();
+        let host = self.host.clone();
+        for _ in 0..1024 {
+            match host.file_kind(&path).map_err(|error| self.host_fault(&error, pos))? {
+                Some(FileKind::Symlink) => {
+                    let target = host.read_link(&path).map_err(|error| self.host_fault(&error, pos))?;
+                    let base = path.parent().unwrap_or(Path::new("/"));
+                    path = bytes_path(&lower::normal(&base.join(bytes_path(&target))));
+                }
+                Some(FileKind::Directory) => return Ok(path.join("default.nix")),
+                _ => return Ok(path),
+            }
+        }
+        let message =
+            format!("too many symbolic links encountered while traversing the path '{}'", path.display());
+        self.fail(ErrorKind::Host, message, pos)
+    }
+
+    fn lower_file(&mut self, path: &Path, outermost: Option<&[Sym]>, pos: Pos) -> Eval<&'static Expr> {
+        let contents = self.host.read_file(path).map_err(|error| self.host_fault(&error, pos))?;
+        let Ok(text) = String::from_utf8(contents) else {
+            let message = format!("file '{}' is not UTF-8", path.display());
+            return self.fail(ErrorKind::Syntax, message, pos);
+        };
+        let directory = path.parent().unwrap_or(Path::new("/")).to_owned();
+        self.lower_text(&text, Origin::File(path.to_owned()), &directory, outermost)
+    }
+
+    /// Reads a program; relative paths in it begin at `directory`.
+    pub fn lower_text(
+        &mut self,
+        text: &str,
+        origin: Origin,
+        directory: &Path,
+        outermost: Option<&[Sym]>,
+    ) -> Eval<&'static Expr> {
+        let Some(base) = self.sources.add(origin.clone(), text.into()) else {
+            return self.fail(ErrorKind::Syntax, "more than 4 GiB of source text", Pos::NONE);
+        };
+        if text.contains('\0') {
+            return self.fail(
+                ErrorKind::Syntax,
+                format!("{origin}: the text contains a NUL character"),
+                Pos::NONE,
+            );
+        }
+        let root = crate::lang::parse::parse(text)
+            .map_err(|error| self.fault(ErrorKind::Syntax, &error.message, base.at(error.offset)))?;
+        let home = self.host.home();
+        let lowered = lower::lower(
+            &root,
+            Surroundings {
+                heap: self.heap,
+                symbols: &mut self.symbols,
+                known: &self.known,
+                globals: &self.globals,
+                base,
+                text,
+                origin: &origin,
+                directory,
+                home: home.as_deref(),
+                outermost,
+            },
+        );
+        lowered.map_err(|error| {
+            let fault: Fault = self.fault(ErrorKind::Syntax, &error.message, error.pos);
+            match &error.hint {
+                Some(hint) => fault.with_hint(self.heap, hint),
+                None => fault,
+            }
+        })
+    }
+}

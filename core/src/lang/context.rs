@@ -1,0 +1,88 @@
+//! String contexts: which store objects a string speaks of.
+//!
+//! Sets are interned, so a string carries one number and joining strings with
+//! the same context costs a comparison.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use osbuild_store::StorePath;
+
+/// One thing that a string depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Element {
+    /// A store object as it is.
+    Opaque(StorePath),
+    /// An output of a derivation.
+    Built { derivation: StorePath, output: String },
+    /// A derivation with everything it needs, sources and outputs.
+    DerivationDeep(StorePath),
+}
+
+/// An interned set; [`Context::EMPTY`] is the empty one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Context(u32);
+
+impl Context {
+    pub const EMPTY: Self = Self(0);
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+pub struct Contexts {
+    sets: Vec<Rc<[Element]>>,
+    by_set: HashMap<Rc<[Element]>, Context>,
+    unions: HashMap<(Context, Context), Context>,
+}
+
+impl Default for Contexts {
+    fn default() -> Self {
+        let empty: Rc<[Element]> = Rc::from([]);
+        Self {
+            sets: vec![Rc::clone(&empty)],
+            by_set: HashMap::from([(empty, Context::EMPTY)]),
+            unions: HashMap::new(),
+        }
+    }
+}
+
+impl Contexts {
+    pub fn elements(&self, context: Context) -> Rc<[Element]> {
+        Rc::clone(&self.sets[context.0 as usize])
+    }
+
+    pub fn single(&mut self, element: Element) -> Context {
+        self.set(vec![element])
+    }
+
+    pub fn set(&mut self, mut elements: Vec<Element>) -> Context {
+        elements.sort_unstable();
+        elements.dedup();
+        let set: Rc<[Element]> = elements.into();
+        if let Some(context) = self.by_set.get(&set) {
+            return *context;
+        }
+        let context = Context(self.sets.len() as u32);
+        self.sets.push(Rc::clone(&set));
+        self.by_set.insert(set, context);
+        context
+    }
+
+    pub fn union(&mut self, a: Context, b: Context) -> Context {
+        if a == b || b.is_empty() {
+            return a;
+        }
+        if a.is_empty() {
+            return b;
+        }
+        if let Some(union) = self.unions.get(&(a, b)) {
+            return *union;
+        }
+        let elements = self.elements(a).iter().chain(self.elements(b).iter()).cloned().collect();
+        let union = self.set(elements);
+        self.unions.insert((a, b), union);
+        union
+    }
+}

@@ -1,0 +1,128 @@
+//! Everything that evaluation may ask of the world.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use osbuild_store::store::{Ingestion, SourceTree};
+use osbuild_store::{StoreDir, StorePath};
+use std::collections::BTreeSet;
+
+use super::context::Element;
+use crate::derivation::Derivation;
+use crate::derivation::hash_modulo::HashModulo;
+
+/// What is at a path; links are not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FileKind {
+    Regular {
+        executable: bool,
+    },
+    Directory,
+    Symlink,
+    /// Devices, sockets, pipes.
+    Special,
+}
+
+impl FileKind {
+    /// As `readDir` names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Regular { .. } => "regular",
+            Self::Directory => "directory",
+            Self::Symlink => "symlink",
+            Self::Special => "unknown",
+        }
+    }
+}
+
+/// An effect that failed or was refused: a whole sentence without the full
+/// stop, path included, and perhaps what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostError {
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl HostError {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+}
+
+pub type HostResult<T> = Result<T, HostError>;
+
+/// An entry of the search path for `<x>`; an empty prefix matches everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchEntry {
+    pub prefix: String,
+    pub path: String,
+}
+
+/// The effects of evaluation.
+///
+/// Paths are absolute and normalised, and logical: below the store directory
+/// the host translates to where its store really is.
+pub trait Host {
+    fn store_dir(&self) -> &StoreDir;
+
+    fn read_file(&self, path: &Path) -> HostResult<Vec<u8>>;
+
+    /// Members in any order.
+    fn read_dir(&self, path: &Path) -> HostResult<Vec<(Vec<u8>, FileKind)>>;
+
+    fn read_link(&self, path: &Path) -> HostResult<Vec<u8>>;
+
+    /// `None` if nothing is there. Links on the way are followed, a link at
+    /// the end is not.
+    fn file_kind(&self, path: &Path) -> HostResult<Option<FileKind>>;
+
+    /// The real path of an existing file, every link followed.
+    fn resolve(&self, path: &Path) -> HostResult<PathBuf>;
+
+    /// A file as the leaf of a tree to be added.
+    fn source_file(&self, path: &Path, executable: bool) -> HostResult<SourceTree>;
+
+    /// `None` where programs may not look.
+    fn environment(&self, name: &str) -> Option<String>;
+
+    fn home(&self) -> Option<PathBuf>;
+
+    fn search_path(&self) -> Vec<SearchEntry>;
+
+    /// `None` in pure evaluation.
+    fn current_system(&self) -> Option<String>;
+
+    /// Seconds since 1970; `None` in pure evaluation.
+    fn current_time(&self) -> Option<i64>;
+
+    /// A line of `trace` or `warn`, for standard error.
+    fn message(&self, line: &str);
+
+    fn add_source(&self, name: &str, tree: &SourceTree, ingestion: Ingestion) -> HostResult<StorePath>;
+
+    fn add_text(
+        &self,
+        name: &str,
+        contents: &[u8],
+        references: &BTreeSet<StorePath>,
+    ) -> HostResult<StorePath>;
+
+    /// Writes `<name>.drv` and keeps the derivation.
+    fn add_derivation(&self, name: &str, derivation: Derivation) -> HostResult<StorePath>;
+
+    /// A derivation made here or found in the store.
+    fn derivation(&self, path: &StorePath) -> HostResult<Arc<Derivation>>;
+
+    /// The hash modulo of a derivation made here or found in the store.
+    fn hash_modulo(&self, derivation: &StorePath) -> HostResult<HashModulo>;
+
+    /// Whether a store object is valid, so that paths below it may be used.
+    fn is_valid(&self, path: &StorePath) -> bool;
+
+    /// What a store object refers to, for the context of `readFile`.
+    fn references(&self, path: &StorePath) -> Vec<StorePath>;
+
+    /// Builds what a path that is about to be read depends on (import from
+    /// derivation). May refuse.
+    fn realise(&self, element: &Element) -> HostResult<()>;
+}

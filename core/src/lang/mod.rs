@@ -1,0 +1,31 @@
+//! The Nix language.
+//!
+//! `rnix` parses a text, `lower` turns the tree into code with resolved
+//! variables and drops it, `eval` runs the code on values in a heap that the
+//! end of the process frees. What the language asks of the world goes through
+//! one trait, `host`.
+//!
+//! Nothing here opens a file, reads an environment variable or builds.
+
+pub mod builtins;
+pub mod code;
+pub mod coerce;
+pub mod context;
+pub mod error;
+pub mod eval;
+pub mod float;
+pub mod heap;
+pub mod host;
+mod lower;
+mod ops;
+mod parse;
+mod print;
+pub mod regex;
+pub mod source;
+pub mod stack;
+pub mod symbol;
+pub mod value;
+
+pub use error::{ErrorKind, EvalError};
+pub use eval::{Eval, Evaluator};
+pub use print::show_string;

@@ -1,0 +1,134 @@
+//! Source texts and positions in them.
+//!
+//! A position is one `u32` into the texts laid end to end, so that attributes
+//! and code carry it inline; line and column are computed when a message or
+//! `unsafeGetAttrPos` asks.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// A byte of a source text; [`Pos::NONE`] for what was not written anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pos(u32);
+
+impl Pos {
+    pub const NONE: Self = Self(0);
+
+    pub fn is_some(self) -> bool {
+        self.0 != 0
+    }
+}
+
+/// Where a text came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    File(PathBuf),
+    /// Given on the command line or by the program.
+    String,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::String => f.write_str("«string»"),
+        }
+    }
+}
+
+struct Source {
+    base: u32,
+    origin: Origin,
+    text: Rc<str>,
+    line_starts: Vec<u32>,
+}
+
+/// A position as people read it: line and column count from one, the column in
+/// bytes as Nix counts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    pub origin: Origin,
+    pub line: u32,
+    pub column: u32,
+    /// The line's text, without its end.
+    pub line_text: String,
+}
+
+/// All texts of one evaluation.
+#[derive(Default)]
+pub struct SourceMap {
+    sources: Vec<Source>,
+}
+
+/// The file that positions of one text are relative to.
+#[derive(Clone, Copy)]
+pub struct Base(u32);
+
+impl Base {
+    pub fn at(self, offset: u32) -> Pos {
+        Pos(self.0 + offset)
+    }
+
+    /// The byte offset of a position of this text.
+    pub fn offset(self, pos: Pos) -> u32 {
+        pos.0.saturating_sub(self.0)
+    }
+}
+
+impl SourceMap {
+    /// Adds a text; `None` once 4 GiB of source have been read.
+    pub fn add(&mut self, origin: Origin, text: Rc<str>) -> Option<Base> {
+        let base = self.sources.last().map_or(1, |s| s.base + s.text.len() as u32 + 1);
+        base.checked_add(u32::try_from(text.len()).ok()?)?.checked_add(1)?;
+        let line_starts = line_starts(text.as_bytes());
+        self.sources.push(Source { base, origin, text, line_starts });
+        Some(Base(base))
+    }
+
+    fn find(&self, pos: Pos) -> Option<(&Source, u32)> {
+        if !pos.is_some() {
+            return None;
+        }
+        let index = self.sources.partition_point(|s| s.base <= pos.0).checked_sub(1)?;
+        let source = &self.sources[index];
+        Some((source, pos.0 - source.base))
+    }
+
+    pub fn locate(&self, pos: Pos) -> Option<Location> {
+        let (source, offset) = self.find(pos)?;
+        let line = source.line_starts.partition_point(|start| *start <= offset) - 1;
+        let start = source.line_starts[line] as usize;
+        let end = source.line_starts.get(line + 1).map_or(source.text.len(), |n| *n as usize);
+        let line_text = source.text.get(start..end).unwrap_or("").trim_end_matches(['\n', '\r']);
+        Some(Location {
+            origin: source.origin.clone(),
+            line: line as u32 + 1,
+            column: offset - start as u32 + 1,
+            line_text: line_text.to_owned(),
+        })
+    }
+
+    /// The file that a position is in, if it is in a file.
+    pub fn file(&self, pos: Pos) -> Option<&Path> {
+        match &self.find(pos)?.0.origin {
+            Origin::File(path) => Some(path),
+            Origin::String => None,
+        }
+    }
+
+    /// The text between two offsets of the source that holds `pos`.
+    pub fn text(&self, pos: Pos, length: usize) -> &str {
+        self.find(pos).and_then(|(s, o)| s.text.get(o as usize..o as usize + length)).unwrap_or("")
+    }
+}
+
+/// LF, CR LF and a bare CR each end a line, as for Nix.
+fn line_starts(text: &[u8]) -> Vec<u32> {
+    let mut starts = vec![0];
+    for (index, byte) in text.iter().enumerate() {
+        if *byte == b'\n' || (*byte == b'\r' && text.get(index + 1) != Some(&b'\n')) {
+            starts.push(index as u32 + 1);
+        }
+    }
+    starts
+}

@@ -2,6 +2,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::mem::ManuallyDrop;
 
 use osbuild_boot::gpt::{Disk, SECTOR_BYTES};
 use uefi::boot::{self, OpenProtocolAttributes, OpenProtocolParams, ScopedProtocol};
@@ -17,7 +18,7 @@ const ALIGNMENT: usize = 4096;
 
 /// A whole disk of 512-byte sectors.
 pub(crate) struct BootDisk {
-    block_io: ScopedProtocol<BlockIO>,
+    block_io: Opened<BlockIO>,
     media_id: u32,
     sectors: u64,
     /// Transfers go through here, so that callers' buffers need no alignment.
@@ -91,14 +92,19 @@ impl Disk for BootDisk {
     }
 }
 
+/// A protocol that is never closed: the firmware forgets all of an image's
+/// protocols when the image ends, and one that was opened twice (a partition's
+/// path, say) cannot be closed twice.
+type Opened<P> = ManuallyDrop<ScopedProtocol<P>>;
+
 /// Opens a protocol beside whoever else has it open: opening the disk
 /// exclusively would detach the partition that the loader came from.
-fn open<P: uefi::proto::ProtocolPointer + ?Sized>(handle: Handle) -> Result<ScopedProtocol<P>, Status> {
+fn open<P: uefi::proto::ProtocolPointer + ?Sized>(handle: Handle) -> Result<Opened<P>, Status> {
     let parameters = OpenProtocolParams { handle, agent: boot::image_handle(), controller: None };
     // SAFETY: boot services are single-threaded, and nothing that is called
     // while the protocol is open removes its device or driver.
     let opened = unsafe { boot::open_protocol::<P>(parameters, OpenProtocolAttributes::GetProtocol) };
-    opened.map_err(|error| error.status())
+    opened.map(ManuallyDrop::new).map_err(|error| error.status())
 }
 
 fn begins_with(path: &DevicePath, beginning: &DevicePath) -> bool {

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use osbuild_core::build::BuildError;
 use osbuild_core::build::builtin::BuiltinError;
 use osbuild_core::build::sandbox::SandboxError;
+use osbuild_core::disk::DiskError;
 use osbuild_core::fetch::FetchError;
 use osbuild_core::graph::GraphError;
 use osbuild_store::{StoreError, StorePath};
@@ -138,6 +139,27 @@ fn fetch_hint(error: &FetchError) -> String {
         }
         FetchError::Unreachable { .. } => "check the network and SSL_CERT_FILE, then run the command again".to_owned(),
         error => io_hint(error).unwrap_or_default().to_owned(),
+    }
+}
+
+impl From<SandboxError> for Failure {
+    fn from(error: SandboxError) -> Self {
+        Self::of(Exit::Failed, &error)
+    }
+}
+
+impl From<DiskError> for Failure {
+    fn from(error: DiskError) -> Self {
+        let exit = match &error {
+            DiskError::Mismatch { .. } => Exit::Refused,
+            _ => Exit::Failed,
+        };
+        let hint = match &error {
+            DiskError::NotOurs { .. } => "give a raw disk image (disk.raw) that osbuild made",
+            DiskError::SameRoot { .. } => "raise release.version, so that the roots differ",
+            _ => "",
+        };
+        Self::of(exit, &error).with_hint(hint)
     }
 }
 

@@ -23,6 +23,9 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Build(commands::build::Arguments),
+    Boot(commands::boot::Arguments),
+    #[command(subcommand)]
+    Disk(commands::disk::Command),
     Log(commands::log::Arguments),
     #[command(subcommand)]
     Store(commands::store::Command),
@@ -59,6 +62,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     let common = &arguments.common;
     match arguments.command {
         Command::Build(arguments) => commands::build::run(arguments, common),
+        Command::Boot(arguments) => commands::boot::run(arguments, common),
+        Command::Disk(command) => commands::disk::run(command, common),
         Command::Log(arguments) => commands::log::run(arguments, common),
         Command::Store(command) => commands::store::run(command, common),
     }

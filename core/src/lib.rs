@@ -5,11 +5,11 @@
 //! configuration on its own; that is the command's (`cli`). `ARCHITECTURE.md`
 //! beside this folder is the map.
 
-pub mod derivation;
-pub mod lang;
-pub mod instantiate;
-pub mod graph;
 pub mod build;
-pub mod fetch;
-pub mod image;
+pub mod derivation;
 pub mod disk;
+pub mod fetch;
+pub mod graph;
+pub mod image;
+pub mod instantiate;
+pub mod lang;

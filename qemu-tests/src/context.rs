@@ -38,6 +38,18 @@ impl Context {
         self.scratch.path().join(name)
     }
 
+    /// Somebody else's program, out of the pinned root of judges, started by
+    /// that root's own loader.
+    pub(crate) fn judge(&self, program: &str) -> Result<Command, String> {
+        let root = self.build("pkgs.judges")?;
+        let mut command = Command::new(root.join("usr/lib64/ld-linux-x86-64.so.2"));
+        command
+            .arg("--library-path")
+            .arg(root.join("usr/lib/x86_64-linux-gnu"))
+            .arg(root.join("usr/bin").join(program));
+        Ok(command)
+    }
+
     /// Builds a target and returns the directory that `result` would link to.
     pub(crate) fn build(&self, target: &str) -> Result<PathBuf, String> {
         if let Some(path) = self.built.borrow().get(target) {

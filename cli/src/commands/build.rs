@@ -12,7 +12,9 @@ use osbuild_core::build::BuildOptions;
 use osbuild_core::build::sandbox::catch_interrupts;
 use osbuild_core::derivation::Derivation;
 use osbuild_core::derivation::aterm::from_aterm;
+use osbuild_core::graph::plan::Forecast;
 use osbuild_core::graph::{Engine, Realised, Wanted};
+use osbuild_store::action::OutputName;
 use osbuild_store::store::{Ingestion, SourceSink, SourceTree};
 use osbuild_store::{LocalStore, StorePath};
 use serde_json::json;
@@ -63,11 +65,58 @@ pub(crate) struct Arguments {
 const DOWNLOADS: usize = 6;
 
 pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), Failure> {
-    let interrupted = catch_interrupts();
     let store = config::open_store()?;
     let _held = store.hold_objects()?;
-    let targets = Targets::resolve(&store, &arguments.targets)?;
-    let fetcher = config::fetcher(&store)?;
+    match realise(&store, &arguments, common)? {
+        Outcome::Forecast(forecast) => print_forecast(&forecast, common.json),
+        Outcome::Realised(realised) => {
+            if !arguments.no_link {
+                link_results(&store, &arguments.out_link, &realised)?;
+            }
+            store.sync()?;
+            print_results(&store, &realised, common.json)
+        }
+    }
+}
+
+/// Builds targets for another command; the physical path of each one's `out`.
+pub(crate) fn make(
+    store: &LocalStore,
+    targets: &[&str],
+    common: &CommonArguments,
+) -> Result<Vec<PathBuf>, Failure> {
+    let arguments = Arguments {
+        targets: targets.iter().map(|target| (*target).to_owned()).collect(),
+        out_link: PathBuf::new(),
+        no_link: true,
+        jobs: None,
+        dry_run: false,
+        keep_failed: false,
+        keep_going: false,
+        rebuild: false,
+        timeout: None,
+        max_silence: None,
+    };
+    let Outcome::Realised(realised) = realise(store, &arguments, common)? else {
+        unreachable!("only a dry run is forecast");
+    };
+    store.sync()?;
+    let out = |realised: Realised| {
+        let path = realised.outputs.get(&OutputName::out()).or_else(|| realised.outputs.values().next());
+        store.physical(path.expect("a derivation has an output"))
+    };
+    Ok(realised.into_iter().map(out).collect())
+}
+
+enum Outcome {
+    Forecast(Forecast),
+    Realised(Vec<Realised>),
+}
+
+fn realise(store: &LocalStore, arguments: &Arguments, common: &CommonArguments) -> Result<Outcome, Failure> {
+    let interrupted = catch_interrupts();
+    let targets = Targets::resolve(store, &arguments.targets)?;
+    let fetcher = config::fetcher(store)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let options = BuildOptions {
         cores: arguments.jobs.unwrap_or(cores).max(1),
@@ -77,7 +126,7 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
     };
     let ui = Ui::new(common);
     let engine = Engine {
-        store: &store,
+        store,
         fetcher: &fetcher,
         options: &options,
         jobs: arguments.jobs.unwrap_or(cores),
@@ -89,15 +138,9 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
     };
     let lookup = |path: &StorePath| targets.derivations.get(path).cloned();
     if arguments.dry_run {
-        let forecast = engine.forecast(&lookup, &targets.wanted)?;
-        return print_forecast(&forecast, common.json);
+        return Ok(Outcome::Forecast(engine.forecast(&lookup, &targets.wanted)?));
     }
-    let realised = engine.realise(&lookup, &targets.wanted)?;
-    if !arguments.no_link {
-        link_results(&store, &arguments.out_link, &realised)?;
-    }
-    store.sync()?;
-    print_results(&store, &realised, common.json)
+    Ok(Outcome::Realised(engine.realise(&lookup, &targets.wanted)?))
 }
 
 /// What the words on the command line mean.
@@ -230,7 +273,7 @@ fn print_results(store: &LocalStore, realised: &[Realised], json: bool) -> Resul
     Ok(())
 }
 
-fn print_forecast(forecast: &osbuild_core::graph::plan::Forecast, json: bool) -> Result<(), Failure> {
+fn print_forecast(forecast: &Forecast, json: bool) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let lists = [("fetch", &forecast.fetch), ("build", &forecast.build), ("maybe", &forecast.maybe)];
     if json {

@@ -1,5 +1,7 @@
 //! One file a command: its arguments with their help, then one function.
 
+pub(crate) mod boot;
 pub(crate) mod build;
+pub(crate) mod disk;
 pub(crate) mod log;
 pub(crate) mod store;

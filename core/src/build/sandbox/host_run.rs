@@ -25,6 +25,7 @@ pub struct HostRun {
     binds: Vec<Bind>,
     devices: Vec<&'static str>,
     directory: OsString,
+    has_network: bool,
 }
 
 struct Bind {
@@ -59,6 +60,7 @@ impl HostRun {
             binds: Vec::new(),
             devices: Vec::new(),
             directory: "/".into(),
+            has_network: true,
         }
     }
 
@@ -85,6 +87,12 @@ impl HostRun {
         self
     }
 
+    /// Takes the host's network away: an empty network namespace.
+    pub fn isolate_network(&mut self) -> &mut Self {
+        self.has_network = false;
+        self
+    }
+
     /// The working directory inside; `/` otherwise.
     pub fn current_directory(&mut self, inside: &str) -> &mut Self {
         self.directory = inside.into();
@@ -100,8 +108,9 @@ impl HostRun {
             .map_err(|source| SandboxError::Setup { action: "make a temporary directory", source })?;
         let steps = self.steps(mount_point.path(), streams)?;
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let network = if self.has_network { 0 } else { libc::CLONE_NEWNET };
         let namespaces = Namespaces {
-            flags: libc::CLONE_NEWUSER | libc::CLONE_NEWNS,
+            flags: libc::CLONE_NEWUSER | libc::CLONE_NEWNS | network,
             uid_map: format!("{uid} {uid} 1\n"),
             gid_map: format!("{gid} {gid} 1\n"),
             deny_setgroups: true,

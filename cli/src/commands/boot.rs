@@ -1,0 +1,312 @@
+//! `osbuild boot`: runs what was built in QEMU, which itself comes out of the
+//! store.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use osbuild_core::build::sandbox::{HostRun, Streams};
+use rustix::fs::SeekFrom;
+
+use crate::config::{self, CommonArguments};
+use crate::error::{Exit, Failure};
+
+/// Boot a variant in QEMU, its serial console on the terminal
+///
+/// Builds what is missing. QEMU and its firmware come from pinned packages in
+/// the store, so nothing needs to be installed. The image itself is never
+/// written: the guest's writes go to a throw-away overlay, or to --disk.
+/// Ctrl-A X ends the machine.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// A variant, or a folder that holds one
+    #[arg(value_name = "TARGET")]
+    target: String,
+    /// Keep the disk in this raw image; made from TARGET if it does not exist
+    #[arg(long, value_name = "FILE")]
+    disk: Option<PathBuf>,
+    /// Size of a disk that --disk makes, in MiB (default: the image's)
+    #[arg(long, value_name = "MIB", requires = "disk")]
+    disk_size: Option<u64>,
+    /// Memory in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    memory: u32,
+    /// Virtual processors
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    cpus: u32,
+    /// Hand this file to the guest as its user data
+    #[arg(long, value_name = "FILE")]
+    user_data: Option<PathBuf>,
+    /// Text that the guest's containers answer with SHA-256(text ‖ name)
+    #[arg(long, value_name = "TEXT")]
+    challenge: Option<String>,
+    /// Write the guest's report (JSON lines) to this file
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Write the serial console to this file instead of the terminal
+    #[arg(long, value_name = "FILE")]
+    serial: Option<PathBuf>,
+    /// End when the guest reboots instead of following it
+    #[arg(long)]
+    no_reboot: bool,
+    /// What the guest's network card is connected to
+    #[arg(long, value_enum, default_value_t = Network::User)]
+    network: Network,
+    /// Hardware virtualisation or emulation
+    #[arg(long, value_enum, default_value_t = Acceleration::Auto)]
+    accel: Acceleration,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Network {
+    /// The host's network, through QEMU's own address translation
+    User,
+    /// A network namespace with nothing in it
+    Isolated,
+    /// No network card
+    None,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Acceleration {
+    Auto,
+    Kvm,
+    Tcg,
+}
+
+const QEMU: &str = "/usr/bin/qemu-system-x86_64";
+const FIRMWARE: &str = "usr/share/OVMF/OVMF_CODE_4M.fd";
+const VARIABLES: &str = "usr/share/OVMF/OVMF_VARS_4M.fd";
+/// Where host files appear to QEMU.
+const DISK: &str = "/run/disk.raw";
+const SCRATCH: &str = "/run/scratch";
+const REPORT: &str = "/run/report";
+const SERIAL: &str = "/run/serial";
+const USER_DATA: &str = "/run/user-data";
+
+pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), Failure> {
+    let store = config::open_store()?;
+    let _held = store.hold_objects()?;
+    let [image, qemu] = super::build::make(&store, &[&arguments.target, "pkgs.qemu"], common)?
+        .try_into()
+        .expect("one path a target");
+    let factory = image.join("disk.raw");
+    if !factory.is_file() {
+        return Err(Failure::usage(
+            &format!("'{}' makes no raw disk image", arguments.target),
+            "boot a variant whose formats include \"raw\"",
+        ));
+    }
+    let scratch =
+        tempfile::tempdir().map_err(|e| cannot("make a directory in", &std::env::temp_dir(), &e))?;
+    let variables = scratch.path().join("variables.fd");
+    copy_writable(&qemu.join(VARIABLES), &variables)?;
+
+    let mut tool = HostRun::new(&qemu, QEMU);
+    tool.bind(scratch.path(), SCRATCH, true).environment("TMPDIR", SCRATCH);
+    let machine = Machine { arguments: &arguments };
+    machine.describe(&mut tool, &factory)?;
+    let mut child = tool.start(&Streams::default())?;
+    let status = child.wait()?;
+    match status.exit_status() {
+        Some(0) => Ok(()),
+        Some(code) => Err(Failure::new(Exit::Failed, &format!("QEMU ended with status {code}"))),
+        None => Err(Failure::new(Exit::Failed, "QEMU was ended by a signal")),
+    }
+}
+
+struct Machine<'a> {
+    arguments: &'a Arguments,
+}
+
+impl Machine<'_> {
+    fn describe(&self, tool: &mut HostRun, factory: &Path) -> Result<(), Failure> {
+        let arguments = self.arguments;
+        for word in [
+            "-no-user-config",
+            "-nodefaults",
+            "-display",
+            "none",
+            "-machine",
+            "q35",
+            "-rtc",
+            "base=utc",
+            // A machine of always the same identity; nothing depends on it.
+            "-uuid",
+            "6f736275-696c-4d64-8e6f-646500000001",
+        ] {
+            tool.argument(word);
+        }
+        let two = |tool: &mut HostRun, option: &str, value: String| {
+            tool.argument(option).argument(value);
+        };
+        if self.uses_kvm() {
+            tool.kvm();
+            two(tool, "-accel", "kvm".to_owned());
+            two(tool, "-cpu", "host".to_owned());
+        } else {
+            two(tool, "-accel", "tcg,thread=multi".to_owned());
+            two(tool, "-cpu", "max".to_owned());
+        }
+        two(tool, "-m", arguments.memory.to_string());
+        two(tool, "-smp", arguments.cpus.to_string());
+        let firmware = |unit: u8, file: String, extra: &str| {
+            format!("if=pflash,format=raw,unit={unit},file={file}{extra}")
+        };
+        two(tool, "-drive", firmware(0, format!("/{FIRMWARE}"), ",readonly=on"));
+        two(tool, "-drive", firmware(1, format!("{SCRATCH}/variables.fd"), ""));
+        self.disk(tool, factory)?;
+        self.network(tool);
+        for device in ["virtio-rng-pci", "virtio-serial-pci", "i6300esb"] {
+            two(tool, "-device", device.to_owned());
+        }
+        two(tool, "-action", "watchdog=reset".to_owned());
+        self.channels(tool)?;
+        if arguments.no_reboot {
+            tool.argument("-no-reboot");
+        }
+        Ok(())
+    }
+
+    /// KVM only where it really runs a guest: `/dev/kvm` alone may belong to a
+    /// module that cannot.
+    fn uses_kvm(&self) -> bool {
+        let is_real = || {
+            ["kvm_intel", "kvm_amd"].iter().any(|module| Path::new("/sys/module").join(module).exists())
+                && OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok()
+        };
+        match self.arguments.accel {
+            Acceleration::Auto => is_real(),
+            Acceleration::Kvm => true,
+            Acceleration::Tcg => false,
+        }
+    }
+
+    fn disk(&self, tool: &mut HostRun, factory: &Path) -> Result<(), Failure> {
+        let overlay = match &self.arguments.disk {
+            Some(kept) => {
+                if !kept.exists() {
+                    copy_sparse(factory, kept, self.arguments.disk_size)?;
+                }
+                tool.bind(kept, DISK, true);
+                "off"
+            }
+            None => {
+                tool.bind(factory, DISK, false);
+                "on"
+            }
+        };
+        tool.argument("-drive")
+            .argument(format!("if=none,id=disk,format=raw,file={DISK},snapshot={overlay}"));
+        tool.argument("-device").argument("virtio-blk-pci,drive=disk,bootindex=0");
+        Ok(())
+    }
+
+    fn network(&self, tool: &mut HostRun) {
+        if self.arguments.network == Network::None {
+            return;
+        }
+        if self.arguments.network == Network::Isolated {
+            tool.isolate_network();
+        }
+        tool.argument("-netdev").argument("user,id=net");
+        // No option ROM: the firmware is not to try the network.
+        tool.argument("-device").argument("virtio-net-pci,netdev=net,mac=52:54:00:6f:73:62,romfile=");
+    }
+
+    fn channels(&self, tool: &mut HostRun) -> Result<(), Failure> {
+        let arguments = self.arguments;
+        match &arguments.serial {
+            Some(file) => {
+                bind_new(tool, file, SERIAL)?;
+                tool.argument("-serial").argument(format!("file:{SERIAL}"));
+            }
+            None => {
+                tool.argument("-serial").argument("mon:stdio");
+            }
+        }
+        if let Some(file) = &arguments.report {
+            bind_new(tool, file, REPORT)?;
+            tool.argument("-chardev").argument(format!("file,id=report,path={REPORT}"));
+            tool.argument("-device").argument("virtserialport,chardev=report,name=org.osbuild.report.0");
+        }
+        if let Some(text) = &arguments.challenge {
+            // QEMU reads `,,` as one comma.
+            let text = text.replace(',', ",,");
+            tool.argument("-fw_cfg").argument(format!("name=opt/org.osbuild/nonce,string={text}"));
+        }
+        if let Some(file) = &arguments.user_data {
+            if !file.is_file() {
+                return Err(Failure::usage(&format!("no file {}", file.display()), ""));
+            }
+            tool.bind(file, USER_DATA, false);
+            tool.argument("-fw_cfg").argument(format!("name=opt/org.osbuild/user-data,file={USER_DATA}"));
+        }
+        Ok(())
+    }
+}
+
+/// A bind needs a file to stand on.
+fn bind_new(tool: &mut HostRun, file: &Path, inside: &str) -> Result<(), Failure> {
+    File::create(file).map_err(|error| cannot("create", file, &error))?;
+    tool.bind(file, inside, true);
+    Ok(())
+}
+
+fn copy_writable(from: &Path, to: &Path) -> Result<(), Failure> {
+    let bytes = std::fs::read(from).map_err(|error| cannot("read", from, &error))?;
+    std::fs::write(to, bytes).map_err(|error| cannot("write", to, &error))
+}
+
+/// Copies the data of a sparse file and keeps its holes; `mebibytes` may make
+/// the copy longer. It appears whole or not at all.
+fn copy_sparse(from: &Path, to: &Path, mebibytes: Option<u64>) -> Result<(), Failure> {
+    let source = File::open(from).map_err(|error| cannot("open", from, &error))?;
+    let length = source.metadata().map_err(|error| cannot("look at", from, &error))?.len();
+    let size = mebibytes.map_or(length, |mebibytes| mebibytes << 20);
+    if size < length {
+        return Err(Failure::usage(
+            &format!(
+                "--disk-size {} is smaller than the image, which has {} MiB",
+                size >> 20,
+                length.div_ceil(1 << 20)
+            ),
+            "",
+        ));
+    }
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beside =
+        tempfile::NamedTempFile::new_in(folder).map_err(|error| cannot("write in", folder, &error))?;
+    copy_data(&source, beside.as_file(), length)
+        .and_then(|()| beside.as_file().set_len(size))
+        .map_err(|error| cannot("write", to, &error))?;
+    beside.persist(to).map_err(|error| cannot("write", to, &error.error))?;
+    Ok(())
+}
+
+fn copy_data(source: &File, target: &File, length: u64) -> io::Result<()> {
+    let mut buffer = vec![0u8; 1 << 20];
+    let mut at = 0;
+    while at < length {
+        let start = match rustix::fs::seek(source, SeekFrom::Data(at)) {
+            Ok(start) => start,
+            // No data beyond.
+            Err(rustix::io::Errno::NXIO) => break,
+            Err(error) => return Err(error.into()),
+        };
+        let end = rustix::fs::seek(source, SeekFrom::Hole(start))?;
+        at = start;
+        while at < end {
+            let count = buffer.len().min((end - at) as usize);
+            source.read_exact_at(&mut buffer[..count], at)?;
+            target.write_all_at(&buffer[..count], at)?;
+            at += count as u64;
+        }
+    }
+    Ok(())
+}
+
+fn cannot(action: &str, path: &Path, error: &io::Error) -> Failure {
+    Failure::new(Exit::Failed, &format!("cannot {action} {}: {error}", path.display()))
+}

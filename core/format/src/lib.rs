@@ -18,5 +18,10 @@ pub mod release;
 
 pub mod disk;
 pub mod fat;
+pub mod qcow2;
+pub mod vhd;
+pub mod vmdk;
+
+pub mod sbom;
 
 pub mod hex;

@@ -1,14 +1,16 @@
 //! `builtin:disk`: a slot on a factory disk, as one sparse file.
 
-use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use osbuild_boot::layout::Role;
 use osbuild_format::disk::{Content, DiskPlan, Factory, Layout, factory};
-use osbuild_format::hex;
 use osbuild_format::release::Release;
+use osbuild_format::{hex, qcow2, vhd, vmdk};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use crate::build::builtin::{BuiltinContext, BuiltinError};
 
@@ -37,6 +39,9 @@ struct Parameters {
 enum Format {
     #[default]
     Raw,
+    Qcow2,
+    Vmdk,
+    Vhd,
 }
 
 /// Runs the builder.
@@ -50,8 +55,22 @@ pub fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let layout = parameters.partitions.layout()?;
     let plan = plan(context, &parameters, &slot, &release, &layout)?;
     let path = output(context, "out")?;
+    let identity = identity(&release, &parameters.seed);
     match parameters.format {
         Format::Raw => write_raw(&plan, &slot, path),
+        Format::Vhd => {
+            write_raw(&plan, &slot, path)?;
+            let mut file = OpenOptions::new().append(true).open(path).map_err(failed("open", path))?;
+            file.write_all(&vhd::footer(plan.size_bytes, identity)).map_err(failed("write", path))
+        }
+        Format::Qcow2 => {
+            write_sparse(&plan, &slot, path, |out, size, runs, read| qcow2::write(out, size, runs, read))
+        }
+        Format::Vmdk => {
+            // All ones and nearly all ones mean "no parent" and "unknown".
+            let cid = u32::from_le_bytes([identity[0], identity[1], identity[2], identity[3] & 0x7f]);
+            write_sparse(&plan, &slot, path, |out, size, runs, read| vmdk::write(out, size, runs, cid, read))
+        }
     }
 }
 
@@ -121,6 +140,50 @@ fn write_raw(plan: &DiskPlan, slot: &Path, path: &Path) -> Result<(), BuiltinErr
             (_, Some(source)) => {
                 copy_at(&mut open(&source)?, &mut file, piece.offset, path)?;
             }
+            (_, None) => {}
+        }
+    }
+    Ok(())
+}
+
+/// What names a disk's content in formats that want it.
+fn identity(release: &Release, seed: &str) -> [u8; 16] {
+    let digest = Sha256::digest(format!("osbuild disk identity 1 {} {seed}", release.root.root_hash));
+    digest[..16].try_into().expect("a digest has 32 bytes")
+}
+
+/// Writes a format that stores only what is not zero.
+fn write_sparse(
+    plan: &DiskPlan,
+    slot: &Path,
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>, u64, &[(u64, u64)], &mut Read<'_>) -> io::Result<()>,
+) -> Result<(), BuiltinError> {
+    let mut files = Vec::new();
+    for piece in &plan.pieces {
+        files.push(source(slot, &piece.content).map(|source| open(&source)).transpose()?);
+    }
+    let runs: Vec<(u64, u64)> = plan.pieces.iter().map(|piece| (piece.offset, piece.length)).collect();
+    let mut out = BufWriter::new(create(path)?);
+    let mut read = |offset: u64, buffer: &mut [u8]| read_plan(plan, &files, offset, buffer);
+    write(&mut out, plan.size_bytes, &runs, &mut read).map_err(failed("write", path))?;
+    out.flush().map_err(failed("write", path))
+}
+
+type Read<'r> = dyn FnMut(u64, &mut [u8]) -> io::Result<()> + 'r;
+
+/// Fills a zeroed buffer with what the plan has at an offset.
+fn read_plan(plan: &DiskPlan, files: &[Option<File>], offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+    let end = offset + buffer.len() as u64;
+    let first = plan.pieces.partition_point(|piece| piece.offset + piece.length <= offset);
+    for (piece, file) in plan.pieces.iter().zip(files).skip(first).take_while(|(piece, _)| piece.offset < end)
+    {
+        let (from, to) = (piece.offset.max(offset), (piece.offset + piece.length).min(end));
+        let part = &mut buffer[(from - offset) as usize..(to - offset) as usize];
+        let within = from - piece.offset;
+        match (&piece.content, file) {
+            (Content::Bytes(bytes), _) => part.copy_from_slice(&bytes[within as usize..][..part.len()]),
+            (_, Some(file)) => file.read_exact_at(part, within)?,
             (_, None) => {}
         }
     }

@@ -18,6 +18,9 @@ pub mod slot;
 
 pub mod disk;
 
+pub mod outer_manifest;
+pub mod sbom;
+
 mod files;
 pub mod glob;
 mod tree;

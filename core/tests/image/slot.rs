@@ -179,3 +179,63 @@ fn what_does_not_fit_is_refused() {
     let error = fixture.build("slot", "other", &["out"], parameters).err().unwrap().to_string();
     assert!(error.contains("VERSION_ID=1.2.3, the variant says 1.2.4"), "{error}");
 }
+
+#[test]
+fn every_format_holds_the_same_disk() {
+    let fixture = Fixture::new();
+    let (_, raw, _) = built(&fixture);
+    let mut disks = vec![json!({ "format": "raw", "file": logical("disk-out") })];
+    for format in ["qcow2", "vmdk", "vhd"] {
+        let name = format!("disk-{format}");
+        let path = disk(&fixture, &name, json!({ "format": format })).outputs["out"].clone();
+        disks.push(json!({ "format": format, "file": logical(&format!("{name}-out")) }));
+        let Some(mut compare) = judge("qemu-img") else { return };
+        let theirs = if format == "vhd" { "vpc" } else { format };
+        compare.args(["compare", "-f", "raw", "-F", theirs]);
+        if format == "vhd" {
+            // QEMU rounds to a geometry unless told that the size is right.
+            let source = format!("driver=vpc,force_size_calc=current_size,file.filename={}", path.display());
+            compare = judge("qemu-img").unwrap();
+            compare.args(["compare", "--image-opts"]);
+            compare.arg(format!("driver=raw,file.filename={}", raw.display())).arg(source);
+        } else {
+            compare.arg(&raw).arg(&path);
+        }
+        passes(&mut compare);
+        if format == "qcow2" {
+            passes(judge("qemu-img").unwrap().args(["check", "-f", "qcow2"]).arg(&path));
+        }
+    }
+    let packages = json!([{ "pname": "health", "version": "1", "license": "MIT", "cpe": null,
+                            "path": logical("health"), "exclude": [], "interpreter": false }]);
+    let parameters = json!({ "slot": logical("slot-out"), "disks": disks, "packages": packages });
+    let built = fixture.build("image-manifest", "outer", &["out"], parameters).unwrap();
+    let manifest: Value = serde_json::from_slice(&built.read("out")).unwrap();
+    for (row, disk) in manifest["disks"].as_array().unwrap().iter().zip(&disks) {
+        assert_eq!(row["virtual_size"], json!(2914u64 << 20), "{row}");
+        let path = fixture.physical(disk["file"].as_str().unwrap());
+        assert_eq!(row["file_size"], json!(fs::metadata(path).unwrap().len()));
+    }
+    assert_eq!(manifest["release"]["version"], "1.2.3");
+}
+
+#[test]
+fn the_size_report_adds_up() {
+    let fixture = Fixture::new();
+    let (_, _, release) = built(&fixture);
+    let packages = json!([{ "pname": "health", "version": "1+b:2", "license": "MIT", "cpe": "cpe:2.3:a:b:c",
+                            "path": logical("health"), "exclude": [], "interpreter": false }]);
+    let parameters =
+        json!({ "manifest": logical("root-out"), "slot": logical("slot-out"), "packages": packages });
+    let built = fixture.build("sbom", "sbom", &["spdx", "cdx", "size"], parameters).unwrap();
+    let document = |name: &str| serde_json::from_slice::<Value>(&built.read(name)).unwrap();
+    let size = document("size");
+    assert_eq!(size["root_bytes"], json!(release.root.size));
+    assert_eq!(size["packages"][0]["bytes"], json!(200_011));
+    assert!(size["packages"][0]["compressed_bytes"].as_u64().unwrap() > 200_000);
+    assert_eq!(size["largest_files"][0]["path"], "/usr/lib/x");
+    let spdx = document("spdx");
+    assert_eq!(spdx["spdxVersion"], "SPDX-2.3");
+    assert_eq!(spdx["packages"][1]["externalRefs"][0]["referenceLocator"], "pkg:generic/health@1%2Bb%3A2");
+    assert_eq!(document("cdx")["components"][0]["cpe"], "cpe:2.3:a:b:c");
+}

@@ -4,5 +4,7 @@
 mod fixture;
 mod judge;
 
+mod golden;
 mod root;
+mod rules;
 mod slot;

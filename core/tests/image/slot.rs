@@ -82,7 +82,7 @@ fn disk(fixture: &Fixture, name: &str, extra: Value) -> Built {
     fixture.build("disk", name, &["out"], parameters).unwrap()
 }
 
-fn built(fixture: &Fixture) -> (PathBuf, PathBuf, Release) {
+pub(crate) fn built(fixture: &Fixture) -> (PathBuf, PathBuf, Release) {
     let slot = fixture.build("slot", "slot", &["out"], parts(fixture)).unwrap().outputs["out"].clone();
     let disk = disk(fixture, "disk", json!({})).outputs["out"].clone();
     let release = Release::parse(&fs::read(slot.join("manifest.json")).unwrap()).unwrap();

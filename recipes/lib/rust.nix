@@ -102,13 +102,13 @@ let
         echo 'fn main() {}' > "$folder/src/main.rs"
       fi
     done
-    cd ${workspace}
   '';
 
   # `-static-pie` output: nothing on the node is linked against what may not
   # be there, and address space layout randomisation still works.
   rustFlags = "-C target-feature=+crt-static -C relocation-model=pie";
-  cargoBuild = "cargo build --release --frozen --target x86_64-unknown-linux-gnu -j \"$NIX_BUILD_CORES\"";
+  # Phases begin in the source's root.
+  cargoBuild = "cd ${workspace} && cargo build --release --frozen --target x86_64-unknown-linux-gnu -j \"$NIX_BUILD_CORES\"";
 
   licence = {
     license = "MIT OR Apache-2.0";
@@ -132,6 +132,7 @@ let
     buildPhase = "${cargoBuild} --workspace --exclude osbuild-loader";
     installPhase = ''
       mkdir -p "$out"
+      cd ${workspace}
       tar --sort=name --mtime=@1 --owner=0 --group=0 --numeric-owner -cf "$out/target.tar" target
     '';
     meta = licence // {
@@ -176,7 +177,7 @@ let
       buildPhase = "${cargoBuild} -p ${own.package.name}";
       installPhase = lib.concatMapStringsSep "\n" (
         program:
-        "install -D -m 0755 target/x86_64-unknown-linux-gnu/release/${program} \"$out/${programs.${program}}\""
+        "install -D -m 0755 ${workspace}/target/x86_64-unknown-linux-gnu/release/${program} \"$out/${programs.${program}}\""
       ) (builtins.attrNames programs);
       meta = licence // {
         inherit description;

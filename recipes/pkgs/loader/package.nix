@@ -41,12 +41,13 @@ lib.mkDerivation {
   };
   configurePhase = lib.configureCargo crates;
   buildPhase = ''
+    cd ${folder}
     cargo build --release --frozen -p osbuild-loader --target ${platform.uefiTarget} \
       -Zbuild-std=core,alloc,compiler_builtins -Zbuild-std-features=compiler-builtins-mem \
       -j "$NIX_BUILD_CORES"
   '';
   installPhase = ''
-    install -D -m 0644 target/${platform.uefiTarget}/release/*.efi "$out/usr/lib/osbuild/loader.efi"
+    install -D -m 0644 ${folder}/target/${platform.uefiTarget}/release/*.efi "$out/usr/lib/osbuild/loader.efi"
   '';
   meta = {
     description = "UEFI loader that obeys the law of slots";

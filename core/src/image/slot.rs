@@ -30,6 +30,7 @@ use crate::build::builtin::{BuiltinContext, BuiltinError};
 use super::files::{
     check_cancelled, create, failed, open_input, output, parameters, pool, read_input, write,
 };
+use super::link_root::absolute;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -95,7 +96,7 @@ pub fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let manifest = RootManifest::parse(&read_input(context, &parameters.manifest)?)
         .map_err(|error| BuiltinError::Refused(format!("{}: {error}", parameters.manifest)))?;
     let os_release = os_release(&parameters, &manifest)?;
-    let health = file_of(context, &manifest, &parameters.health_file)?;
+    let health = file_of(context, &manifest, &absolute(&parameters.health_file)?)?;
 
     let out = output(context, "out")?;
     fs::create_dir(out).map_err(failed("create", out))?;

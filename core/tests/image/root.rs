@@ -72,7 +72,7 @@ pub(crate) fn link_parameters(packages: &[(&str, String)]) -> Value {
         "packages": rows,
         "directories": [{ "path": "/var", "mode": "0755", "uid": 0, "gid": 0 },
                         { "path": "/tmp", "mode": "1777", "uid": 0, "gid": 0 }],
-        "links": [{ "path": "/bin", "target": "usr/bin" }],
+        "links": [{ "path": "bin", "target": "usr/bin" }],
         "attributes": [
             { "glob": "usr/lib/random", "uid": 7, "gid": 8, "mode": "0640", "xattrs": { "user.note": "x" } },
             { "glob": "/usr/share/many", "uid": null, "gid": 9, "mode": "0750", "xattrs": {} },

@@ -213,7 +213,7 @@ fn wrong_parameters_are_named() {
         "p3",
         "directories",
         json!([{ "path": "var/", "mode": "0755", "uid": 0, "gid": 0 }]),
-        "'var/' is no absolute",
+        "'var/' is no clean path",
     );
     check(
         "p4",

@@ -48,26 +48,26 @@ pub(super) fn merge(
         add_package(context, pool, package, &mut merged, &mut conflicts)?;
     }
     for row in &parameters.directories {
-        check_path(&row.path)?;
-        let mode = parse_mode(&row.path, &row.mode)?;
-        if let Some(other) = merged.entries.get(&row.path).filter(|e| e.node != Node::Directory) {
-            conflicts.push(conflict(&row.path, other, "the variant's directories", "a directory"));
+        let path = absolute(&row.path)?;
+        let mode = parse_mode(&path, &row.mode)?;
+        if let Some(other) = merged.entries.get(&path).filter(|e| e.node != Node::Directory) {
+            conflicts.push(conflict(&path, other, "the variant's directories", "a directory"));
             continue;
         }
-        add_parents(&mut merged.entries, &row.path);
-        insert(&mut merged.entries, &row.path, mode, Node::Directory);
-        let entry = merged.entries.get_mut(&row.path).expect("just inserted");
+        add_parents(&mut merged.entries, &path);
+        insert(&mut merged.entries, &path, mode, Node::Directory);
+        let entry = merged.entries.get_mut(&path).expect("just inserted");
         (entry.uid, entry.gid) = (row.uid, row.gid);
     }
     for row in &parameters.links {
-        check_path(&row.path)?;
+        let path = absolute(&row.path)?;
         let node = Node::Link { target: row.target.clone() };
-        if let Some(other) = merged.entries.get(&row.path).filter(|e| e.node != node) {
-            conflicts.push(conflict(&row.path, other, "the variant's links", "a link"));
+        if let Some(other) = merged.entries.get(&path).filter(|e| e.node != node) {
+            conflicts.push(conflict(&path, other, "the variant's links", "a link"));
             continue;
         }
-        add_parents(&mut merged.entries, &row.path);
-        insert(&mut merged.entries, &row.path, 0o777, node);
+        add_parents(&mut merged.entries, &path);
+        insert(&mut merged.entries, &path, 0o777, node);
     }
     check_parents(&merged.entries, &mut conflicts);
     if !conflicts.is_empty() {
@@ -228,11 +228,13 @@ fn apply_attributes(
     Ok(())
 }
 
-fn check_path(path: &str) -> Result<(), BuiltinError> {
-    if is_clean_path(path) && path != "/" {
-        return Ok(());
+/// A table's path from the root; the leading slash may be left out.
+pub(in crate::image) fn absolute(path: &str) -> Result<String, BuiltinError> {
+    let absolute = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    if is_clean_path(&absolute) && absolute != "/" {
+        return Ok(absolute);
     }
-    Err(BuiltinError::Refused(format!("'{path}' is no absolute, clean path")))
+    Err(BuiltinError::Refused(format!("'{path}' is no clean path from the root")))
 }
 
 fn parse_mode(path: &str, text: &str) -> Result<u16, BuiltinError> {

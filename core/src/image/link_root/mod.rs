@@ -9,6 +9,7 @@
 //! see all of them at once.
 
 mod merge;
+pub(super) use merge::absolute;
 
 mod rules;
 

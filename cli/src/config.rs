@@ -13,6 +13,7 @@ use crate::error::Failure;
 /// Every environment variable that the command reads, with what it does.
 pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
     ("OSBUILD_HOME", "where the store is kept (default: $XDG_DATA_HOME/osbuild or ~/.local/share/osbuild)"),
+    ("OSBUILD_ROOT", "the project root, as --root"),
     ("OSBUILD_CONFIG", "the configuration file (default: ~/.config/osbuild/config.toml)"),
     (
         "OSBUILD_MIRROR_<NAME>",
@@ -82,6 +83,29 @@ pub(crate) fn home() -> Result<PathBuf, Failure> {
 
 pub(crate) fn open_store() -> Result<LocalStore, Failure> {
     Ok(LocalStore::open(&home()?)?)
+}
+
+/// The project: `--root`, `OSBUILD_ROOT`, or the nearest parent of the working
+/// directory that holds recipes and variants.
+pub(crate) fn project_root(common: &CommonArguments) -> Result<PathBuf, Failure> {
+    let is_project =
+        |path: &Path| path.join("recipes/default.nix").is_file() && path.join("variants").is_dir();
+    let given = common.root.clone().or_else(|| variable("OSBUILD_ROOT").map(PathBuf::from));
+    if let Some(root) = given {
+        let hint = "it needs recipes/default.nix and variants/";
+        return if is_project(&root) {
+            Ok(root)
+        } else {
+            Err(Failure::usage(&format!("{} is no project", root.display()), hint))
+        };
+    }
+    let here = std::env::current_dir()?;
+    here.ancestors().find(|path| is_project(path)).map(Path::to_owned).ok_or_else(|| {
+        Failure::usage(
+            &format!("{} is in no project", here.display()),
+            "go to a folder below one that holds recipes/ and variants/, or give --root DIR",
+        )
+    })
 }
 
 /// The fetcher as configured.

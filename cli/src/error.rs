@@ -192,13 +192,12 @@ fn of_build(path: &StorePath, error: &BuildError) -> Failure {
     let exit = match error {
         BuildError::HashMismatch { .. } | BuildError::NotReproducible { .. } => Exit::Refused,
         BuildError::Builtin { source: BuiltinError::Mismatch(_), .. } => Exit::Refused,
-        BuildError::Download { source, .. } if matches!(source, FetchError::HashMismatch { .. }) => {
-            Exit::Refused
-        }
-        BuildError::Download { source: FetchError::NoMirror { .. }, .. } => Exit::UsedWrongly,
-        BuildError::Interrupted | BuildError::Download { source: FetchError::Interrupted, .. } => {
-            Exit::Interrupted
-        }
+        BuildError::Download { source, .. } => match **source {
+            FetchError::HashMismatch { .. } => Exit::Refused,
+            FetchError::NoMirror { .. } => Exit::UsedWrongly,
+            _ => Exit::Failed,
+        },
+        BuildError::Interrupted => Exit::Interrupted,
         BuildError::Store(StoreError::Corrupt { .. }) => Exit::Refused,
         _ => Exit::Failed,
     };
@@ -218,10 +217,11 @@ fn of_build(path: &StorePath, error: &BuildError) -> Failure {
             String::new()
         }
         BuildError::Unsupported { hint, .. } => hint.clone(),
-        BuildError::Download { pin: Some(pin), source: FetchError::Gone { .. } } => {
+        BuildError::Download { pin: Some(pin), source } if matches!(**source, FetchError::Gone { .. }) => {
             format!("the mirror serves another version by now: `osbuild lock update {}` pins it", pin.lock)
         }
-        BuildError::Download { source, .. } | BuildError::Fetch(source) => fetch_hint(source),
+        BuildError::Download { source, .. } => fetch_hint(source),
+        BuildError::Fetch(source) => fetch_hint(source),
         BuildError::HashMismatch { .. } => {
             "if the new contents are right, put the new hash into the recipe".to_owned()
         }

@@ -28,6 +28,8 @@ enum Command {
     Disk(commands::disk::Command),
     Log(commands::log::Arguments),
     #[command(subcommand)]
+    Lock(commands::lock::Command),
+    #[command(subcommand)]
     Store(commands::store::Command),
 }
 
@@ -65,6 +67,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Boot(arguments) => commands::boot::run(arguments, common),
         Command::Disk(command) => commands::disk::run(command, common),
         Command::Log(arguments) => commands::log::run(arguments, common),
+        Command::Lock(command) => commands::lock::run(command, common),
         Command::Store(command) => commands::store::run(command, common),
     }
 }

@@ -3,5 +3,6 @@
 pub(crate) mod boot;
 pub(crate) mod build;
 pub(crate) mod disk;
+pub(crate) mod lock;
 pub(crate) mod log;
 pub(crate) mod store;

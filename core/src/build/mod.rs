@@ -57,7 +57,7 @@ pub enum BuildError {
     MissingInput(StorePath),
     /// A source cannot be fetched; `pin` is the lock entry it comes from.
     #[error("cannot download{}", pin.as_ref().map(|p| format!(" {} {} (lock {})", p.package, p.version, p.lock)).unwrap_or_default())]
-    Download { pin: Option<Pin>, source: FetchError },
+    Download { pin: Option<Box<Pin>>, source: Box<FetchError> },
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     /// Reading an output to hash it failed.

@@ -7,6 +7,7 @@
 pub mod control;
 pub mod download;
 pub mod host;
+pub mod lock;
 pub mod mirror;
 pub mod openpgp;
 

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::BuiltinError;
 use crate::build::BuildError;
 use crate::build::run::{Builder, FetchProgress, Report, Resolved};
+use crate::fetch::FetchError;
 
 pub const VERSION: u32 = 1;
 
@@ -54,10 +55,12 @@ pub(in crate::build) fn fetch(
     let scratch = builder.store.scratch("fetch")?;
     let file = scratch.path().join("file");
     let progress = FetchProgress(report);
-    builder
-        .fetcher
-        .fetch(resolved.name(), &parameters.urls, hash, &file, &progress)
-        .map_err(|source| BuildError::Download { pin: parameters.pin, source })?;
+    builder.fetcher.fetch(resolved.name(), &parameters.urls, hash, &file, &progress).map_err(|source| {
+        match source {
+            FetchError::Interrupted => BuildError::Interrupted,
+            source => BuildError::Download { pin: parameters.pin.map(Box::new), source: Box::new(source) },
+        }
+    })?;
     let ingested = builder.store.ingest(&file, [])?;
     builder.store.add_fixed(&file, path, false, hash, ingested, Some(resolved.path.clone()))?;
     Ok(resolved.derivation.outputs.keys().map(|output| (output.clone(), path.clone())).collect())

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use osbuild_core::fetch::{FetchConfig, Fetcher};
 use osbuild_store::LocalStore;
@@ -13,13 +14,14 @@ use crate::error::Failure;
 /// Every environment variable that the command reads, with what it does.
 pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
     ("OSBUILD_HOME", "where the store is kept (default: $XDG_DATA_HOME/osbuild or ~/.local/share/osbuild)"),
-    ("OSBUILD_ROOT", "the project root, as --root"),
     ("OSBUILD_CONFIG", "the configuration file (default: ~/.config/osbuild/config.toml)"),
     (
         "OSBUILD_MIRROR_<NAME>",
         "where mirror://<name>/ is; addresses separated by blanks, dashes in the name as _",
     ),
     ("OSBUILD_SOURCES", "mirrors by hash, asked first; addresses or directories separated by blanks"),
+    ("OSBUILD_ROOT", "the project root, as --root"),
+    ("NIX_PATH", "where <x> is looked up by `eval` of files and expressions: [NAME=]DIR separated by colons"),
     ("OSBUILD_KEYRING", "the keyring that signs the distribution's archives"),
 ];
 
@@ -81,31 +83,19 @@ pub(crate) fn home() -> Result<PathBuf, Failure> {
     }
 }
 
-pub(crate) fn open_store() -> Result<LocalStore, Failure> {
-    Ok(LocalStore::open(&home()?)?)
+/// The project root that the environment names.
+pub(crate) fn root() -> Option<PathBuf> {
+    variable("OSBUILD_ROOT").map(PathBuf::from)
 }
 
-/// The project: `--root`, `OSBUILD_ROOT`, or the nearest parent of the working
-/// directory that holds recipes and variants.
-pub(crate) fn project_root(common: &CommonArguments) -> Result<PathBuf, Failure> {
-    let is_project =
-        |path: &Path| path.join("recipes/default.nix").is_file() && path.join("variants").is_dir();
-    let given = common.root.clone().or_else(|| variable("OSBUILD_ROOT").map(PathBuf::from));
-    if let Some(root) = given {
-        let hint = "it needs recipes/default.nix and variants/";
-        return if is_project(&root) {
-            Ok(root)
-        } else {
-            Err(Failure::usage(&format!("{} is no project", root.display()), hint))
-        };
-    }
-    let here = std::env::current_dir()?;
-    here.ancestors().find(|path| is_project(path)).map(Path::to_owned).ok_or_else(|| {
-        Failure::usage(
-            &format!("{} is in no project", here.display()),
-            "go to a folder below one that holds recipes/ and variants/, or give --root DIR",
-        )
-    })
+/// The entries of `NIX_PATH`.
+pub(crate) fn nix_path() -> Vec<String> {
+    let value = variable("NIX_PATH").unwrap_or_default();
+    value.split(':').filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
+}
+
+pub(crate) fn open_store() -> Result<Arc<LocalStore>, Failure> {
+    Ok(Arc::new(LocalStore::open(&home()?)?))
 }
 
 /// The fetcher as configured.

@@ -11,6 +11,7 @@ use osbuild_core::build::sandbox::SandboxError;
 use osbuild_core::disk::DiskError;
 use osbuild_core::fetch::FetchError;
 use osbuild_core::graph::GraphError;
+use osbuild_core::lang::EvalError;
 use osbuild_store::{StoreError, StorePath};
 
 /// The exit codes, which scripts rely on.
@@ -160,6 +161,13 @@ impl From<DiskError> for Failure {
             _ => "",
         };
         Self::of(exit, &error).with_hint(hint)
+    }
+}
+
+impl From<EvalError> for Failure {
+    fn from(error: EvalError) -> Self {
+        let hint = error.hint.clone().unwrap_or_default();
+        Self::new(Exit::Failed, &error.to_string()).with_hint(&hint)
     }
 }
 

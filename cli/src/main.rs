@@ -4,6 +4,7 @@
 mod commands;
 mod config;
 mod error;
+mod session;
 mod ui;
 
 use clap::{Parser, Subcommand};

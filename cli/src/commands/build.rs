@@ -14,6 +14,8 @@ use osbuild_core::derivation::Derivation;
 use osbuild_core::derivation::aterm::from_aterm;
 use osbuild_core::graph::plan::Forecast;
 use osbuild_core::graph::{Engine, Realised, Wanted};
+use osbuild_core::instantiate::Session;
+use osbuild_core::instantiate::target::Target;
 use osbuild_store::action::OutputName;
 use osbuild_store::store::{Ingestion, SourceSink, SourceTree};
 use osbuild_store::{LocalStore, StorePath};
@@ -21,6 +23,7 @@ use serde_json::json;
 
 use crate::config::{self, CommonArguments};
 use crate::error::{Exit, Failure};
+use crate::session;
 use crate::ui::Ui;
 
 /// Build variants, packages or derivations
@@ -81,7 +84,7 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
 
 /// Builds targets for another command; the physical path of each one's `out`.
 pub(crate) fn make(
-    store: &LocalStore,
+    store: &Arc<LocalStore>,
     targets: &[&str],
     common: &CommonArguments,
 ) -> Result<Vec<PathBuf>, Failure> {
@@ -113,9 +116,13 @@ enum Outcome {
     Realised(Vec<Realised>),
 }
 
-fn realise(store: &LocalStore, arguments: &Arguments, common: &CommonArguments) -> Result<Outcome, Failure> {
+fn realise(
+    store: &Arc<LocalStore>,
+    arguments: &Arguments,
+    common: &CommonArguments,
+) -> Result<Outcome, Failure> {
     let interrupted = catch_interrupts();
-    let targets = Targets::resolve(store, &arguments.targets)?;
+    let targets = Targets::resolve(store, &arguments.targets, common)?;
     let fetcher = config::fetcher(store)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let options = BuildOptions {
@@ -136,7 +143,7 @@ fn realise(store: &LocalStore, arguments: &Arguments, common: &CommonArguments) 
         observer: &ui,
         interrupted,
     };
-    let lookup = |path: &StorePath| targets.derivations.get(path).cloned();
+    let lookup = |path: &StorePath| targets.lookup(path);
     if arguments.dry_run {
         return Ok(Outcome::Forecast(engine.forecast(&lookup, &targets.wanted)?));
     }
@@ -146,26 +153,36 @@ fn realise(store: &LocalStore, arguments: &Arguments, common: &CommonArguments) 
 /// What the words on the command line mean.
 struct Targets {
     wanted: Vec<Wanted>,
-    derivations: HashMap<StorePath, Arc<Derivation>>,
+    session: Session,
+    /// Those of real Nix, read from beside the one that was named.
+    foreign: HashMap<StorePath, Arc<Derivation>>,
 }
 
 impl Targets {
-    fn resolve(store: &LocalStore, targets: &[String]) -> Result<Self, Failure> {
-        let mut resolved = Self { wanted: Vec::new(), derivations: HashMap::new() };
-        for target in targets {
-            let derivation = match store.parse_any(target) {
-                Some((path, rest)) if path.is_derivation() && rest.is_empty() => path,
-                _ if target.ends_with(".drv") => resolved.read_beside(store, Path::new(target))?,
-                _ => {
-                    return Err(Failure::usage(
-                        &format!("'{target}' is no derivation"),
-                        "give the path of a .drv file",
-                    ));
-                }
-            };
-            resolved.wanted.push(Wanted { derivation, outputs: None });
+    fn resolve(store: &Arc<LocalStore>, words: &[String], common: &CommonArguments) -> Result<Self, Failure> {
+        let (targets, project) = session::targets(words, common)?;
+        let session = session::for_targets(&targets, project.as_ref(), store.clone());
+        let mut resolved = Self { wanted: Vec::new(), session, foreign: HashMap::new() };
+        for (word, target) in words.iter().zip(&targets) {
+            if matches!(target, Target::Derivation(path) if !store.is_valid(path)?) {
+                let derivation = resolved.read_beside(store, Path::new(word))?;
+                resolved.wanted.push(Wanted { derivation, outputs: None });
+                continue;
+            }
+            let found = resolved.session.instantiate_target(target, project.as_ref(), &Default::default())?;
+            if found.is_empty() {
+                return Err(Failure::new(Exit::Failed, &format!("'{word}' holds no derivation")));
+            }
+            resolved.wanted.extend(found.into_iter().map(|found| Wanted {
+                derivation: found.drv_path,
+                outputs: Some(found.outputs_wanted.into_iter().collect()),
+            }));
         }
         Ok(resolved)
+    }
+
+    fn lookup(&self, path: &StorePath) -> Option<Arc<Derivation>> {
+        self.foreign.get(path).cloned().or_else(|| self.session.derivation(path))
     }
 
     /// A `.drv` that somebody else wrote, with those beside it that it needs.
@@ -176,7 +193,7 @@ impl Targets {
         let root = StorePath::parse(&name).map_err(|e| bad(e.to_string()))?;
         let mut queue = vec![root.clone()];
         while let Some(path) = queue.pop() {
-            if self.derivations.contains_key(&path) {
+            if self.foreign.contains_key(&path) {
                 continue;
             }
             let Ok(bytes) = std::fs::read(directory.join(path.as_str())) else {
@@ -190,7 +207,7 @@ impl Targets {
             for source in &derivation.input_sources {
                 import_beside(store, directory, source)?;
             }
-            self.derivations.insert(path, Arc::new(derivation));
+            self.foreign.insert(path, Arc::new(derivation));
         }
         Ok(root)
     }

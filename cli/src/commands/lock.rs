@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::config::{self, CommonArguments};
 use crate::error::{Exit, Failure};
+use crate::session;
 
 /// Look after the pinned packages and sources
 #[derive(clap::Subcommand)]
@@ -42,7 +43,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) fn run(command: Command, common: &CommonArguments) -> Result<(), Failure> {
-    let root = config::project_root(common)?;
+    let root = session::project(common)?.root().to_owned();
     let directory = root.join("recipes/locks");
     match command {
         Command::Update { names, allow_expired, dry_run } => {

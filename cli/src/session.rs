@@ -1,0 +1,98 @@
+//! Evaluations as commands start them: purely for targets of a project, as
+//! Nix does it for files and expressions.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use osbuild_core::instantiate::sink::{Computing, Sink};
+use osbuild_core::instantiate::target::{Project, Target};
+use osbuild_core::instantiate::{Argument, Arguments, Session, SessionOptions};
+use osbuild_core::lang::EvalError;
+use osbuild_core::lang::host::SearchEntry;
+use osbuild_store::StoreDir;
+
+use crate::config::{self, CommonArguments};
+use crate::error::Failure;
+
+/// Arguments for functions at the top level.
+#[derive(clap::Args)]
+pub(crate) struct FunctionArguments {
+    /// Give a function the argument NAME, an expression
+    #[arg(long = "arg", num_args = 2, value_names = ["NAME", "EXPRESSION"])]
+    expressions: Vec<String>,
+    /// Give a function the argument NAME, a string
+    #[arg(long = "argstr", num_args = 2, value_names = ["NAME", "STRING"])]
+    strings: Vec<String>,
+}
+
+impl FunctionArguments {
+    pub(crate) fn to_arguments(&self) -> Arguments {
+        let expressions = self.expressions.chunks_exact(2);
+        let strings = self.strings.chunks_exact(2);
+        expressions
+            .map(|pair| (pair[0].clone(), Argument::Expression(pair[1].clone())))
+            .chain(strings.map(|pair| (pair[0].clone(), Argument::String(pair[1].clone()))))
+            .collect()
+    }
+}
+
+/// Where the command was started.
+pub(crate) fn working_directory() -> Result<PathBuf, Failure> {
+    std::env::current_dir()
+        .map_err(|e| Failure::usage(&format!("cannot find the working directory: {e}"), ""))
+}
+
+/// The project that the command is for.
+pub(crate) fn project(common: &CommonArguments) -> Result<Project, Failure> {
+    let root = common.root.clone().or_else(config::root);
+    Ok(Project::find(root.as_deref(), &working_directory()?)?)
+}
+
+/// The targets as typed, with the project if one of them needs it.
+pub(crate) fn targets(
+    words: &[String],
+    common: &CommonArguments,
+) -> Result<(Vec<Target>, Option<Project>), Failure> {
+    let directory = working_directory()?;
+    let parse = |word: &String| Target::parse(word, &directory, &StoreDir::default());
+    let targets = words.iter().map(parse).collect::<Result<Vec<_>, EvalError>>()?;
+    let project = if targets.iter().any(Target::needs_project) { Some(project(common)?) } else { None };
+    Ok((targets, project))
+}
+
+/// A session for targets of a project: they see the project, the folders
+/// that were named, and the store.
+pub(crate) fn for_targets(targets: &[Target], project: Option<&Project>, sink: Arc<dyn Sink>) -> Session {
+    let mut places: Vec<PathBuf> = project.iter().map(|p| p.root().to_owned()).collect();
+    let mut pure = true;
+    for target in targets {
+        match target {
+            Target::Folder { path, .. } => places.push(path.clone()),
+            Target::File { .. } => pure = false,
+            Target::Attribute(_) | Target::Derivation(_) => {}
+        }
+    }
+    let options =
+        if pure { SessionOptions { pure: Some(places), ..SessionOptions::default() } } else { impure(&[]) };
+    Session::new(options, sink)
+}
+
+/// Programs that see what Nix lets them see.
+pub(crate) fn impure(search_path: &[String]) -> SessionOptions {
+    let directory = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let given = search_path.iter().map(|entry| search_entry(entry, &directory));
+    let configured = config::nix_path();
+    let configured = configured.iter().map(|entry| search_entry(entry, &directory));
+    SessionOptions { search_path: given.chain(configured).collect(), ..SessionOptions::default() }
+}
+
+/// `nixpkgs=/path` or `/path`.
+fn search_entry(text: &str, directory: &Path) -> SearchEntry {
+    let (prefix, path) = text.split_once('=').unwrap_or(("", text));
+    SearchEntry { prefix: prefix.to_owned(), path: directory.join(path).to_string_lossy().into_owned() }
+}
+
+/// Writes nothing; objects that the user's store already holds can be read.
+pub(crate) fn computing() -> Result<Arc<dyn Sink>, Failure> {
+    Ok(Arc::new(Computing::over(config::home()?.join("store"))))
+}

@@ -23,10 +23,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Eval(commands::eval::Arguments),
     Build(commands::build::Arguments),
     Boot(commands::boot::Arguments),
     #[command(subcommand)]
     Disk(commands::disk::Command),
+    #[command(subcommand)]
+    Derivation(commands::derivation::Command),
     Log(commands::log::Arguments),
     #[command(subcommand)]
     Lock(commands::lock::Command),
@@ -64,6 +67,8 @@ fn main() -> std::process::ExitCode {
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let common = &arguments.common;
     match arguments.command {
+        Command::Eval(arguments) => commands::eval::run(arguments, common),
+        Command::Derivation(command) => commands::derivation::run(command, common),
         Command::Build(arguments) => commands::build::run(arguments, common),
         Command::Boot(arguments) => commands::boot::run(arguments, common),
         Command::Disk(command) => commands::disk::run(command, common),

@@ -2,7 +2,9 @@
 
 pub(crate) mod boot;
 pub(crate) mod build;
+pub(crate) mod derivation;
 pub(crate) mod disk;
+pub(crate) mod eval;
 pub(crate) mod lock;
 pub(crate) mod log;
 pub(crate) mod store;

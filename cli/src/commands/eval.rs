@@ -1,0 +1,84 @@
+//! `osbuild eval`: the value of an expression, a file or a target.
+
+use std::io::Write;
+use std::path::Path;
+
+use osbuild_core::instantiate::target::Target;
+use osbuild_core::instantiate::{Output, Session, SessionOptions, Source};
+
+use crate::config::CommonArguments;
+use crate::error::Failure;
+use crate::session::{self, FunctionArguments};
+
+/// Print the value of an expression, a file or a target
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// A variant or package (with an attribute path), a folder or a .nix file
+    #[arg(value_name = "TARGET", required_unless_present = "expr", conflicts_with = "expr")]
+    target: Option<String>,
+    /// Evaluate this text
+    #[arg(long, short = 'E', value_name = "EXPRESSION")]
+    expr: Option<String>,
+    /// The attribute to evaluate
+    #[arg(long = "attr", short = 'A', value_name = "PATH", default_value = "")]
+    attr_path: String,
+    /// Evaluate everything inside the value, too
+    #[arg(long)]
+    strict: bool,
+    /// Print a string's bytes and nothing else
+    #[arg(long, conflicts_with = "xml")]
+    raw: bool,
+    /// Print XML
+    #[arg(long)]
+    xml: bool,
+    /// See no environment, no time, and only files below the working directory
+    #[arg(long)]
+    pure: bool,
+    #[command(flatten)]
+    arguments: FunctionArguments,
+    /// Where <x> is looked up: DIR or NAME=DIR; before NIX_PATH
+    #[arg(long = "include", short = 'I', value_name = "PLACE")]
+    search_path: Vec<String>,
+}
+
+pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), Failure> {
+    let directory = session::working_directory()?;
+    let sink = session::computing()?;
+    let options = |place: &Path| {
+        if arguments.pure {
+            return SessionOptions { pure: Some(vec![place.to_owned()]), ..SessionOptions::default() };
+        }
+        session::impure(&arguments.search_path)
+    };
+    let (mut session, source, attr_path) = match (&arguments.expr, &arguments.target) {
+        (Some(text), _) => {
+            let source = Source::Expression { text: text.clone(), directory: directory.clone() };
+            (Session::new(options(&directory), sink), source, arguments.attr_path.clone())
+        }
+        (None, target) => {
+            let words: Vec<String> = target.iter().cloned().collect();
+            let (targets, project) = session::targets(&words, common)?;
+            let target = &targets[0];
+            let mut session = match target {
+                Target::File { path, .. } => Session::new(options(path.parent().unwrap_or(&directory)), sink),
+                _ => session::for_targets(&targets, project.as_ref(), sink),
+            };
+            let (source, found) = target.source(&mut session, project.as_ref())?;
+            let dot = if found.is_empty() || arguments.attr_path.is_empty() { "" } else { "." };
+            let attr_path = format!("{found}{dot}{}", arguments.attr_path);
+            (session, source, attr_path)
+        }
+    };
+    let output = match (common.json, arguments.raw, arguments.xml) {
+        (true, ..) => Output::Json,
+        (_, true, _) => Output::Raw,
+        (.., true) => Output::Xml { strict: arguments.strict },
+        _ => Output::Nix { strict: arguments.strict },
+    };
+    let mut text = session.eval(&source, &attr_path, &arguments.arguments.to_arguments(), output)?;
+    if matches!(output, Output::Nix { .. } | Output::Json) {
+        text.push(b'\n');
+    }
+    std::io::stdout().lock().write_all(&text)?;
+    Ok(())
+}

@@ -73,6 +73,14 @@ pub fn esp(size_bytes: u64, volume_id: u32, loader: &[u8]) -> Result<Vec<Piece>,
     ])
 }
 
+/// Offsets of both runs within a partition of `size_bytes`: `BOOTX64.EFI`'s at
+/// the factory, and `LOADER.OLD`'s.
+pub fn run_offsets(size_bytes: u64) -> (u64, u64) {
+    let data = RESERVED_SECTORS + FATS * fat_sectors(size_bytes / SECTOR);
+    let first = (data + u64::from(FIRST_RUN - 2)) * SECTOR;
+    (first, first + LOADER_RUN_BYTES)
+}
+
 /// Sectors of one FAT, rounded up to 4 KiB so that the data area is aligned.
 fn fat_sectors(sectors: u64) -> u64 {
     let entries = sectors + 2;

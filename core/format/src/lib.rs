@@ -13,6 +13,7 @@ pub mod root_manifest;
 pub mod squashfs;
 pub mod verity;
 
+pub mod authenticode;
 pub mod pe;
 pub mod release;
 

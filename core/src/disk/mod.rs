@@ -4,7 +4,7 @@
 //! Every change is the law's (`osbuild-boot`); nothing here decides. The file
 //! is a raw disk; other formats are converted first.
 
-mod raw;
+pub(crate) mod raw;
 
 use std::fs::File;
 use std::io::Read;

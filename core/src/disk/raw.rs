@@ -12,18 +12,18 @@ use super::DiskError;
 
 /// Whether the file may be changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
+pub(crate) enum Access {
     Read,
     Write,
 }
 
-pub(super) struct RawDisk {
+pub(crate) struct RawDisk {
     file: File,
     sectors: u64,
 }
 
 impl RawDisk {
-    pub(super) fn open(path: &Path, access: Access) -> Result<Self, DiskError> {
+    pub(crate) fn open(path: &Path, access: Access) -> Result<Self, DiskError> {
         let error = |source| DiskError::Io { action: "open", path: path.to_owned(), source };
         let file = OpenOptions::new().read(true).write(access == Access::Write).open(path).map_err(error)?;
         let length = file.metadata().map_err(error)?.len();

@@ -21,6 +21,8 @@ pub mod disk;
 pub mod outer_manifest;
 pub mod sbom;
 
+pub mod sign;
+
 mod files;
 pub mod glob;
 mod tree;

@@ -7,4 +7,5 @@ mod judge;
 mod golden;
 mod root;
 mod rules;
+mod sign;
 mod slot;

@@ -42,6 +42,10 @@ pub(crate) fn stub() -> Vec<u8> {
 }
 
 fn parts(fixture: &Fixture) -> Value {
+    parts_with_loader(fixture, &noise(4, 30_001))
+}
+
+fn parts_with_loader(fixture: &Fixture, loader: &[u8]) -> Value {
     let health = fixture.package(
         "health",
         &[
@@ -58,7 +62,7 @@ fn parts(fixture: &Fixture) -> Value {
         "parts",
         &[
             ("stub.efi", Make::File(&stub())),
-            ("loader.efi", Make::File(&noise(4, 30_001))),
+            ("loader.efi", Make::File(loader)),
             ("bzImage", Make::File(&noise(5, 1_000_000))),
         ],
     );
@@ -83,7 +87,12 @@ fn disk(fixture: &Fixture, name: &str, extra: Value) -> Built {
 }
 
 pub(crate) fn built(fixture: &Fixture) -> (PathBuf, PathBuf, Release) {
-    let slot = fixture.build("slot", "slot", &["out"], parts(fixture)).unwrap().outputs["out"].clone();
+    built_with_loader(fixture, &noise(4, 30_001))
+}
+
+pub(crate) fn built_with_loader(fixture: &Fixture, loader: &[u8]) -> (PathBuf, PathBuf, Release) {
+    let parameters = parts_with_loader(fixture, loader);
+    let slot = fixture.build("slot", "slot", &["out"], parameters).unwrap().outputs["out"].clone();
     let disk = disk(fixture, "disk", json!({})).outputs["out"].clone();
     let release = Release::parse(&fs::read(slot.join("manifest.json")).unwrap()).unwrap();
     (slot, disk, release)

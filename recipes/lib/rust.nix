@@ -106,7 +106,8 @@ let
 
   # `-static-pie` output: nothing on the node is linked against what may not
   # be there, and address space layout randomisation still works.
-  rustFlags = "-C target-feature=+crt-static -C relocation-model=pie";
+  # Panic messages name source files; those must not name the store.
+  rustFlags = "-C target-feature=+crt-static -C relocation-model=pie --remap-path-prefix=${sources}=/crates";
   # Phases begin in the source's root.
   cargoBuild = "cd ${workspace} && cargo build --release --frozen --target x86_64-unknown-linux-gnu -j \"$NIX_BUILD_CORES\"";
 

@@ -368,6 +368,14 @@ in
         (from "python3.13-minimal" "usr/bin/python3.13")
       ];
 
+    allow = [
+      {
+        glob = "usr/lib/x86_64-linux-gnu/systemd/libsystemd-core-*.so";
+        rule = "needed";
+        reason = "its programs have loaded libsystemd-shared by their own RUNPATH before";
+      }
+    ];
+
     assertions = [
       {
         holds = config.release.floor <= config.release.rollbackIndex;

@@ -23,6 +23,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    List(commands::list::Arguments),
     Eval(commands::eval::Arguments),
     Build(commands::build::Arguments),
     Boot(commands::boot::Arguments),
@@ -35,6 +36,8 @@ enum Command {
     Lock(commands::lock::Command),
     #[command(subcommand)]
     Store(commands::store::Command),
+    Completions(commands::generate::CompletionsArguments),
+    Man(commands::generate::ManArguments),
 }
 
 fn environment_help() -> String {
@@ -55,11 +58,16 @@ fn main() -> std::process::ExitCode {
             return exit.into();
         }
     };
-    match run(arguments) {
-        Ok(()) => Exit::Done.into(),
-        Err(failure) => {
+    match std::panic::catch_unwind(|| run(arguments)) {
+        Ok(Ok(())) => Exit::Done.into(),
+        Ok(Err(failure)) => {
             failure.print();
             failure.exit().into()
+        }
+        // The message was printed when it happened.
+        Err(_) => {
+            eprintln!("error: this is a bug in osbuild, please report it with the lines above");
+            Exit::Bug.into()
         }
     }
 }
@@ -67,6 +75,7 @@ fn main() -> std::process::ExitCode {
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let common = &arguments.common;
     match arguments.command {
+        Command::List(arguments) => commands::list::run(arguments, common),
         Command::Eval(arguments) => commands::eval::run(arguments, common),
         Command::Derivation(command) => commands::derivation::run(command, common),
         Command::Build(arguments) => commands::build::run(arguments, common),
@@ -75,5 +84,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Log(arguments) => commands::log::run(arguments, common),
         Command::Lock(command) => commands::lock::run(command, common),
         Command::Store(command) => commands::store::run(command, common),
+        Command::Completions(arguments) => commands::generate::completions::<Arguments>(&arguments),
+        Command::Man(arguments) => commands::generate::man::<Arguments>(&arguments),
     }
 }

@@ -5,6 +5,8 @@ pub(crate) mod build;
 pub(crate) mod derivation;
 pub(crate) mod disk;
 pub(crate) mod eval;
+pub(crate) mod generate;
+pub(crate) mod list;
 pub(crate) mod lock;
 pub(crate) mod log;
 pub(crate) mod store;

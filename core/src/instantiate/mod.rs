@@ -120,7 +120,7 @@ impl Session {
         let shared = Arc::clone(&table);
         let thread = stack::spawn(move || {
             let host = host::StoreHost::new(options, sink, shared);
-            let mut evaluator = Evaluator::new(Rc::new(host));
+            let mut evaluator = Evaluator::new(Rc::new(host), derivation_strict::BUILTINS);
             for work in receiver {
                 work(&mut evaluator);
             }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use osbuild_store::StorePath;
 
-use super::builtins;
+use super::builtins::{self, Builtin};
 use super::code::{AttrsCode, BindingScope, Expr, Lambda, Name, Operator};
 use super::context::{Context, Contexts};
 use super::error::{ErrorKind, Fault, nearest};
@@ -46,7 +46,9 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
-    pub fn new(host: Rc<dyn Host>) -> Self {
+    /// `further` are built-in functions beside the language's own: those that
+    /// make derivations, which the language knows nothing of.
+    pub fn new(host: Rc<dyn Host>, further: &'static [Builtin]) -> Self {
         let heap = Heap::new();
         let mut symbols = Symbols::new(heap);
         let known = Known::new(&mut symbols);
@@ -66,7 +68,7 @@ impl Evaluator {
             depth: 0,
             stack_floor: stack::floor(),
         };
-        builtins::install(&mut evaluator);
+        builtins::install(&mut evaluator, further);
         evaluator
     }
 

@@ -20,7 +20,6 @@ use super::error::ErrorKind;
 use super::eval::{Eval, Evaluator};
 use super::source::Pos;
 use super::value::{State, Thunk, Value};
-use crate::instantiate::derivation_strict;
 
 /// A function that is part of the language.
 pub struct Builtin {
@@ -92,7 +91,7 @@ in
 (builtins.head each).value
 "#;
 
-pub(super) fn install(evaluator: &mut Evaluator) {
+pub(super) fn install(evaluator: &mut Evaluator, further: &'static [Builtin]) {
     let families: [&'static [Builtin]; 15] = [
         attrs::BUILTINS,
         context::BUILTINS,
@@ -113,7 +112,7 @@ pub(super) fn install(evaluator: &mut Evaluator) {
     let mut members: Vec<(&'static str, Value)> = families
         .iter()
         .flat_map(|family| family.iter())
-        .chain(derivation_strict::BUILTINS)
+        .chain(further)
         .map(|builtin| (builtin.name, Value::Builtin(builtin)))
         .collect();
 

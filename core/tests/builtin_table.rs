@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use osbuild_core::build::builtin::BUILTINS;
+use osbuild_core::build::builtin::versions;
 
 #[test]
 fn recipes_and_program_name_the_same_builders() {
@@ -15,6 +15,6 @@ fn recipes_and_program_name_the_same_builders() {
     };
     let recipes: BTreeMap<String, String> = text.lines().filter_map(row).collect();
     let program: BTreeMap<String, String> =
-        BUILTINS.iter().map(|builtin| (builtin.name.to_owned(), builtin.version.to_string())).collect();
+        versions().into_iter().map(|(name, version)| (name.to_owned(), version.to_string())).collect();
     assert_eq!(recipes, program);
 }

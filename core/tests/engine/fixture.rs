@@ -1,0 +1,271 @@
+//! A store of its own, a package root made of the host's shell, and
+//! derivations made by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+use osbuild_core::build::BuildOptions;
+use osbuild_core::derivation::aterm::to_aterm;
+use osbuild_core::derivation::{Derivation, Output, placeholder};
+use osbuild_core::fetch::{FetchConfig, Fetcher};
+use osbuild_core::graph::{Engine, Event, GraphError, Observer, Outcome, Wanted};
+use osbuild_store::action::OutputName;
+use osbuild_store::store::{Ingestion, SourceSink, SourceTree};
+use osbuild_store::{HashAlgorithm, LocalStore, StorePath};
+
+pub(crate) struct Fixture {
+    _home: tempfile::TempDir,
+    pub(crate) store: LocalStore,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) root: StorePath,
+    pub(crate) options: BuildOptions,
+    pub(crate) interrupted: AtomicBool,
+    derivations: Mutex<BTreeMap<StorePath, Arc<Derivation>>>,
+    /// Names of the steps that ran, in the order in which they ended.
+    pub(crate) ran: Recorder,
+}
+
+#[derive(Default)]
+pub(crate) struct Recorder(Mutex<(BTreeMap<usize, String>, Vec<String>)>);
+
+impl Observer for Recorder {
+    fn event(&self, event: Event<'_>) {
+        let mut inner = self.0.lock().unwrap();
+        match event {
+            Event::Started { step, name, .. } => {
+                inner.0.insert(step, name.to_owned());
+            }
+            Event::Finished { step, outcome: Outcome::Made } => {
+                let name = inner.0[&step].clone();
+                inner.1.push(name);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Recorder {
+    /// What ran since the last call.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().1)
+    }
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        Self::with_config(FetchConfig::default())
+    }
+
+    pub(crate) fn with_config(config: FetchConfig) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(home.path()).unwrap();
+        let fetcher = Fetcher::new(FetchConfig { cache: home.path().join("cache"), ..config }).unwrap();
+        let root = store.add_source("root", &host_root(), Ingestion::Recursive).unwrap();
+        let options = BuildOptions { cores: 2, keep_failed: false, timeout: None, max_silence: None };
+        Self {
+            _home: home,
+            store,
+            fetcher,
+            root,
+            options,
+            interrupted: AtomicBool::new(false),
+            derivations: Mutex::default(),
+            ran: Recorder::default(),
+        }
+    }
+
+    /// A floating derivation that runs a script in the package root.
+    pub(crate) fn shell(&self, name: &str, script: &str, inputs: &[&StorePath]) -> StorePath {
+        let output = Output::Floating { recursive: true, algorithm: HashAlgorithm::Sha256 };
+        self.shell_with(name, script, inputs, output, &[])
+    }
+
+    pub(crate) fn shell_with(
+        &self,
+        name: &str,
+        script: &str,
+        inputs: &[&StorePath],
+        output: Output,
+        more: &[(&str, &str)],
+    ) -> StorePath {
+        let dir = self.store.store_dir();
+        let mut environment = BTreeMap::from([
+            (b"name".to_vec(), name.as_bytes().to_vec()),
+            (b"out".to_vec(), placeholder::own_output("out").into_bytes()),
+            (b"sandboxRoot".to_vec(), dir.display(&self.root).into_bytes()),
+        ]);
+        let mut input_derivations = BTreeMap::new();
+        for (index, input) in inputs.iter().enumerate() {
+            let text = placeholder::upstream_output(input, "out");
+            environment.insert(format!("input{index}").into_bytes(), text.into_bytes());
+            input_derivations.insert((*input).clone(), BTreeSet::from([OutputName::out()]));
+        }
+        for (name, value) in more {
+            environment.insert(name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        }
+        self.add(
+            name,
+            Derivation {
+                outputs: BTreeMap::from([(OutputName::out(), output)]),
+                input_derivations,
+                input_sources: BTreeSet::from([self.root.clone()]),
+                system: format!("{}-linux", std::env::consts::ARCH).into_bytes(),
+                builder: b"/bin/sh".to_vec(),
+                arguments: vec![b"-euc".to_vec(), format!("PATH=/usr/bin\n{script}").into_bytes()],
+                environment,
+            },
+        )
+    }
+
+    /// A built-in builder with these parameters.
+    pub(crate) fn builtin(&self, builder: &str, name: &str, parameters: serde_json::Value) -> StorePath {
+        let mut json = parameters;
+        json["builtinVersion"] = "1".into();
+        json["name"] = name.into();
+        let mut input_sources = BTreeSet::new();
+        collect_sources(&json, &self.store, &mut input_sources);
+        let output = Output::Floating { recursive: true, algorithm: HashAlgorithm::Sha256 };
+        self.add(
+            name,
+            Derivation {
+                outputs: BTreeMap::from([(OutputName::out(), output)]),
+                input_derivations: BTreeMap::new(),
+                input_sources,
+                system: b"builtin".to_vec(),
+                builder: format!("builtin:{builder}").into_bytes(),
+                arguments: Vec::new(),
+                environment: BTreeMap::from([
+                    (b"__json".to_vec(), json.to_string().into_bytes()),
+                    (b"out".to_vec(), placeholder::own_output("out").into_bytes()),
+                ]),
+            },
+        )
+    }
+
+    pub(crate) fn add(&self, name: &str, derivation: Derivation) -> StorePath {
+        let dir = self.store.store_dir();
+        let references =
+            derivation.input_derivations.keys().chain(&derivation.input_sources).cloned().collect();
+        let path = dir.text_path(&format!("{name}.drv"), &to_aterm(&derivation, dir), &references).unwrap();
+        self.derivations.lock().unwrap().insert(path.clone(), Arc::new(derivation));
+        path
+    }
+
+    pub(crate) fn engine(&self) -> Engine<'_> {
+        Engine {
+            store: &self.store,
+            fetcher: &self.fetcher,
+            options: &self.options,
+            jobs: 2,
+            downloads: 2,
+            keep_going: false,
+            rebuild: false,
+            observer: &self.ran,
+            interrupted: &self.interrupted,
+        }
+    }
+
+    pub(crate) fn build(&self, derivation: &StorePath) -> Result<StorePath, GraphError> {
+        self.build_with(&self.engine(), derivation)
+    }
+
+    pub(crate) fn build_with(
+        &self,
+        engine: &Engine<'_>,
+        derivation: &StorePath,
+    ) -> Result<StorePath, GraphError> {
+        let wanted = [Wanted { derivation: derivation.clone(), outputs: None }];
+        let realised = engine.realise(&|path| self.lookup(path), &wanted)?;
+        Ok(realised[0].outputs[&OutputName::out()].clone())
+    }
+
+    pub(crate) fn lookup(&self, path: &StorePath) -> Option<Arc<Derivation>> {
+        self.derivations.lock().unwrap().get(path).cloned()
+    }
+
+    /// The text of a built file.
+    pub(crate) fn text(&self, derivation: &StorePath) -> String {
+        let path = self.build(derivation).unwrap_or_else(|e| panic!("{e:?}"));
+        fs::read_to_string(self.store.physical(&path)).unwrap()
+    }
+
+    /// The error of the one build that fails, with its causes.
+    pub(crate) fn failure(&self, derivation: &StorePath) -> String {
+        match self.build(derivation) {
+            Err(GraphError::Failed { failures }) => describe(&failures[0].1),
+            other => panic!("expected a failed build, got {other:?}"),
+        }
+    }
+}
+
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+fn collect_sources(json: &serde_json::Value, store: &LocalStore, sources: &mut BTreeSet<StorePath>) {
+    match json {
+        serde_json::Value::String(text) => {
+            sources.extend(store.store_dir().split(text).map(|(path, _)| path))
+        }
+        serde_json::Value::Array(items) => {
+            items.iter().for_each(|item| collect_sources(item, store, sources))
+        }
+        serde_json::Value::Object(members) => {
+            members.values().for_each(|member| collect_sources(member, store, sources));
+        }
+        _ => {}
+    }
+}
+
+const PROGRAMS: &[&str] =
+    &["sh", "cat", "chmod", "cp", "env", "id", "ln", "ls", "mkdir", "mkfifo", "mv", "rm", "sleep", "touch"];
+
+/// The host's shell and a few tools with the libraries they load.
+fn host_root() -> SourceTree {
+    let mut files: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
+    for program in PROGRAMS {
+        let file = ["/usr/bin", "/bin"]
+            .map(|directory| Path::new(directory).join(program))
+            .into_iter()
+            .find(|file| file.exists())
+            .unwrap_or_else(|| panic!("the host has no {program}"));
+        let listed = Command::new("ldd").arg(&file).output().expect("the host has ldd");
+        for word in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
+            if word.starts_with('/') && Path::new(word).exists() {
+                files.insert(below_usr(Path::new(word)), Path::new(word).canonicalize().unwrap());
+            }
+        }
+        files.insert(Path::new("usr/bin").join(program), file.canonicalize().unwrap());
+    }
+    let mut root = BTreeMap::new();
+    for (path, host) in files {
+        let mut at = &mut root;
+        let parts: Vec<_> = path.iter().map(|part| part.as_encoded_bytes().to_vec()).collect();
+        let (name, parents) = parts.split_last().unwrap();
+        for parent in parents {
+            let member = at.entry(parent.clone()).or_insert_with(|| SourceTree::Directory(BTreeMap::new()));
+            let SourceTree::Directory(members) = member else { panic!("a file is in the way") };
+            at = members;
+        }
+        at.insert(name.clone(), SourceTree::Regular { path: host, executable: true });
+    }
+    for name in ["bin", "lib", "lib64"] {
+        root.insert(name.into(), SourceTree::Symlink { target: format!("usr/{name}").into_bytes() });
+    }
+    SourceTree::Directory(root)
+}
+
+fn below_usr(path: &Path) -> PathBuf {
+    let relative = path.strip_prefix("/").unwrap();
+    if relative.starts_with("usr") { relative.to_owned() } else { Path::new("usr").join(relative) }
+}

@@ -1,0 +1,154 @@
+//! Order, early cutoff, rows that outlive objects, failures.
+
+use std::sync::atomic::Ordering;
+
+use osbuild_core::derivation::Output;
+use osbuild_core::graph::{Engine, GraphError, Wanted};
+use osbuild_store::local::GcRequest;
+
+use crate::fixture::Fixture;
+
+#[test]
+fn inputs_are_built_first_and_nothing_twice() {
+    let fixture = Fixture::new();
+    let base = fixture.shell("base", "echo base > $out", &[]);
+    let left = fixture.shell("left", "cat $input0 > $out; echo left >> $out", &[&base]);
+    let right = fixture.shell("right", "cat $input0 > $out; echo right >> $out", &[&base]);
+    let top = fixture.shell("top", "cat $input0 $input1 > $out", &[&left, &right]);
+    assert_eq!(fixture.text(&top), "base\nleft\nbase\nright\n");
+    let ran = fixture.ran.take();
+    assert_eq!((ran.len(), ran[0].as_str(), ran[3].as_str()), (4, "base", "top"));
+    fixture.build(&top).unwrap();
+    assert!(fixture.ran.take().is_empty());
+}
+
+#[test]
+fn what_comes_out_as_before_ends_there() {
+    let fixture = Fixture::new();
+    let chain = |comment: &str| {
+        let base = fixture.shell("base", &format!("# {comment}\necho base > $out"), &[]);
+        let middle = fixture.shell("middle", "cat $input0 > $out", &[&base]);
+        fixture.shell("top", "cat $input0 > $out", &[&middle])
+    };
+    let first = fixture.build(&chain("one")).unwrap();
+    assert_eq!(fixture.ran.take(), ["base", "middle", "top"]);
+    assert_eq!(fixture.build(&chain("two")).unwrap(), first);
+    assert_eq!(fixture.ran.take(), ["base"]);
+}
+
+#[test]
+fn rows_outlive_objects_and_only_what_is_mounted_is_made() {
+    let fixture = Fixture::new();
+    let base = fixture.shell("base", "echo base > $out", &[]);
+    let middle = fixture.shell("middle", "cat $input0 > $out", &[&base]);
+    let top = fixture.shell("top", "cat $input0 > $out", &[&middle]);
+    let built = fixture.build(&top).unwrap();
+    fixture.ran.take();
+
+    // Everything below may go: the row says what it was.
+    let link = fixture.store.home().join("result");
+    fixture.store.add_root(&link, &built).unwrap();
+    fixture.store.add_root(&fixture.store.home().join("root"), &fixture.root).unwrap();
+    fixture.store.collect_garbage(GcRequest::default(), || ()).unwrap();
+    assert_eq!(fixture.build(&top).unwrap(), built);
+    assert!(fixture.ran.take().is_empty());
+
+    // A new step above makes what it mounts again, and no more.
+    let next = fixture.shell("next", "cat $input0 > $out", &[&middle]);
+    fixture.build(&next).unwrap();
+    assert_eq!(fixture.ran.take(), ["base", "middle", "next"]);
+    let other = fixture.shell("other", "echo; cat $input0 > $out", &[&top]);
+    fixture.build(&other).unwrap();
+    assert_eq!(fixture.ran.take(), ["other"]);
+}
+
+#[test]
+fn plain_derivations_above_floating_ones_get_their_path_when_resolved() {
+    let fixture = Fixture::new();
+    let base = fixture.shell("base", "echo base > $out", &[]);
+    let top = fixture.shell_with("top", "cat $input0 > $out", &[&base], Output::Deferred, &[("out", "")]);
+    let path = fixture.build(&top).unwrap();
+    assert_eq!(path.name(), "top");
+    assert_eq!(fixture.text(&top), "base\n");
+    assert_eq!(fixture.ran.take(), ["base", "top"]);
+    let info = fixture.store.info(&path).unwrap().unwrap();
+    assert_eq!(info.content_address, None);
+}
+
+#[test]
+fn a_failure_stops_what_is_above_it_and_keep_going_the_rest_not() {
+    let fixture = Fixture::new();
+    let bad = fixture.shell("bad", "echo why; exit 3", &[]);
+    let above = fixture.shell("above", "echo > $out", &[&bad]);
+    let good = fixture.shell("good", "sleep 0.3; echo good > $out", &[]);
+    let wanted: Vec<Wanted> =
+        [&above, &good].into_iter().map(|d| Wanted { derivation: d.clone(), outputs: None }).collect();
+    let engine = Engine { keep_going: true, jobs: 1, ..fixture.engine() };
+    let Err(GraphError::Failed { failures }) = engine.realise(&|path| fixture.lookup(path), &wanted) else {
+        panic!("bad failed");
+    };
+    assert_eq!(failures.len(), 1);
+    assert_eq!(failures[0].0, bad);
+    assert_eq!(fixture.ran.take(), ["good"]);
+}
+
+#[test]
+fn an_interrupt_ends_builds_and_leaves_nothing() {
+    let fixture = Fixture::new();
+    let slow = fixture.shell("slow", "sleep 60", &[]);
+    let started = std::time::Instant::now();
+    let result = std::thread::scope(|scope| {
+        let build = scope.spawn(|| fixture.build(&slow));
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        fixture.interrupted.store(true, Ordering::Relaxed);
+        build.join().unwrap()
+    });
+    assert!(matches!(result, Err(GraphError::Interrupted)), "{result:?}");
+    assert!(started.elapsed().as_secs() < 20);
+    assert!(fixture.store.home().join("build").read_dir().unwrap().next().is_none());
+}
+
+#[test]
+fn rebuilding_compares() {
+    let fixture = Fixture::new();
+    let steady = fixture.shell("steady", "echo same > $out", &[]);
+    let random = fixture.shell("random", "cat /proc/sys/kernel/random/uuid > $out", &[]);
+    for derivation in [&steady, &random] {
+        fixture.build(derivation).unwrap();
+    }
+    let engine = Engine { rebuild: true, ..fixture.engine() };
+    fixture.build_with(&engine, &steady).unwrap();
+    let Err(GraphError::Failed { failures }) = fixture.build_with(&engine, &random) else {
+        panic!("a random number came out twice");
+    };
+    let osbuild_core::build::BuildError::NotReproducible { first, second, .. } = &failures[0].1 else {
+        panic!()
+    };
+    assert!(std::path::Path::new(first).exists() && std::path::Path::new(second).exists());
+}
+
+#[test]
+fn a_forecast_says_what_would_run_and_runs_nothing() {
+    let fixture = Fixture::new();
+    let base = fixture.shell("base", "echo base > $out", &[]);
+    let top = fixture.shell("top", "cat $input0 > $out", &[&base]);
+    let wanted = [Wanted { derivation: top.clone(), outputs: None }];
+    let forecast = fixture.engine().forecast(&|path| fixture.lookup(path), &wanted).unwrap();
+    assert_eq!((forecast.build, forecast.maybe), (vec![base], vec![top.clone()]));
+    assert!(fixture.ran.take().is_empty());
+    fixture.build(&top).unwrap();
+    let forecast = fixture.engine().forecast(&|path| fixture.lookup(path), &wanted).unwrap();
+    assert_eq!(forecast, Default::default());
+}
+
+#[test]
+fn two_processes_share_one_build() {
+    let fixture = Fixture::new();
+    let slow = fixture.shell("slow", "sleep 0.5; cat /proc/sys/kernel/random/uuid > $out", &[]);
+    let paths: Vec<_> = std::thread::scope(|scope| {
+        let both: Vec<_> = (0..2).map(|_| scope.spawn(|| fixture.build(&slow).unwrap())).collect();
+        both.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(paths[0], paths[1]);
+    assert_eq!(fixture.ran.take(), ["slow"]);
+}

@@ -1,0 +1,8 @@
+//! The engine as its users see it: derivations in, objects out, in a real
+//! sandbox. The package root is a few programs of the host's, copied.
+
+mod attacks;
+mod builtins;
+mod fixture;
+mod graph;
+mod sandbox;

@@ -3,9 +3,11 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use osbuild_store::action::OutputName;
+use rustix::fs::{SeekFrom, seek};
 use serde::de::DeserializeOwned;
 
 use crate::build::builtin::{BuiltinContext, BuiltinError};
@@ -72,6 +74,41 @@ pub(super) fn open_input(
 /// Reads the input at a logical path.
 pub(super) fn read_input(context: &BuiltinContext<'_>, logical: &str) -> Result<Vec<u8>, BuiltinError> {
     read(&(context.physical)(logical)?)
+}
+
+/// Hands a whole file on, in order. Holes come from memory: reading those of a
+/// disk image would fill the page cache with zeros.
+pub(super) fn read_sparse(
+    file: &File,
+    path: &Path,
+    mut sink: impl FnMut(&[u8]) -> Result<(), BuiltinError>,
+) -> Result<u64, BuiltinError> {
+    const CHUNK_BYTES: u64 = 1 << 20;
+    let size = file.metadata().map_err(failed("inspect", path))?.len();
+    let zeros = vec![0; CHUNK_BYTES as usize];
+    let mut buffer = vec![0; CHUNK_BYTES as usize];
+    let mut offset = 0;
+    while offset < size {
+        // Where the file system knows no holes, all of it is data.
+        let data = match seek(file, SeekFrom::Data(offset)) {
+            Ok(data) => data,
+            Err(rustix::io::Errno::NXIO) => size,
+            Err(_) => offset,
+        };
+        while offset < data {
+            let count = (data - offset).min(CHUNK_BYTES);
+            sink(&zeros[..count as usize])?;
+            offset += count;
+        }
+        let hole = seek(file, SeekFrom::Hole(offset)).unwrap_or(size).max(offset + 1).min(size);
+        while offset < hole {
+            let count = (hole - offset).min(CHUNK_BYTES) as usize;
+            file.read_exact_at(&mut buffer[..count], offset).map_err(failed("read", path))?;
+            sink(&buffer[..count])?;
+            offset += count as u64;
+        }
+    }
+    Ok(size)
 }
 
 /// Threads for the builder's parallel parts.

@@ -2,7 +2,6 @@
 //! variant gives.
 
 use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use osbuild_format::release::canonical;
@@ -14,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::build::builtin::{BuiltinContext, BuiltinError};
 
 use super::disk::read_release;
-use super::files::{check_cancelled, failed, open_input, output, parameters, write};
+use super::files::{check_cancelled, open_input, output, parameters, read_sparse, write};
 use super::link_root::Package;
 
 #[derive(Deserialize)]
@@ -41,8 +40,8 @@ pub fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let release = read_release(&(context.physical)(&parameters.slot)?)?;
     let mut disks = Vec::new();
     for row in &parameters.disks {
-        let (mut file, path) = open_input(context, &row.file)?;
-        disks.push(describe(context, row, &mut file, &path)?);
+        let (file, path) = open_input(context, &row.file)?;
+        disks.push(describe(context, row, &file, &path)?);
     }
     let packages: Vec<Value> = parameters
         .packages
@@ -57,24 +56,20 @@ pub fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
 fn describe(
     context: &BuiltinContext<'_>,
     row: &DiskRow,
-    file: &mut File,
+    file: &File,
     path: &Path,
 ) -> Result<Value, BuiltinError> {
     let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    let (mut size, mut virtual_size) = (0u64, None);
-    loop {
+    let mut head = Vec::new();
+    let size = read_sparse(file, path, |bytes| {
         check_cancelled(context)?;
-        let read = file.read(&mut buffer).map_err(failed("read", path))?;
-        if read == 0 {
-            break;
+        if head.is_empty() {
+            head = bytes[..bytes.len().min(512)].to_vec();
         }
-        if size == 0 {
-            virtual_size = virtual_size_of(&row.format, &buffer[..read]);
-        }
-        hasher.update(&buffer[..read]);
-        size += read as u64;
-    }
+        hasher.update(bytes);
+        Ok(())
+    })?;
+    let virtual_size = virtual_size_of(&row.format, &head);
     let trailer = if row.format == "vhd" { osbuild_format::vhd::FOOTER_BYTES as u64 } else { 0 };
     Ok(json!({
         "format": row.format,

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use osbuild_boot::guid::Guid;
@@ -16,9 +16,10 @@ use osbuild_format::hex;
 use osbuild_format::pe::{self, Section};
 use osbuild_format::release::{Blob, Release, Root, Segments, Uki, canonical};
 use osbuild_format::root_manifest::{Node, RootManifest};
-use osbuild_format::squashfs::ALIGNMENT;
 use osbuild_format::squashfs::link::{Segment, link};
+use osbuild_format::squashfs::read::{Image, MemberKind};
 use osbuild_format::squashfs::segment::SegmentIndex;
+use osbuild_format::squashfs::{ALIGNMENT, SquashfsError};
 use osbuild_format::verity;
 use rayon::prelude::*;
 use serde::Deserialize;
@@ -28,7 +29,7 @@ use sha2::{Digest, Sha256};
 use crate::build::builtin::{BuiltinContext, BuiltinError};
 
 use super::files::{
-    check_cancelled, create, failed, open_input, output, parameters, pool, read_input, write,
+    check_cancelled, create, failed, open, open_input, output, parameters, pool, read_input, write,
 };
 use super::link_root::absolute;
 
@@ -96,12 +97,12 @@ pub fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let manifest = RootManifest::parse(&read_input(context, &parameters.manifest)?)
         .map_err(|error| BuiltinError::Refused(format!("{}: {error}", parameters.manifest)))?;
     let os_release = os_release(&parameters, &manifest)?;
-    let health = file_of(context, &manifest, &absolute(&parameters.health_file)?)?;
 
     let out = output(context, "out")?;
     fs::create_dir(out).map_err(failed("create", out))?;
     let root = write_root(context, &parameters, &manifest, &out.join("root.squashfs"))?;
     let hash_bytes = root.tree.bytes.len() as u64;
+    let health = file_of(&out.join("root.squashfs"), &absolute(&parameters.health_file)?)?;
     write(&out.join("root.verity"), &root.tree.bytes)?;
     fits("root", root.size, &layout, Role::RootA, MAX_FILL_PERCENT)?;
     fits("hash tree", hash_bytes, &layout, Role::HashA, 100)?;
@@ -197,17 +198,17 @@ fn os_release(parameters: &Parameters, manifest: &RootManifest) -> Result<String
     Ok(text.clone())
 }
 
-/// A file of the root, links followed.
-fn file_of(
-    context: &BuiltinContext<'_>,
-    manifest: &RootManifest,
-    path: &str,
-) -> Result<Vec<u8>, BuiltinError> {
-    match manifest.entry(path).map(|entry| &entry.node) {
-        Some(Node::File { store, file, .. }) => read_input(context, &format!("{store}/{file}")),
-        Some(Node::Inline { text }) => Ok(text.clone().into_bytes()),
-        _ => Err(BuiltinError::Refused(format!("healthFile: the root has no file {path}"))),
-    }
+/// A file of the root, read back from the image: its package need not be here.
+fn file_of(root: &Path, path: &str) -> Result<Vec<u8>, BuiltinError> {
+    let damaged = |error: SquashfsError| BuiltinError::Mismatch(format!("{}: {error}", root.display()));
+    let mut image = Image::open(BufReader::new(open(root)?)).map_err(damaged)?;
+    let members = image.members().map_err(damaged)?;
+    let Some(MemberKind::File(data)) = members.into_iter().find(|m| m.path == path).map(|m| m.kind) else {
+        return Err(BuiltinError::Refused(format!("healthFile: the root has no file {path}")));
+    };
+    let mut bytes = Vec::new();
+    image.contents(&data, &mut bytes).map_err(damaged)?;
+    Ok(bytes)
 }
 
 struct WrittenRoot {

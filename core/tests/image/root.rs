@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use osbuild_format::hex;
 use osbuild_format::root_manifest::{Node, RootManifest};
 use osbuild_format::squashfs::link::{Segment, link};
+use osbuild_format::squashfs::read::{Image, MemberKind};
 use osbuild_format::squashfs::segment::SegmentIndex;
 use osbuild_format::verity;
 use serde_json::{Value, json};
@@ -178,4 +179,81 @@ fn bytes_do_not_depend_on_the_number_of_threads() {
         .collect();
     assert_eq!(digests[0], digests[1]);
     assert_eq!(digests[0], digests[2]);
+}
+
+/// What the manifest says of an entry, and what the reader found.
+#[test]
+fn our_reader_reads_all_of_it_back() {
+    let fixture = Fixture::new();
+    let (path, manifest) = image(&fixture, 2);
+    let mut image = Image::open(fs::File::open(&path).unwrap()).unwrap();
+    let members = image.members().unwrap();
+    assert_eq!(members.len(), manifest.entries().len());
+    for (member, entry) in members.iter().zip(manifest.entries()) {
+        let found = (&member.path, member.mode, member.uid, member.gid, &member.xattrs);
+        assert_eq!(found, (&entry.path, entry.mode, entry.uid, entry.gid, &entry.xattrs));
+        match (&member.kind, &entry.node) {
+            (MemberKind::Directory, Node::Directory) => {}
+            (MemberKind::Link { target: a }, Node::Link { target: b }) => assert_eq!(a, b),
+            (MemberKind::File(data), node) => {
+                let mut bytes = Vec::new();
+                image.contents(data, &mut bytes).unwrap();
+                match node {
+                    Node::File { blake3, .. } => assert_eq!(blake3::hash(&bytes).as_bytes(), blake3),
+                    Node::Inline { text } => assert_eq!(bytes, text.as_bytes()),
+                    _ => panic!("{}", entry.path),
+                }
+            }
+            _ => panic!("{} is of another kind", entry.path),
+        }
+    }
+    assert_eq!(manifest.entry("/usr/lib/random").unwrap().xattrs["user.note"], b"x");
+}
+
+#[test]
+fn our_reader_reads_what_mksquashfs_writes() {
+    let fixture = Fixture::new();
+    let packages = packages(&fixture);
+    let Some(mut mksquashfs) = judge("mksquashfs") else { return };
+    let path = fixture.path().join("theirs");
+    let source = fixture.physical(&packages[0].1);
+    passes(mksquashfs.arg(&source).arg(&path).args([
+        "-comp",
+        "zstd",
+        "-Xcompression-level",
+        "3",
+        "-no-progress",
+    ]));
+    let mut image = Image::open(fs::File::open(&path).unwrap()).unwrap();
+    for member in image.members().unwrap() {
+        if let MemberKind::File(data) = &member.kind {
+            let mut bytes = Vec::new();
+            image.contents(data, &mut bytes).unwrap();
+            assert!(bytes == fs::read(source.join(&member.path[1..])).unwrap(), "{}", member.path);
+        }
+    }
+}
+
+#[test]
+fn damaged_images_are_errors_not_crashes() {
+    let fixture = Fixture::new();
+    let (path, _) = image(&fixture, 2);
+    let sound = fs::read(&path).unwrap();
+    let tables = sound.len() - 60_000.min(sound.len() / 2);
+    let places = noise(11, 4 * 400);
+    for (index, place) in places.chunks(4).enumerate() {
+        let mut bytes = sound.clone();
+        let number = u32::from_le_bytes(place.try_into().unwrap()) as usize;
+        // Half of the flips in the superblock, half in the tables.
+        let at = if index % 2 == 0 { number % 96 } else { tables + number % (bytes.len() - tables) };
+        bytes[at] ^= 1 << (index % 8);
+        if let Ok(mut image) = Image::open(std::io::Cursor::new(bytes)) {
+            for member in image.members().unwrap_or_default() {
+                if let MemberKind::File(data) = &member.kind {
+                    let _ = image.contents(data, &mut std::io::sink());
+                    break;
+                }
+            }
+        }
+    }
 }

@@ -15,6 +15,8 @@ pub mod segment;
 
 pub mod link;
 
+pub mod read;
+
 mod metadata;
 
 /// The modification time of every inode and of the file system: 1980-01-01,

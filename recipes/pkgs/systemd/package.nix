@@ -11,6 +11,7 @@
   libseccomp,
   libselinux,
   libxcrypt,
+  mount,
   openssl,
   pam,
   util-linux-libs,
@@ -145,6 +146,7 @@ lib.debPackage {
     libseccomp
     libselinux
     libxcrypt
+    mount
     openssl
     pam
     util-linux-libs

@@ -63,7 +63,8 @@ fn make(e: &mut Evaluator, attrs: &'static Attrs, name: &str, pos: Pos) -> Eval 
         return e.fail(ErrorKind::Value, message, pos);
     }
     if let Err(error) = osbuild_store::path::check_name(name) {
-        return e.fail(ErrorKind::Value, error.to_string(), pos);
+        let message = format!("invalid derivation name: {error}. Please pass a different 'name'.");
+        return e.fail(ErrorKind::Value, message, pos);
     }
     let (input_derivations, input_sources) = inputs(e, recipe.context, pos)?;
     let mut derivation = Derivation {

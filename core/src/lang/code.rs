@@ -13,6 +13,7 @@ pub enum Expr {
     Local {
         depth: u32,
         slot: u32,
+        pos: Pos,
     },
     /// A variable that only a `with` can hold; depths of the `with` scopes,
     /// innermost first.

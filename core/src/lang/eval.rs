@@ -226,7 +226,7 @@ impl Evaluator {
         match code {
             Expr::Const(value) => *value,
             Expr::Lambda(lambda) => Value::Lambda(self.heap.cell(Closure { lambda, env })),
-            Expr::Local { depth, slot } => match env.at(*depth).slots[*slot as usize].get() {
+            Expr::Local { depth, slot, .. } => match env.at(*depth).slots[*slot as usize].get() {
                 Value::Unset => self.thunk(code, env),
                 value => value,
             },
@@ -250,8 +250,8 @@ impl Evaluator {
     pub fn eval(&mut self, code: &'static Expr, env: &'static Env) -> Eval {
         match code {
             Expr::Const(value) => Ok(*value),
-            Expr::Local { depth, slot } => match env.at(*depth).slots[*slot as usize].get() {
-                Value::Thunk(thunk) => self.force_thunk(thunk, Pos::NONE),
+            Expr::Local { depth, slot, pos } => match env.at(*depth).slots[*slot as usize].get() {
+                Value::Thunk(thunk) => self.force_thunk(thunk, *pos),
                 value => Ok(value),
             },
             Expr::Apply { function, arguments, pos } => self.eval_apply(function, arguments, env, *pos),
@@ -567,9 +567,13 @@ impl Evaluator {
         for (index, from) in code.froms.iter().enumerate() {
             scope.slots[code.entries.len() + index].set(self.thunk(from, scope));
         }
+        // `__overrides` may still change any slot, so none may be copied.
+        let overridden = code.entries.binary_search_by_key(&self.known.overrides, |b| b.name).is_ok();
         for (index, binding) in code.entries.iter().enumerate() {
             let inside = if binding.scope == BindingScope::Outer { env } else { scope };
-            scope.slots[index].set(self.delay(binding.code, inside));
+            let value =
+                if overridden { self.thunk(binding.code, inside) } else { self.delay(binding.code, inside) };
+            scope.slots[index].set(value);
         }
         scope
     }

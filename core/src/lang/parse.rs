@@ -1,7 +1,9 @@
 //! From text to `rnix`'s tree, or to a message that says where it stops.
 //!
 //! `rnix` recurses over the text, so nesting is bounded here first: whatever
-//! the input, the parser's own stack lasts.
+//! the input, the parser's own stack lasts. (Its time is quadratic in the
+//! length of a single chain such as `f x x x …`; ten thousand links take half
+//! a second, and no one writes them.)
 
 use rnix::ast::Root;
 use rnix::{ParseError, SyntaxKind, TextRange};
@@ -116,6 +118,12 @@ fn describe(error: &ParseError, text: &str) -> SyntaxError {
         }
     };
     match error {
+        ParseError::UnexpectedWanted(_, range, wanted) if wanted.contains(&SyntaxKind::TOKEN_STRING_END) => {
+            SyntaxError {
+                message: "syntax error, unexpected end of file, expecting '\"'".to_owned(),
+                offset: string_start(text, range.start().into()),
+            }
+        }
         ParseError::Unexpected(range) | ParseError::UnexpectedExtra(range) => at(range, ""),
         ParseError::UnexpectedWanted(_, range, wanted) => at(range, &expecting(wanted)),
         ParseError::UnexpectedDoubleBind(range) => at(range, ""),
@@ -135,6 +143,23 @@ fn describe(error: &ParseError, text: &str) -> SyntaxError {
         }
         other => SyntaxError { message: format!("syntax error, {other}"), offset: end },
     }
+}
+
+/// Where the string begins that the text never ends.
+fn string_start(text: &str, end: usize) -> u32 {
+    let (mut offset, mut open) = (0, Vec::new());
+    for (kind, token) in rnix::tokenize(text) {
+        match kind {
+            SyntaxKind::TOKEN_STRING_START => open.push(offset),
+            SyntaxKind::TOKEN_STRING_END => drop(open.pop()),
+            _ => {}
+        }
+        offset += token.len() as u32;
+        if offset as usize > end {
+            break;
+        }
+    }
+    open.pop().unwrap_or(end as u32)
 }
 
 fn expecting(wanted: &[SyntaxKind]) -> String {

@@ -20,8 +20,8 @@ pub(super) const BUILTINS: &[Builtin] = &[
 pub(crate) fn encode(store_dir: &StoreDir, element: &Element) -> String {
     match element {
         Element::Opaque(path) => store_dir.display(path),
-        Element::Built { derivation, output } => format!("{}^{output}", store_dir.display(derivation)),
-        Element::DerivationDeep(derivation) => format!("={}", store_dir.display(derivation)),
+        Element::Built { derivation, output } => format!("!{output}!{derivation}"),
+        Element::DerivationDeep(derivation) => format!("={derivation}"),
     }
 }
 

@@ -8,9 +8,9 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("bitAnd", 2, |e, args, pos| bits(e, args, |a, b| a & b, pos)),
     Builtin::new("bitOr", 2, |e, args, pos| bits(e, args, |a, b| a | b, pos)),
     Builtin::new("bitXor", 2, |e, args, pos| bits(e, args, |a, b| a ^ b, pos)),
-    Builtin::new("ceil", 1, |e, args, pos| round(e, args, f64::ceil, "ceil", pos)),
+    Builtin::new("ceil", 1, |e, args, pos| round(e, args, f64::ceil, pos)),
     Builtin::new("div", 2, |e, args, pos| arithmetic(e, args, Operator::Div, pos)),
-    Builtin::new("floor", 1, |e, args, pos| round(e, args, f64::floor, "floor", pos)),
+    Builtin::new("floor", 1, |e, args, pos| round(e, args, f64::floor, pos)),
     Builtin::new("lessThan", 2, less_than),
     Builtin::new("mul", 2, |e, args, pos| arithmetic(e, args, Operator::Mul, pos)),
     Builtin::new("sub", 2, |e, args, pos| arithmetic(e, args, Operator::Sub, pos)),
@@ -28,7 +28,7 @@ fn bits(e: &mut Evaluator, args: &[Value], operation: fn(i64, i64) -> i64, pos: 
     Ok(Value::Int(operation(left, right)))
 }
 
-fn round(e: &mut Evaluator, args: &[Value], operation: fn(f64) -> f64, name: &str, pos: Pos) -> Eval {
+fn round(e: &mut Evaluator, args: &[Value], operation: fn(f64) -> f64, pos: Pos) -> Eval {
     match e.force_at(args[0], pos)? {
         Value::Int(number) => Ok(Value::Int(number)),
         Value::Float(number) => {
@@ -38,7 +38,7 @@ fn round(e: &mut Evaluator, args: &[Value], operation: fn(f64) -> f64, name: &st
                 return Ok(Value::Int(rounded as i64));
             }
             let shown = crate::lang::float::general(number);
-            e.refuse(format!("NixFloat argument {shown} is not in the range of NixInt for '{name}'"), pos)
+            e.refuse(format!("NixFloat argument {shown} is not in the range of NixInt"), pos)
         }
         other => Err(e.wrong_type("a float", other, pos)),
     }

@@ -214,15 +214,15 @@ impl Lowerer<'_> {
         }
     }
 
-    fn local(&self, name: Sym) -> Option<Expr> {
+    fn local(&self, name: Sym, pos: Pos) -> Option<Expr> {
         (0..).zip(self.scopes.iter().rev()).find_map(|(depth, scope)| match scope {
-            Scope::Names(names) => names.get(&name).map(|slot| Expr::Local { depth, slot: *slot }),
+            Scope::Names(names) => names.get(&name).map(|slot| Expr::Local { depth, slot: *slot, pos }),
             Scope::With => None,
         })
     }
 
     fn variable(&mut self, name: Sym, pos: Pos) -> Lowered<&'static Expr> {
-        if let Some(local) = self.local(name) {
+        if let Some(local) = self.local(name, pos) {
             return Ok(self.put(local));
         }
         if let Some(global) = self.around.globals.get(&name) {
@@ -261,7 +261,7 @@ impl Lowerer<'_> {
                 Err(_) => return self.error(format!("invalid integer '{}'", token.syntax().text()), pos),
             },
             ast::LiteralKind::Float(token) => match token.syntax().text().parse::<f64>() {
-                Ok(number) if number.is_finite() => Value::Float(number),
+                Ok(number) if number.is_normal() || number == 0.0 => Value::Float(number),
                 _ => return self.error(format!("invalid float '{}'", token.syntax().text()), pos),
             },
             ast::LiteralKind::Uri(token) => self.string(token.syntax().text().as_bytes()),
@@ -351,7 +351,7 @@ impl Lowerer<'_> {
     /// lets programs shadow it.
     fn plain(&mut self, function: &str) -> Option<()> {
         let name = self.symbol(function);
-        self.local(name).is_none().then_some(())
+        self.local(name, Pos::NONE).is_none().then_some(())
     }
 
     fn arithmetic(
@@ -363,7 +363,7 @@ impl Lowerer<'_> {
         pos: Pos,
     ) -> &'static Expr {
         let name = self.symbol(function);
-        match self.local(name) {
+        match self.local(name, pos) {
             None => self.put(Expr::Binary { operator, left, right, pos }),
             Some(local) => {
                 let (left, right) = if matches!(operator, Operator::Greater | Operator::LessOrEqual) {

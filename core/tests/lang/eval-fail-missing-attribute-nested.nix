@@ -1,0 +1,1 @@
+let s = { a = { bcd = 1; }; }; in s.a.bce

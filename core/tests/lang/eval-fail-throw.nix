@@ -1,0 +1,1 @@
+throw "my message"

@@ -1,0 +1,1 @@
+with { alpha = 1; }; alpah

@@ -1,0 +1,1 @@
+let s = { c = 3; a = 1; b = 2; }; in [ (builtins.attrNames s) (builtins.attrValues s) (builtins.mapAttrs (n: v: n + toString v) s) (removeAttrs s [ "a" "zz" ]) (builtins.intersectAttrs { a = 0; q = 0; } s) (builtins.getAttr "a" s) (builtins.hasAttr "z" s) (builtins.catAttrs "a" [ { a = 1; } { b = 2; } { a = 3; } ]) ]

@@ -1,0 +1,1 @@
+let a = { self = a; x = 1; }; in a

@@ -1,0 +1,1 @@
+[ (derivation { name = "n"; system = "s"; builder = "/b"; __ignoreNulls = true; x = null; }).drvPath (derivation { name = "n"; system = "s"; builder = "/b"; x = null; }).drvPath ]

@@ -1,0 +1,1 @@
+let d = derivation { name = "x-1"; system = "s"; builder = "/b"; outputs = [ "out" "dev" ]; args = [ "a" 1 true ]; n = null; t = true; l = [ 1 [ ] 2 ]; f = 1.5; }; in [ d.drvPath d.outPath d.dev.outPath d.out.outputName d.type (map (x: x.outputName) d.all) (builtins.attrNames d) d.dev.drvAttrs.name (d == d.out) d.outputName ]

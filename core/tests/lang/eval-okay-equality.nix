@@ -1,0 +1,1 @@
+let f = x: x; a = { g = f; }; in [ (f == f) ([ f ] == [ f ]) (a == a) ({ g = f; } == { g = f; }) ([ (x: x) ] == [ (x: x) ]) ({ a = 1; } == { a = 1; b = 2; }) ("1" == 1) (null == false) ([ 1 [ 2 ] ] == [ 1 [ 2 ] ]) ({ type = "derivation"; outPath = "a"; x = 1; } == { type = "derivation"; outPath = "a"; }) (./a == "./a") ([ (throw "x") ] == [ ]) ]

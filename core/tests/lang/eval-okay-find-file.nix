@@ -1,0 +1,1 @@
+let p = [ { prefix = "foo"; path = toString ./data; } { prefix = ""; path = toString ./data/dir; } ]; f = builtins.findFile p; in [ (toString (f "foo/text.txt") == toString ./data/text.txt) (toString (f "sub/x") == toString ./data/dir/sub/x) (let __nixPath = p; in toString <foo/text.txt> == toString ./data/text.txt) ]

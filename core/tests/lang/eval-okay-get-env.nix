@@ -1,0 +1,1 @@
+[ (builtins.getEnv "SURELY_UNSET_VARIABLE") ]

@@ -1,0 +1,1 @@
+[ (builtins.typeOf abort) (builtins.typeOf __add) (builtins.typeOf map) builtins.langVersion (builtins ? builtins) (builtins.builtins ? true) __langVersion (builtins.compareVersions builtins.nixVersion "2.26") builtins.storeDir __storeDir ]

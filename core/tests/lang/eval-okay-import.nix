@@ -1,0 +1,1 @@
+[ (import ./data/imported.nix { a = 1; }) (toString (import ./data/dir).here == toString ./data/dir) (builtins.scopedImport { x = 1; y = 2; } ./data/scoped.nix) (import (./data + "/imported.nix") { a = 1; b = 5; }) ]

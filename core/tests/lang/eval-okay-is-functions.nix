@@ -1,0 +1,1 @@
+with builtins; [ (isAttrs { }) (isList [ ]) (isInt 1) (isFloat 1.0) (isBool true) (isNull null) (isString "") (isFunction (x: x)) (isFunction add) (isFunction { __functor = x: x; }) (isPath ./x) (isInt 1.0) ]

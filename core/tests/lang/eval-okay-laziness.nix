@@ -1,0 +1,1 @@
+let f = x: 1; in [ (f (throw "no")) (builtins.length [ (throw "a") (throw "b") ]) (builtins.attrNames { a = throw "no"; }) (({ a, b ? throw "no" }: a) { a = 1; }) (builtins.head [ 1 (throw "x") ]) ((x: x.a) { a = 1; b = abort "no"; }) ]

@@ -1,0 +1,1 @@
+let l = [ 3 1 2 ]; in [ (map (x: x * 2) l) (builtins.filter (x: x > 1) l) (builtins.all (x: x > 0) l) (builtins.any (x: x > 2) l) (builtins.all (x: false) [ ]) (builtins.concatMap (x: [ x x ]) l) (builtins.genList (i: i * i) 4) (builtins.partition (x: x > 1) l) (builtins.genList (i: i) 0) ]

@@ -1,0 +1,1 @@
+let m = builtins.match; in [ (m "a(b*)c" "abbc") (m "a" "b") (m "(x)|y" "y") (m "(a|ab)(c|bcd)(d*)" "abcd") (m "(a*)+" "aa") (m "." "é") (m ".." "é") (m "[[:alpha:]]+" "abc") (m "[^/]*/(.*)" "a/b/c") (m "" "") (m "a|" "") (m ".*" "a\nb") (m "(.*)\\.nix" "foo.nix") (m "[[=a=]]" "a") (m "a*?" "aa") (m "(a{2,3})(a*)" "aaaaa") (m "^a$" "a") (m "a^b" "a^b") ]

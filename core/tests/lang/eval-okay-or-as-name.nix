@@ -1,0 +1,1 @@
+[ { or = 2; }.or ({ inherit ({ or = 3; }) or; }).or ]

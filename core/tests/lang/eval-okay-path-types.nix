@@ -1,0 +1,1 @@
+[ (builtins.isPath ./x) (builtins.typeOf (./x + "y")) (toString (./. + "/../a") == toString ../a) (builtins.baseNameOf ./x/y) (builtins.typeOf (dirOf ./x/y)) (baseNameOf "/a/b/") (baseNameOf "") (dirOf "a") (dirOf "/a") (dirOf "a/b/c") (baseNameOf "/") (baseNameOf "a//") ]

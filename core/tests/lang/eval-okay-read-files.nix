@@ -1,0 +1,1 @@
+[ (builtins.readFile ./data/text.txt) (builtins.readDir ./data/dir) (builtins.readFileType ./data) (builtins.pathExists ./data/text.txt) (builtins.pathExists ./nope) (builtins.pathExists (toString ./data + "/")) (builtins.pathExists (toString ./data/text.txt + "/")) ]

@@ -1,0 +1,1 @@
+let r = builtins.replaceStrings; in [ (r [ "a" ] [ "b" ] "banana") (r [ "" ] [ "X" ] "abc") (r [ "a" "" ] [ "A" "-" ] "xax") (r [ "oo" "o" ] [ "0" "1" ] "foobo") (r [ "a" "b" ] [ "b" "a" ] "ab") (r [ ] [ ] "x") (r [ "" ] [ "X" ] "") (r [ "x" ] [ (throw "unused") ] "abc") (r [ "o" "oo" ] [ "1" "0" ] "foo") ]

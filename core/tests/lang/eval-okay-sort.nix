@@ -1,0 +1,1 @@
+[ (builtins.sort builtins.lessThan [ 3 1 2 ]) (builtins.sort (a: b: a.k < b.k) [ { k = 1; v = 1; } { k = 0; v = 2; } { k = 1; v = 3; } ]) (builtins.sort (_: _: true) [ 1 2 3 4 5 ]) (builtins.sort (_: _: false) [ 3 1 2 ]) (builtins.sort (a: b: a > b) [ 1 3 2 ]) (builtins.sort builtins.lessThan [ "b" "a" "B" ]) (builtins.sort builtins.lessThan [ ]) ]

@@ -1,0 +1,1 @@
+[ "${./data/text.txt}" "${./data/dir}" (builtins.path { path = ./data/dir; name = "renamed"; }) (builtins.path { path = ./data/text.txt; recursive = false; }) (builtins.path { path = ./data/dir; filter = p: t: baseNameOf p != "sub"; }) (builtins.filterSource (p: t: t == "directory") ./data/dir) ]

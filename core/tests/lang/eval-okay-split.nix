@@ -1,0 +1,1 @@
+let s = builtins.split; in [ (s "(a)b" "abc") (s "([ac])" "abc") (s "(a)|(c)" "abc") (s "([[:upper:]]+)" " FOO ") (s "a|ab" "abab") (s "x*" "abc") (s "" "ab") (s "-" "a-b-c") (s "$" "a") (s "^" "ab") (s "(a*)" "baab") (s "," "") (s "\n" "a\nb\n") (s "^a" "aaa") ]

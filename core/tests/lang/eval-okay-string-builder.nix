@@ -1,0 +1,1 @@
+builtins.stringLength (builtins.foldl' (acc: i: acc + "xxxxxxxxxx") "" (builtins.genList (x: x) 20000))

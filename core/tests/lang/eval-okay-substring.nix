@@ -1,0 +1,1 @@
+[ (builtins.substring 1 2 "hello") (builtins.substring 1 (-1) "hello") (builtins.substring 10 2 "hello") (builtins.substring 0 0 "x") (builtins.substring 3 100 "hello") (builtins.stringLength "héllo") ]

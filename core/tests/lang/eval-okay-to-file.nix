@@ -1,0 +1,1 @@
+[ (builtins.toFile "hello" "world") (builtins.toFile "ref" "see ${builtins.toFile "a" "b"}") ]

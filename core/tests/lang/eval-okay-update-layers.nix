@@ -1,0 +1,1 @@
+let base = builtins.listToAttrs (builtins.genList (i: { name = "k" + toString i; value = i; }) 40); many = builtins.foldl' (acc: i: acc // { ${"k" + toString i} = i * 10; }) base (builtins.genList (i: i * 3) 20); in [ many.k0 many.k3 many.k4 many.k57 (builtins.length (builtins.attrNames many)) (many == base // many) (base ? k3) (removeAttrs many (builtins.attrNames base)) ]

@@ -1,0 +1,1 @@
+[ http://example.org/a?b=c x:y ((x: y: x) 1 2) ]

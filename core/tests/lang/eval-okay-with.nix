@@ -1,0 +1,1 @@
+let x = 1; s = { x = 2; y = 3; }; in [ (with s; x) (with s; y) (with s; with { y = 4; }; y) (with { z = 1; }; with s; z) (with { x = 9; }; let x = 8; in x) (with throw "unused"; 1) (with { true = 5; }; true) ]

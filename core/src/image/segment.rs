@@ -1,14 +1,15 @@
 //! `builtin:squashfs-segment`: one package's files, compressed once.
 //!
 //! Outputs: `data` (blocks, padded to 4 KiB), `index` (where each file is in
-//! it), `leaves` (verity hashes of its 4 KiB blocks). Memory is bounded: two
-//! batches of raw blocks are in flight, never a whole file.
+//! it), `leaves` (verity hashes of its 4 KiB blocks). Memory is bounded: a
+//! window of blocks is in flight, never a whole file.
 
-use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver, Sender};
 
 use osbuild_format::hex;
 use osbuild_format::squashfs::segment::{Compressor, Owner, RawBlock, SegmentWriter, StoredBlock};
@@ -69,21 +70,21 @@ pub fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let mut writer = SegmentWriter::new(parameters.block_size, parameters.level);
     let mut reader = Reader::new(&files, &digests);
     let total: u64 = digests.iter().map(|d| d.size).sum();
-    let batch_blocks = context.jobs.max(1) * 16;
-
-    let mut batch = reader.read(&mut writer, batch_blocks)?;
-    while !batch.is_empty() {
-        check_cancelled(context)?;
-        let (stored, next) = pool.install(|| {
-            rayon::join(|| compress(batch, parameters.level), || reader.read(&mut writer, batch_blocks))
-        });
-        for block in &stored {
-            writer.written(block);
+    compress(context.jobs.max(1), parameters.level, |work| {
+        while work.in_flight() > 0 || !reader.finished() {
+            check_cancelled(context)?;
+            while work.has_room() {
+                let Some(block) = reader.next(&mut writer)? else { break };
+                work.send(block);
+            }
+            for block in work.receive() {
+                writer.written(&block);
+                sink.write(&block)?;
+            }
+            (context.progress)(reader.done, total);
         }
-        pool.install(|| sink.write(&stored))?;
-        (context.progress)(reader.done, total);
-        batch = next?;
-    }
+        Ok(())
+    })?;
     let (index, padding) = writer.finish();
     let leaves = sink.finish(padding)?;
     write(output(context, "index")?, &index.to_bytes())?;
@@ -122,25 +123,83 @@ fn digest(path: &Path) -> Result<Digest, BuiltinError> {
     Ok(Digest { blake3: hasher.finalize(), size: hasher.count() })
 }
 
-thread_local! {
-    /// A context per thread and level: making one costs as much as a block.
-    static COMPRESSOR: RefCell<Option<(i32, Compressor)>> = const { RefCell::new(None) };
+/// Blocks in flight a thread: enough that no thread waits for the slowest
+/// block, few enough that memory stays at some tens of MiB.
+const WINDOW: usize = 32;
+
+/// Blocks on their way through the compressing threads.
+struct Work {
+    raw: Option<Sender<(usize, RawBlock)>>,
+    stored: Receiver<(usize, StoredBlock)>,
+    sent: usize,
+    taken: usize,
+    limit: usize,
+    /// Blocks that came back before their turn.
+    early: BTreeMap<usize, StoredBlock>,
 }
 
-fn compress(batch: Vec<RawBlock>, level: i32) -> Vec<StoredBlock> {
-    batch
-        .into_par_iter()
-        .with_max_len(1)
-        .map(|block| {
-            COMPRESSOR.with_borrow_mut(|slot| {
-                if slot.as_ref().is_none_or(|(have, _)| *have != level) {
-                    *slot = Some((level, Compressor::new(level)));
+impl Work {
+    fn in_flight(&self) -> usize {
+        self.sent - self.taken
+    }
+
+    fn has_room(&self) -> bool {
+        self.in_flight() < self.limit
+    }
+
+    fn send(&mut self, block: RawBlock) {
+        let raw = self.raw.as_ref().expect("open while the work goes on");
+        raw.send((self.sent, block)).expect("the threads end after this");
+        self.sent += 1;
+    }
+
+    /// Waits for one block, and takes all whose turn it is.
+    fn receive(&mut self) -> Vec<StoredBlock> {
+        let mut ready = Vec::new();
+        if self.in_flight() == 0 {
+            return ready;
+        }
+        let (number, block) = self.stored.recv().expect("the threads end after this");
+        self.early.insert(number, block);
+        while let Some(block) = self.early.remove(&self.taken) {
+            ready.push(block);
+            self.taken += 1;
+        }
+        ready
+    }
+}
+
+/// Runs `body` beside threads that compress, each with a context of its own.
+fn compress(
+    jobs: usize,
+    level: i32,
+    body: impl FnOnce(&mut Work) -> Result<(), BuiltinError>,
+) -> Result<(), BuiltinError> {
+    let (raw, raw_out) = mpsc::channel::<(usize, RawBlock)>();
+    let (stored_in, stored) = mpsc::channel();
+    let raw_out = Mutex::new(raw_out);
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            let (raw_out, stored_in) = (&raw_out, stored_in.clone());
+            scope.spawn(move || {
+                let mut compressor = Compressor::new(level);
+                loop {
+                    let next = raw_out.lock().expect("no thread panics while it holds this").recv();
+                    let Ok((number, block)) = next else { return };
+                    if stored_in.send((number, block.store(&mut compressor))).is_err() {
+                        return;
+                    }
                 }
-                let (_, compressor) = slot.as_mut().expect("just filled");
-                block.store(compressor)
-            })
-        })
-        .collect()
+            });
+        }
+        let early = BTreeMap::new();
+        let mut work = Work { raw: Some(raw), stored, sent: 0, taken: 0, limit: jobs * WINDOW, early };
+        let done = body(&mut work);
+        // Closing both ends lets the threads go, also after a failure.
+        work.raw = None;
+        drop(work);
+        done
+    })
 }
 
 /// Cuts files into blocks, in order, a batch at a time.
@@ -174,12 +233,16 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// The next blocks, at most about `limit`; none at the end.
-    fn read(&mut self, writer: &mut SegmentWriter, limit: usize) -> Result<Vec<RawBlock>, BuiltinError> {
-        while self.pending.len() < limit && !self.finished {
+    fn finished(&self) -> bool {
+        self.finished && self.pending.is_empty()
+    }
+
+    /// The next block; none at the end.
+    fn next(&mut self, writer: &mut SegmentWriter) -> Result<Option<RawBlock>, BuiltinError> {
+        while self.pending.is_empty() && !self.finished {
             self.step(writer)?;
         }
-        Ok(self.pending.drain(..).collect())
+        Ok(self.pending.pop_front())
     }
 
     fn step(&mut self, writer: &mut SegmentWriter) -> Result<(), BuiltinError> {
@@ -261,15 +324,11 @@ impl<'p> Sink<'p> {
         Ok(Self { path, file: BufWriter::new(create(path)?), partial: Vec::new(), leaves: Vec::new() })
     }
 
-    fn write(&mut self, blocks: &[StoredBlock]) -> Result<(), BuiltinError> {
-        for block in blocks {
-            self.file.write_all(&block.bytes).map_err(failed("write", self.path))?;
-            self.partial.extend_from_slice(&block.bytes);
-        }
+    fn write(&mut self, block: &StoredBlock) -> Result<(), BuiltinError> {
+        self.file.write_all(&block.bytes).map_err(failed("write", self.path))?;
+        self.partial.extend_from_slice(&block.bytes);
         let whole = self.partial.len() / verity::BLOCK_BYTES * verity::BLOCK_BYTES;
-        let hashes: Vec<verity::Hash> =
-            self.partial[..whole].par_chunks_exact(verity::BLOCK_BYTES).map(verity::hash_block).collect();
-        self.leaves.extend(hashes.iter().flatten());
+        self.leaves.extend(verity::leaves(&self.partial[..whole]));
         self.partial.drain(..whole);
         Ok(())
     }

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use osbuild_boot::guid::Guid;
@@ -29,7 +30,8 @@ use sha2::{Digest, Sha256};
 use crate::build::builtin::{BuiltinContext, BuiltinError};
 
 use super::files::{
-    check_cancelled, create, failed, open, open_input, output, parameters, pool, read_input, write,
+    check_cancelled, create, failed, open, open_input, output, parameters, pool, read_input, read_sparse,
+    write,
 };
 use super::link_root::absolute;
 
@@ -297,32 +299,39 @@ fn package_name(store: &str) -> &str {
     }
 }
 
-/// One pass over the image: its SHA-256 and its leaf hashes, side by side.
+/// The image's SHA-256 and its leaf hashes, side by side.
 fn digest_and_leaves(path: &Path) -> Result<(String, Vec<u8>), BuiltinError> {
-    const CHUNK_BYTES: usize = 4 << 20;
-    let mut file = File::open(path).map_err(failed("open", path))?;
-    let mut whole = Sha256::new();
-    let mut leaves = Vec::new();
-    let mut buffer = vec![0; CHUNK_BYTES];
-    loop {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match file.read(&mut buffer[filled..]).map_err(failed("read", path))? {
-                0 => break,
-                count => filled += count,
-            }
-        }
-        if filled == 0 {
-            break;
-        }
-        let chunk = &buffer[..filled];
-        let ((), hashes) = rayon::join(
-            || whole.update(chunk),
-            || chunk.par_chunks_exact(verity::BLOCK_BYTES).map(verity::hash_block).collect::<Vec<_>>(),
-        );
-        leaves.extend(hashes.iter().flatten());
-    }
-    Ok((hex::encode(&whole.finalize()), leaves))
+    let file = open(path)?;
+    let digest = || {
+        let mut whole = Sha256::new();
+        read_sparse(&file, path, |bytes| {
+            whole.update(bytes);
+            Ok(())
+        })?;
+        Ok(hex::encode(&whole.finalize()))
+    };
+    let (digest, leaves) = rayon::join(digest, || leaves_of(&file));
+    Ok((digest?, leaves.map_err(failed("read", path))?))
+}
+
+/// Leaf hashes of a file of whole blocks, on all threads of the pool.
+///
+/// # Errors
+/// Reading failed.
+pub fn leaves_of(file: &File) -> io::Result<Vec<u8>> {
+    // Stays in a core's own cache between reading and hashing.
+    const CHUNK_BYTES: u64 = 256 * 1024;
+    let size = file.metadata()?.len();
+    let chunks: Vec<Vec<u8>> = (0..size.div_ceil(CHUNK_BYTES))
+        .into_par_iter()
+        .map_init(Vec::new, |buffer, chunk| {
+            let offset = chunk * CHUNK_BYTES;
+            buffer.resize((size - offset).min(CHUNK_BYTES) as usize, 0);
+            file.read_exact_at(buffer, offset)?;
+            Ok(verity::leaves(buffer))
+        })
+        .collect::<io::Result<_>>()?;
+    Ok(chunks.concat())
 }
 
 fn command_line(parameters: &Parameters, root: &WrittenRoot) -> Result<String, BuiltinError> {

@@ -1,36 +1,26 @@
 //! `osbuild log`: what a build wrote.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use osbuild_core::build::log::log_path;
+use osbuild_store::{LocalStore, StorePath};
 
 use crate::config::{self, CommonArguments};
 use crate::error::{Exit, Failure};
+use crate::session;
 
 /// Show the log of a build
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// A .drv or an output, as a path
+    /// A variant, a package, a folder, a .nix file, a .drv, an output or a result link
     #[arg(value_name = "TARGET")]
     target: String,
 }
 
-pub(crate) fn run(arguments: Arguments, _common: &CommonArguments) -> Result<(), Failure> {
+pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), Failure> {
     let store = config::open_store()?;
-    let target = &arguments.target;
-    let canonical = std::fs::read_link(target).ok().and_then(|path| path.to_str().map(str::to_owned));
-    let Some((path, _)) = store.parse_any(canonical.as_ref().unwrap_or(target)) else {
-        return Err(Failure::usage(
-            &format!("'{target}' is no path of the store"),
-            "give a .drv, an output or a result link",
-        ));
-    };
-    let derivation = if path.is_derivation() {
-        path
-    } else {
-        let deriver = store.info(&path)?.and_then(|info| info.deriver);
-        deriver.ok_or_else(|| Failure::new(Exit::Failed, &format!("it is not known how {path} was made")))?
-    };
+    let derivation = find(&store, &arguments.target, common)?;
     let file = log_path(store.home(), &derivation);
     let bytes = std::fs::read(&file).map_err(|e| {
         Failure::new(Exit::Failed, &format!("there is no log of {derivation}: {e}"))
@@ -38,4 +28,27 @@ pub(crate) fn run(arguments: Arguments, _common: &CommonArguments) -> Result<(),
     })?;
     std::io::stdout().lock().write_all(&bytes)?;
     Ok(())
+}
+
+fn find(store: &Arc<LocalStore>, target: &str, common: &CommonArguments) -> Result<StorePath, Failure> {
+    let linked = std::fs::read_link(target).ok().and_then(|path| path.to_str().map(str::to_owned));
+    match store.parse_any(linked.as_deref().unwrap_or(target)) {
+        Some((path, _)) if path.is_derivation() => Ok(path),
+        Some((path, _)) => {
+            let deriver = store.info(&path)?.and_then(|info| info.deriver);
+            deriver.ok_or_else(|| Failure::new(Exit::Failed, &format!("it is not known how {path} was made")))
+        }
+        None => {
+            let (targets, project) = session::targets(&[target.to_owned()], common)?;
+            let mut session = session::for_targets(&targets, project.as_ref(), store.clone());
+            let found = session.instantiate_target(&targets[0], project.as_ref(), &Default::default())?;
+            match found.as_slice() {
+                [one] => Ok(one.drv_path.clone()),
+                _ => Err(Failure::usage(
+                    &format!("'{target}' is {} derivations", found.len()),
+                    "name one of them",
+                )),
+            }
+        }
+    }
 }

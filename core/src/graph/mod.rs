@@ -49,7 +49,11 @@ pub enum GraphError {
 }
 
 fn count(failures: usize) -> String {
-    if failures == 1 { "a build failed".to_owned() } else { format!("{failures} builds failed") }
+    match failures {
+        0 => "the plan came to a halt: a bug, please report it".to_owned(),
+        1 => "a build failed".to_owned(),
+        _ => format!("{failures} builds failed"),
+    }
 }
 
 /// Reads a derivation that is an object of the store.

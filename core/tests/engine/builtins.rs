@@ -61,7 +61,7 @@ fn deb(fixture: &Fixture, name: &str, compression: &str, members: &[Member<'_>])
         ("control.tar", vec![0; 1023]),
         (&format!("data.tar{suffix}"), data),
     ] {
-        write!(archive, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, "100644", contents.len())
+        writeln!(archive, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`", 0, 0, 0, "100644", contents.len())
             .unwrap();
         archive.extend_from_slice(&contents);
         if contents.len() % 2 == 1 {

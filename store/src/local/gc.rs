@@ -48,7 +48,7 @@ impl LocalStore {
         };
         let all = self.all_paths()?;
         let roots = self.roots()?;
-        let alive = self.closure_paths(roots.keys().filter(|path| all.contains(*path)))?;
+        let alive = self.reachable(roots.into_keys(), &all)?;
         let mut dead = Vec::new();
         let mut total = 0;
         for path in &all {
@@ -83,6 +83,24 @@ impl LocalStore {
             self.sweep_links()?;
         }
         Ok(collected)
+    }
+
+    /// What roots reach, as far as it is there: a store that lost objects can
+    /// still be collected.
+    fn reachable(
+        &self,
+        roots: impl IntoIterator<Item = StorePath>,
+        all: &BTreeSet<StorePath>,
+    ) -> Result<BTreeSet<StorePath>, StoreError> {
+        let mut alive = BTreeSet::new();
+        let mut queue: Vec<StorePath> = roots.into_iter().collect();
+        while let Some(path) = queue.pop() {
+            if all.contains(&path) && !alive.contains(&path) {
+                queue.extend(self.info(&path)?.map(|info| info.references).unwrap_or_default());
+                alive.insert(path);
+            }
+        }
+        Ok(alive)
     }
 
     /// `path` and everything that refers to it, referrers first.

@@ -236,6 +236,7 @@ fn of_build(path: &StorePath, error: &BuildError) -> Failure {
         BuildError::NotReproducible { .. } => {
             "both results are kept; compare them, then look for dates, paths and order".to_owned()
         }
+        BuildError::Sandbox(SandboxError::Namespaces { hint, .. }) => (*hint).to_owned(),
         BuildError::Sandbox(SandboxError::Execute { .. }) => {
             "the builder must exist in sandboxRoot, and so must its interpreter and libraries".to_owned()
         }

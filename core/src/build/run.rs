@@ -14,7 +14,7 @@ use super::builtin::{self, BuiltinContext, BuiltinError};
 use super::environment::environment;
 use super::log::LogWriter;
 use super::outputs::{Finished, writable_path};
-use super::sandbox::{Child, SandboxSpec};
+use super::sandbox::{BUILDER_IDS, Child, SandboxSpec, has_builder_ids};
 use super::{BuildError, builtin::fetchurl};
 use crate::derivation::{Derivation, placeholder};
 use crate::fetch::{Fetcher, Progress};
@@ -73,10 +73,6 @@ pub struct Builder<'a> {
     pub fetcher: &'a Fetcher,
     pub options: &'a BuildOptions,
 }
-
-/// Host uids for builders where we are root: one for each build at a time.
-const FIRST_BUILDER_UID: u32 = 30_001;
-const BUILDER_UIDS: u32 = 256;
 
 impl Builder<'_> {
     /// Builds, checks and registers. The caller holds the build's lock and
@@ -283,12 +279,12 @@ impl Builder<'_> {
 
     /// A host uid that nobody has and no other build of ours uses now.
     fn builder_uid(&self) -> Result<(Option<osbuild_store::local::PathLock>, u32), BuildError> {
-        if !rustix::process::geteuid().is_root() {
+        if !has_builder_ids() {
             return Ok((None, 0));
         }
         let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
         let taken = |uid: u32| users.lines().any(|l| l.split(':').nth(2) == Some(uid.to_string().as_str()));
-        for uid in FIRST_BUILDER_UID..FIRST_BUILDER_UID + BUILDER_UIDS {
+        for uid in BUILDER_IDS {
             if taken(uid) {
                 continue;
             }
@@ -296,7 +292,7 @@ impl Builder<'_> {
                 return Ok((Some(lock), uid));
             }
         }
-        Err(BuildError::Derivation(format!("all {BUILDER_UIDS} build users are in use")))
+        Err(BuildError::Derivation(format!("all {} build users are in use", BUILDER_IDS.len())))
     }
 }
 

@@ -47,13 +47,18 @@ fn prepare() -> Result<Prepared> {
     grow_partition(&disk)?;
     let device = disk.partition(Role::Data);
     let prepared = filesystem::prepare(&disk, Role::Data, WHO)?;
-    match prepared {
-        Prepared::Damaged => return Ok(prepared),
-        Prepared::Checked => filesystem::grow(&device)?,
-        // Made at full size.
-        Prepared::Formatted => {}
+    if prepared == Prepared::Damaged {
+        return Ok(prepared);
     }
     mount_data(&device)?;
+    // While it is mounted: an unmounted file system is grown only after a full
+    // check, which would hold up every start. What was made now fills its
+    // partition, and a file system that cannot grow is still a good one.
+    if prepared == Prepared::Checked {
+        if let Err(error) = filesystem::grow(&device) {
+            say(WHO, 4, &error.to_string());
+        }
+    }
     Ok(prepared)
 }
 

@@ -128,7 +128,7 @@ pub(crate) fn fetcher(store: &LocalStore) -> Result<Fetcher, Failure> {
         .map(PathBuf::from)
         .or_else(|| Some(Path::new(&variable("HOME")?).join(".cargo")));
     let cache = store.home().join("cache");
-    Ok(Fetcher::new(FetchConfig { mirrors, sources, keyrings, cargo_home, cache })?)
+    Ok(Fetcher::new(FetchConfig { mirrors, sources, keyrings, cargo_home, cache }))
 }
 
 fn config_file() -> Result<ConfigFile, Failure> {

@@ -65,6 +65,7 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>) {
         "/busy" if times < 3 => ("503 Service Unavailable", b"", 0),
         "/cut" if times == 1 => ("200 OK", BODY, 10),
         "/cut" => ("206 Partial Content", &BODY[start..], BODY.len() - start),
+        "/range" if start > 0 => ("206 Partial Content", &BODY[start..], BODY.len() - start),
         "/whole-again" if times == 1 => ("200 OK", BODY, 10),
         "/evil" => ("200 OK", b"something else", 14),
         _ => ("200 OK", BODY, BODY.len()),
@@ -82,7 +83,7 @@ fn fetcher(cache: &Path, mirrors: &[(&str, &str)], sources: &[&str]) -> Fetcher 
         .map(|(name, bases)| ((*name).to_owned(), bases.split(' ').map(str::to_owned).collect()))
         .collect();
     let sources = sources.iter().map(|s| (*s).to_owned()).collect();
-    Fetcher::new(FetchConfig { mirrors, sources, cache: cache.to_owned(), ..FetchConfig::default() }).unwrap()
+    Fetcher::new(FetchConfig { mirrors, sources, cache: cache.to_owned(), ..FetchConfig::default() })
 }
 
 fn expected() -> NixHash {
@@ -113,6 +114,21 @@ fn a_server_that_cannot_resume_is_asked_for_all_of_it() {
     let fetcher = fetcher(cache.path(), &[], &[]);
     fetch(&fetcher, &[&format!("{}/whole-again", server.address)]).unwrap();
     assert_eq!(server.requests(), ["/whole-again 0", "/whole-again 10"]);
+}
+
+#[test]
+fn what_an_earlier_run_left_is_gone_on_from_and_never_believed() {
+    let (server, cache) = (Server::start(), tempfile::tempdir().unwrap());
+    let fetcher = fetcher(cache.path(), &[], &[]);
+    let partial = cache.path().join("partial");
+    std::fs::create_dir(&partial).unwrap();
+    std::fs::write(partial.join(expected().to_hex()), &BODY[..10]).unwrap();
+    fetch(&fetcher, &[&format!("{}/range", server.address)]).unwrap();
+    assert_eq!(server.requests(), ["/range 10"]);
+
+    std::fs::write(partial.join(expected().to_hex()), b"other file").unwrap();
+    fetch(&fetcher, &[&format!("{}/range", server.address)]).unwrap();
+    assert_eq!(server.requests(), ["/range 10", "/range 10", "/range 0"]);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Downloads: several places, retries, resumption, and bytes that count only
 //! once their hash is the one that was asked for.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use osbuild_store::{HashAlgorithm, NixHash};
@@ -11,6 +12,7 @@ use sha2::Digest;
 
 use super::FetchError;
 use super::mirror::{FetchConfig, Mirrors};
+use super::partial::Partial;
 
 /// Is told how a download stands, and may end it.
 pub trait Progress: Sync {
@@ -31,7 +33,9 @@ impl Progress for Silent {
 
 /// Fetches; shared by all threads.
 pub struct Fetcher {
-    client: reqwest::blocking::Client,
+    /// Made when first used: it reads the host's certificates, which a run
+    /// that downloads nothing need not wait for.
+    client: OnceLock<reqwest::blocking::Client>,
     mirrors: Mirrors,
 }
 
@@ -41,9 +45,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MAX_TEXT_BYTES: u64 = 64 << 20;
 
 impl Fetcher {
-    /// # Errors
-    /// [`FetchError::Client`].
-    pub fn new(config: FetchConfig) -> Result<Self, FetchError> {
+    pub fn new(config: FetchConfig) -> Self {
+        Self { client: OnceLock::new(), mirrors: Mirrors::new(config) }
+    }
+
+    fn client(&self) -> Result<&reqwest::blocking::Client, FetchError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
         let client = reqwest::blocking::Client::builder()
             .user_agent(concat!("osbuild/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(15))
@@ -51,7 +60,7 @@ impl Fetcher {
             .timeout(Duration::from_secs(60))
             .build()
             .map_err(FetchError::Client)?;
-        Ok(Self { client, mirrors: Mirrors::new(config) })
+        Ok(self.client.get_or_init(|| client))
     }
 
     pub fn config(&self) -> &FetchConfig {
@@ -82,34 +91,33 @@ impl Fetcher {
         let mut attempts = Vec::new();
         let mut mismatch = None;
         let mut gone = true;
-        let partial = self.partial(expected);
-        for place in self.places(urls, expected, &mut attempts)? {
-            let outcome = match place.strip_prefix("file://") {
-                Some(path) => copy_file(Path::new(path), &partial),
-                None => self.with_retries(&place, &partial, progress),
-            };
-            match outcome {
-                Ok(()) => match check(&partial, expected)? {
-                    Ok(()) => {
-                        fs::rename(&partial, destination)
-                            .map_err(FetchError::io("move a download to", destination))?;
-                        return Ok(());
-                    }
-                    Err(actual) => {
-                        let _ = fs::remove_file(&partial);
-                        let expected = expected.clone();
-                        attempts.push(format!("{place}: wrong hash"));
-                        mismatch = Some(FetchError::HashMismatch { url: place, expected, actual });
-                    }
-                },
+        let places = self.places(urls, expected, &mut attempts)?;
+        let directory = self.mirrors.config.cache.join("partial");
+        let partial = Partial::open(&directory, expected).map_err(FetchError::io("write in", &directory))?;
+        for place in places {
+            match self.fetch_from(&place, &partial, expected, progress) {
+                Ok(()) => {
+                    return partial
+                        .finish(destination)
+                        .map_err(FetchError::io("move a download to", destination));
+                }
                 Err(Attempt::Cancelled) => return Err(FetchError::Interrupted),
-                Err(Attempt::Io(error)) => return Err(FetchError::io("write", &partial)(error)),
+                Err(Attempt::Io(error)) => return Err(FetchError::io("write", partial.path())(error)),
                 Err(Attempt::Gone(reason)) => attempts.push(format!("{place}: {reason}")),
                 Err(Attempt::Failed(reason)) => {
                     gone = false;
                     attempts.push(format!("{place}: {reason}"));
                 }
+                Err(Attempt::WrongHash(actual)) => {
+                    partial.restart().map_err(FetchError::io("write", partial.path()))?;
+                    attempts.push(format!("{place}: wrong hash"));
+                    let expected = expected.clone();
+                    mismatch = Some(FetchError::HashMismatch { url: place, expected, actual });
+                }
             }
+        }
+        if !partial.is_begun() {
+            partial.discard();
         }
         let what = what.to_owned();
         Err(match mismatch {
@@ -117,6 +125,34 @@ impl Fetcher {
             None if gone => FetchError::Gone { what, attempts },
             None => FetchError::Unreachable { what, attempts },
         })
+    }
+
+    /// Fetches from one place and checks the hash. What an earlier attempt
+    /// left may be another file's beginning, so a wrong hash after resuming is
+    /// no verdict: it is fetched once more from the start.
+    fn fetch_from(
+        &self,
+        place: &str,
+        partial: &Partial,
+        expected: &NixHash,
+        progress: &dyn Progress,
+    ) -> Result<(), Attempt> {
+        loop {
+            let resumed = partial.is_begun();
+            match place.strip_prefix("file://") {
+                Some(path) => copy_file(Path::new(path), partial)?,
+                None => self.with_retries(place, partial.path(), progress)?,
+            }
+            let actual = hash_file(partial.path(), expected.algorithm())
+                .map_err(|e| Attempt::Failed(e.to_string()))?;
+            if actual == *expected {
+                return Ok(());
+            }
+            if !resumed {
+                return Err(Attempt::WrongHash(actual));
+            }
+            partial.restart().map_err(Attempt::Io)?;
+        }
     }
 
     /// Every address at which the file may be. A name without a mirror is an
@@ -160,7 +196,7 @@ impl Fetcher {
         let mut pause = FIRST_PAUSE;
         let mut last = String::new();
         for _ in 0..2 {
-            match self.client.get(address).timeout(Duration::from_secs(120)).send() {
+            match self.client()?.get(address).timeout(Duration::from_secs(120)).send() {
                 Ok(response) if response.status().is_success() => {
                     let mut bytes = Vec::new();
                     match response.take(MAX_TEXT_BYTES).read_to_end(&mut bytes) {
@@ -192,7 +228,7 @@ impl Fetcher {
 
     /// Whether a place says that it has a file; `None` if it says nothing.
     pub fn exists(&self, address: &str) -> Option<bool> {
-        let response = self.client.head(address).timeout(Duration::from_secs(60)).send().ok()?;
+        let response = self.client().ok()?.head(address).timeout(Duration::from_secs(60)).send().ok()?;
         match response.status() {
             status if status.is_success() => Some(true),
             status if status.is_client_error() => Some(false),
@@ -200,18 +236,7 @@ impl Fetcher {
         }
     }
 
-    fn partial(&self, expected: &NixHash) -> PathBuf {
-        // The process is in the name: two that fetch the same would otherwise
-        // write into each other's file. Builds hold a lock beyond that.
-        let name = format!("{}-{}", expected.to_hex(), std::process::id());
-        self.mirrors.config.cache.join("partial").join(name)
-    }
-
     fn with_retries(&self, address: &str, partial: &Path, progress: &dyn Progress) -> Result<(), Attempt> {
-        if let Some(parent) = partial.parent() {
-            fs::create_dir_all(parent).map_err(Attempt::Io)?;
-        }
-        let _ = fs::remove_file(partial);
         let mut pause = FIRST_PAUSE;
         let mut attempt = 1;
         loop {
@@ -236,7 +261,8 @@ impl Fetcher {
     fn once(&self, address: &str, partial: &Path, progress: &dyn Progress) -> Result<(), Attempt> {
         let mut file = OpenOptions::new().create(true).append(true).open(partial).map_err(Attempt::Io)?;
         let mut done = file.metadata().map_err(Attempt::Io)?.len();
-        let mut request = self.client.get(address);
+        let client = self.client().map_err(|e| Attempt::Failed(e.to_string()))?;
+        let mut request = client.get(address);
         if done > 0 {
             request = request.header("Range", format!("bytes={done}-"));
         }
@@ -282,6 +308,8 @@ enum Attempt {
     Failed(String),
     /// The server says that it will not.
     Gone(String),
+    /// All of it came, and it is not what was asked for.
+    WrongHash(NixHash),
     Io(io::Error),
     Cancelled,
 }
@@ -295,21 +323,18 @@ fn reason(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-fn copy_file(from: &Path, to: &Path) -> Result<(), Attempt> {
-    if let Some(parent) = to.parent() {
-        fs::create_dir_all(parent).map_err(Attempt::Io)?;
-    }
-    match fs::copy(from, to) {
-        Ok(_) => Ok(()),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Attempt::Gone("no such file".to_owned())),
-        Err(e) => Err(Attempt::Failed(e.to_string())),
-    }
-}
-
-/// The outer error: the file cannot be read. The inner: what its hash is.
-fn check(path: &Path, expected: &NixHash) -> Result<Result<(), NixHash>, FetchError> {
-    let actual = hash_file(path, expected.algorithm())?;
-    Ok(if actual == *expected { Ok(()) } else { Err(actual) })
+fn copy_file(from: &Path, partial: &Partial) -> Result<(), Attempt> {
+    let mut source = match File::open(from) {
+        Ok(source) => source,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return Err(Attempt::Gone("no such file".to_owned()));
+        }
+        Err(e) => return Err(Attempt::Failed(e.to_string())),
+    };
+    partial.restart().map_err(Attempt::Io)?;
+    let mut target = OpenOptions::new().append(true).open(partial.path()).map_err(Attempt::Io)?;
+    io::copy(&mut source, &mut target).map_err(Attempt::Io)?;
+    Ok(())
 }
 
 /// Hashes a file's contents.

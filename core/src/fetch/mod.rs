@@ -10,6 +10,7 @@ pub mod host;
 pub mod lock;
 pub mod mirror;
 pub mod openpgp;
+mod partial;
 
 use std::path::PathBuf;
 

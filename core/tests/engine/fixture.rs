@@ -63,7 +63,7 @@ impl Fixture {
     pub(crate) fn with_config(config: FetchConfig) -> Self {
         let home = tempfile::tempdir().unwrap();
         let store = LocalStore::open(home.path()).unwrap();
-        let fetcher = Fetcher::new(FetchConfig { cache: home.path().join("cache"), ..config }).unwrap();
+        let fetcher = Fetcher::new(FetchConfig { cache: home.path().join("cache"), ..config });
         let root = store.add_source("root", &host_root(), Ingestion::Recursive).unwrap();
         let options = BuildOptions { cores: 2, keep_failed: false, timeout: None, max_silence: None };
         Self {

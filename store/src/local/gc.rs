@@ -135,7 +135,13 @@ impl LocalStore {
 
     fn sweep_leftovers(&self, valid: &BTreeSet<StorePath>, dry_run: bool) -> Result<usize, StoreError> {
         let mut count = 0;
-        for (directory, keeps) in [(self.objects_dir(), true), (self.home().join("build"), false)] {
+        let partial = self.home().join("cache/partial");
+        for (directory, keeps) in
+            [(self.objects_dir(), true), (self.home().join("build"), false), (partial, false)]
+        {
+            if !directory.exists() {
+                continue;
+            }
             for entry in directory.read_dir().map_err(StoreError::io("list", &directory))? {
                 let entry = entry.map_err(StoreError::io("list", &directory))?;
                 let name = entry.file_name().to_string_lossy().into_owned();

@@ -142,26 +142,31 @@ impl Target {
     }
 }
 
-/// A folder outside the tree is added to the project's variants under its own
-/// name: `default.nix` there is a function of the project's set.
+/// A folder outside the tree: with `variant.nix`, a module that joins the
+/// project's variants under the folder's name; with `default.nix`, a function
+/// of the project's set to whatever it makes of it.
 fn folder(project: &Project, path: &Path, attr_path: &str) -> Result<(Source, String), EvalError> {
-    let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    let module = ["variant.nix", "default.nix"].into_iter().find(|file| path.join(file).is_file());
-    let Some(module) = module else {
-        return Err(EvalError::new(
-            ErrorKind::Host,
-            format!("folder '{}' holds neither variant.nix nor default.nix", path.display()),
-        ));
-    };
-    let text = format!(
-        "(import {} {{ extraVariants = {{ {} = import {}; }}; }}).variants",
-        nix_path(&project.entry()),
-        nix_string(&name),
-        nix_path(&path.join(module)),
-    );
-    let attr_path =
-        if attr_path.is_empty() { format!("\"{name}\"") } else { format!("\"{name}\".{attr_path}") };
-    Ok((Source::Expression { text, directory: path.to_owned() }, attr_path))
+    let entry = nix_path(&project.entry());
+    let source = |text: String| Source::Expression { text, directory: path.to_owned() };
+    let module = path.join("variant.nix");
+    if module.is_file() {
+        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        let quoted = nix_string(&name);
+        // By path, so that errors can name the file.
+        let module = nix_path(&module);
+        let text = format!("(import {entry} {{ extraVariants = {{ {quoted} = {module}; }}; }}).variants");
+        let rest = if attr_path.is_empty() { String::new() } else { format!(".{attr_path}") };
+        return Ok((source(text), format!("\"{name}\"{rest}")));
+    }
+    let function = path.join("default.nix");
+    if function.is_file() {
+        let text = format!("(import {}) (import {entry} {{ }})", nix_path(&function));
+        return Ok((source(text), attr_path.to_owned()));
+    }
+    Err(EvalError::new(
+        ErrorKind::Host,
+        format!("folder '{}' holds neither variant.nix nor default.nix", path.display()),
+    ))
 }
 
 /// A path that the language reads back whatever characters it holds.

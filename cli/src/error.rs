@@ -11,6 +11,8 @@ use osbuild_core::build::sandbox::SandboxError;
 use osbuild_core::disk::DiskError;
 use osbuild_core::fetch::FetchError;
 use osbuild_core::graph::GraphError;
+use osbuild_core::image::sign::SignError;
+use osbuild_core::image::size::SizeError;
 use osbuild_core::lang::EvalError;
 use osbuild_store::{StoreError, StorePath};
 
@@ -161,6 +163,29 @@ impl From<DiskError> for Failure {
             _ => "",
         };
         Self::of(exit, &error).with_hint(hint)
+    }
+}
+
+impl From<SignError> for Failure {
+    fn from(error: SignError) -> Self {
+        let (exit, hint) = match &error {
+            SignError::Key { .. } => (
+                Exit::UsedWrongly,
+                "--key takes a PEM file with an RSA key and its certificate, or exec:COMMAND",
+            ),
+            SignError::Image { .. } => {
+                (Exit::Failed, "give the output of building a variant, unsigned (`result`)")
+            }
+            _ => (Exit::Failed, ""),
+        };
+        let hint = io_hint(&error).unwrap_or(hint);
+        Self::of(exit, &error).with_hint(hint)
+    }
+}
+
+impl From<SizeError> for Failure {
+    fn from(error: SizeError) -> Self {
+        Self::of(Exit::Failed, &error)
     }
 }
 

@@ -32,6 +32,9 @@ enum Command {
     #[command(subcommand)]
     Derivation(commands::derivation::Command),
     Log(commands::log::Arguments),
+    Sign(commands::sign::Arguments),
+    Sbom(commands::sbom::Arguments),
+    Size(commands::size::Arguments),
     #[command(subcommand)]
     Lock(commands::lock::Command),
     #[command(subcommand)]
@@ -82,6 +85,9 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Boot(arguments) => commands::boot::run(arguments, common),
         Command::Disk(command) => commands::disk::run(command, common),
         Command::Log(arguments) => commands::log::run(arguments, common),
+        Command::Sign(arguments) => commands::sign::run(arguments, common),
+        Command::Sbom(arguments) => commands::sbom::run(arguments, common),
+        Command::Size(arguments) => commands::size::run(arguments, common),
         Command::Lock(command) => commands::lock::run(command, common),
         Command::Store(command) => commands::store::run(command, common),
         Command::Completions(arguments) => commands::generate::completions::<Arguments>(&arguments),

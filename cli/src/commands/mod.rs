@@ -9,4 +9,38 @@ pub(crate) mod generate;
 pub(crate) mod list;
 pub(crate) mod lock;
 pub(crate) mod log;
+pub(crate) mod sbom;
+pub(crate) mod sign;
+pub(crate) mod size;
 pub(crate) mod store;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::config::{self, CommonArguments};
+use crate::error::{Exit, Failure};
+
+/// The output of an image: a directory that holds `file` already, or a target
+/// that is built first.
+fn image_output(target: &str, file: &str, common: &CommonArguments) -> Result<PathBuf, Failure> {
+    let given = Path::new(target);
+    if given.join(file).is_file() {
+        return Ok(given.to_owned());
+    }
+    let store = config::open_store()?;
+    let _held = store.hold_objects()?;
+    let [output] = build::make(&store, &[target], common)?.try_into().expect("one path a target");
+    if !output.join(file).is_file() {
+        let message = format!("'{target}' is no image: it gives no {file}");
+        return Err(Failure::usage(&message, "name a variant (`osbuild list variants`) or its output"));
+    }
+    Ok(output)
+}
+
+/// Copies a file to standard output.
+fn print_file(path: &Path) -> Result<(), Failure> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| Failure::new(Exit::Failed, &format!("cannot read {}: {error}", path.display())))?;
+    std::io::stdout().lock().write_all(&bytes)?;
+    Ok(())
+}

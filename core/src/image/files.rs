@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use osbuild_store::action::OutputName;
 use rustix::fs::{SeekFrom, seek};
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 
 use crate::build::builtin::{BuiltinContext, BuiltinError};
 
@@ -76,39 +77,66 @@ pub(super) fn read_input(context: &BuiltinContext<'_>, logical: &str) -> Result<
     read(&(context.physical)(logical)?)
 }
 
-/// Hands a whole file on, in order. Holes come from memory: reading those of a
-/// disk image would fill the page cache with zeros.
-pub(super) fn read_sparse(
-    file: &File,
-    path: &Path,
-    mut sink: impl FnMut(&[u8]) -> Result<(), BuiltinError>,
-) -> Result<u64, BuiltinError> {
-    const CHUNK_BYTES: u64 = 1 << 20;
-    let size = file.metadata().map_err(failed("inspect", path))?.len();
-    let zeros = vec![0; CHUNK_BYTES as usize];
-    let mut buffer = vec![0; CHUNK_BYTES as usize];
+/// A part of a file, as [`read_sparse`] hands it on.
+pub(super) enum Part<'b> {
+    Data(&'b [u8]),
+    /// So many zeros that are not on the disk.
+    Hole(u64),
+}
+
+/// Hands a whole file on, in order. Holes are not read: those of a disk image
+/// would fill the page cache with zeros.
+///
+/// # Errors
+/// Reading failed, or the receiver did.
+pub(super) fn read_sparse(file: &File, mut sink: impl FnMut(Part<'_>) -> io::Result<()>) -> io::Result<u64> {
+    let size = file.metadata()?.len();
+    let mut buffer = vec![0; 1 << 20];
     let mut offset = 0;
     while offset < size {
         // Where the file system knows no holes, all of it is data.
         let data = match seek(file, SeekFrom::Data(offset)) {
-            Ok(data) => data,
+            Ok(data) => data.min(size),
             Err(rustix::io::Errno::NXIO) => size,
             Err(_) => offset,
         };
-        while offset < data {
-            let count = (data - offset).min(CHUNK_BYTES);
-            sink(&zeros[..count as usize])?;
-            offset += count;
+        if data > offset {
+            sink(Part::Hole(data - offset))?;
+            offset = data;
+            continue;
         }
-        let hole = seek(file, SeekFrom::Hole(offset)).unwrap_or(size).max(offset + 1).min(size);
+        let hole = seek(file, SeekFrom::Hole(offset)).unwrap_or(size).clamp(offset + 1, size);
         while offset < hole {
-            let count = (hole - offset).min(CHUNK_BYTES) as usize;
-            file.read_exact_at(&mut buffer[..count], offset).map_err(failed("read", path))?;
-            sink(&buffer[..count])?;
+            let count = (hole - offset).min(buffer.len() as u64) as usize;
+            file.read_exact_at(&mut buffer[..count], offset)?;
+            sink(Part::Data(&buffer[..count]))?;
             offset += count as u64;
         }
     }
     Ok(size)
+}
+
+/// A file's SHA-256, holes included. `go_on` is asked between parts.
+///
+/// # Errors
+/// Reading failed, or `go_on` said no.
+pub(super) fn sha256_sparse(file: &File, go_on: impl Fn() -> bool) -> io::Result<[u8; 32]> {
+    let zeros = vec![0; 1 << 20];
+    let mut hasher = Sha256::new();
+    read_sparse(file, |part| {
+        match part {
+            Part::Data(bytes) => hasher.update(bytes),
+            Part::Hole(mut left) => {
+                while left > 0 && go_on() {
+                    let count = left.min(zeros.len() as u64);
+                    hasher.update(&zeros[..count as usize]);
+                    left -= count;
+                }
+            }
+        }
+        if go_on() { Ok(()) } else { Err(io::ErrorKind::Interrupted.into()) }
+    })?;
+    Ok(hasher.finalize().into())
 }
 
 /// Threads for the builder's parallel parts.

@@ -22,6 +22,7 @@ pub mod outer_manifest;
 pub mod sbom;
 
 pub mod sign;
+pub mod size;
 
 mod files;
 pub mod glob;

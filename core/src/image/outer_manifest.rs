@@ -2,18 +2,18 @@
 //! variant gives.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use osbuild_format::release::canonical;
 use osbuild_format::{hex, qcow2};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::build::builtin::{BuiltinContext, BuiltinError};
 
 use super::disk::read_release;
-use super::files::{check_cancelled, open_input, output, parameters, read_sparse, write};
+use super::files::{check_cancelled, failed, open_input, output, parameters, sha256_sparse, write};
 use super::link_root::Package;
 
 #[derive(Deserialize)]
@@ -59,23 +59,19 @@ fn describe(
     file: &File,
     path: &Path,
 ) -> Result<Value, BuiltinError> {
-    let mut hasher = Sha256::new();
-    let mut head = Vec::new();
-    let size = read_sparse(file, path, |bytes| {
-        check_cancelled(context)?;
-        if head.is_empty() {
-            head = bytes[..bytes.len().min(512)].to_vec();
-        }
-        hasher.update(bytes);
-        Ok(())
-    })?;
+    let mut head = [0; 512];
+    file.read_exact_at(&mut head, 0).map_err(failed("read", path))?;
     let virtual_size = virtual_size_of(&row.format, &head);
+    let size = file.metadata().map_err(failed("inspect", path))?.len();
+    let digest = sha256_sparse(file, || !(context.cancelled)());
+    check_cancelled(context)?;
+    let digest = digest.map_err(failed("read", path))?;
     let trailer = if row.format == "vhd" { osbuild_format::vhd::FOOTER_BYTES as u64 } else { 0 };
     Ok(json!({
         "format": row.format,
         "virtual_size": virtual_size.unwrap_or(size - trailer),
         "file_size": size,
-        "sha256": hex::encode(&hasher.finalize()),
+        "sha256": hex::encode(&digest),
     }))
 }
 

@@ -6,7 +6,7 @@
 //! Nothing here is a builder: keys never enter a build.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,6 +23,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::disk::raw::{Access, RawDisk};
+
+use super::files::{Part, read_sparse, sha256_sparse};
 
 /// Why an image was not signed.
 #[derive(Debug, thiserror::Error)]
@@ -270,10 +272,8 @@ fn sign_disk(disk: &Path, out: &Path, uki: &[u8], loader: &[u8]) -> Result<(), S
 }
 
 fn digest(path: &Path) -> Result<String, SignError> {
-    let mut hasher = Sha256::new();
-    let mut file = fs::File::open(path).map_err(io("open", path))?;
-    std::io::copy(&mut file, &mut hasher).map_err(io("read", path))?;
-    Ok(hex::encode(&hasher.finalize()))
+    let file = fs::File::open(path).map_err(io("open", path))?;
+    Ok(hex::encode(&sha256_sparse(&file, || true).map_err(io("read", path))?))
 }
 
 /// The first block of a PEM file with one of these labels.
@@ -299,21 +299,22 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), SignError> {
     fs::write(path, bytes).map_err(io("write", path))
 }
 
-/// Copies a file; runs of zeros become holes. The copy can be written to,
-/// whatever the original's mode.
+/// Copies a file and its holes. The copy can be written to, whatever the
+/// original's mode.
 fn copy(from: &Path, to: &Path) -> Result<(), SignError> {
-    let mut source = fs::File::open(from).map_err(io("open", from))?;
+    let source = fs::File::open(from).map_err(io("open", from))?;
     let target = fs::File::create_new(to).map_err(io("create", to))?;
-    let mut buffer = vec![0; 1 << 20];
     let mut offset = 0;
-    loop {
-        let read = source.read(&mut buffer).map_err(io("read", from))?;
-        if read == 0 {
-            return target.set_len(offset).map_err(io("extend", to));
+    let size = read_sparse(&source, |part| {
+        match part {
+            Part::Hole(length) => offset += length,
+            Part::Data(bytes) => {
+                target.write_all_at(bytes, offset)?;
+                offset += bytes.len() as u64;
+            }
         }
-        if buffer[..read].iter().any(|byte| *byte != 0) {
-            target.write_all_at(&buffer[..read], offset).map_err(io("write", to))?;
-        }
-        offset += read as u64;
-    }
+        Ok(())
+    });
+    let size = size.map_err(io("copy", from))?;
+    target.set_len(size).map_err(io("extend", to))
 }

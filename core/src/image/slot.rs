@@ -30,7 +30,7 @@ use sha2::{Digest, Sha256};
 use crate::build::builtin::{BuiltinContext, BuiltinError};
 
 use super::files::{
-    check_cancelled, create, failed, open, open_input, output, parameters, pool, read_input, read_sparse,
+    check_cancelled, create, failed, open, open_input, output, parameters, pool, read_input, sha256_sparse,
     write,
 };
 use super::link_root::absolute;
@@ -302,16 +302,9 @@ fn package_name(store: &str) -> &str {
 /// The image's SHA-256 and its leaf hashes, side by side.
 fn digest_and_leaves(path: &Path) -> Result<(String, Vec<u8>), BuiltinError> {
     let file = open(path)?;
-    let digest = || {
-        let mut whole = Sha256::new();
-        read_sparse(&file, path, |bytes| {
-            whole.update(bytes);
-            Ok(())
-        })?;
-        Ok(hex::encode(&whole.finalize()))
-    };
-    let (digest, leaves) = rayon::join(digest, || leaves_of(&file));
-    Ok((digest?, leaves.map_err(failed("read", path))?))
+    let (digest, leaves) = rayon::join(|| sha256_sparse(&file, || true), || leaves_of(&file));
+    let digest = digest.map_err(failed("read", path))?;
+    Ok((hex::encode(&digest), leaves.map_err(failed("read", path))?))
 }
 
 /// Leaf hashes of a file of whole blocks, on all threads of the pool.

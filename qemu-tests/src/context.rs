@@ -21,9 +21,12 @@ impl Context {
         if !osbuild.is_file() {
             return Err(format!("no program {}; build it, or name it in OSBUILD", osbuild.display()));
         }
-        let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the project");
+        let project = std::env::current_dir().map_err(|error| format!("no working directory: {error}"))?;
+        if !project.join("recipes/default.nix").is_file() {
+            return Err(format!("{} is no checkout: run this in the project's root", project.display()));
+        }
         let scratch = tempfile::Builder::new().prefix("qemu-tests-").tempdir().map_err(|e| e.to_string())?;
-        Ok(Self { osbuild, project: project.to_owned(), scratch, built: RefCell::default() })
+        Ok(Self { osbuild, project, scratch, built: RefCell::default() })
     }
 
     /// The command, in the checkout.

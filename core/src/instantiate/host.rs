@@ -61,6 +61,20 @@ impl StoreHost {
         Ok(path.to_owned())
     }
 
+    /// As [`StoreHost::place`], for reading what is there: where places are
+    /// limited, a link must not lead out of them.
+    fn readable(&self, path: &Path) -> HostResult<PathBuf> {
+        let place = self.place(path)?;
+        if self.options.pure.is_some() && place == path && place.is_symlink() {
+            let real = place.canonicalize().map_err(|error| failed("resolve", path, &error))?;
+            let real_text = real.to_str().unwrap_or("");
+            if self.sink.store_dir().split(real_text).is_err() {
+                self.check_allowed(&real)?;
+            }
+        }
+        Ok(place)
+    }
+
     fn check_allowed(&self, path: &Path) -> HostResult<()> {
         let Some(roots) = &self.options.pure else { return Ok(()) };
         // A directory on the way to a root may be looked at, not read.
@@ -125,13 +139,13 @@ impl Host for StoreHost {
     }
 
     fn read_file(&self, path: &Path) -> HostResult<Vec<u8>> {
-        fs::read(self.place(path)?).map_err(|error| failed("read", path, &error))
+        fs::read(self.readable(path)?).map_err(|error| failed("read", path, &error))
     }
 
     fn read_dir(&self, path: &Path) -> HostResult<Vec<(Vec<u8>, FileKind)>> {
         let fail = |error: io::Error| failed("list", path, &error);
         let mut entries = Vec::new();
-        for entry in fs::read_dir(self.place(path)?).map_err(fail)? {
+        for entry in fs::read_dir(self.readable(path)?).map_err(fail)? {
             let entry = entry.map_err(fail)?;
             let metadata = entry.metadata().map_err(fail)?;
             entries.push((entry.file_name().into_vec(), kind_of(&metadata)));
@@ -275,4 +289,44 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instantiate::sink::Computing;
+    use crate::lang::host::suite;
+
+    fn host(root: &Path, pure: bool) -> StoreHost {
+        let options =
+            SessionOptions { pure: pure.then(|| vec![root.to_owned()]), ..SessionOptions::default() };
+        StoreHost::new(options, Arc::new(Computing::default()), Arc::default())
+    }
+
+    #[test]
+    fn keeps_the_promises_of_a_host() {
+        let directory = tempfile::tempdir().unwrap();
+        suite::write(directory.path());
+        suite::check(&host(directory.path(), false), directory.path());
+        suite::check(&host(directory.path(), true), directory.path());
+    }
+
+    #[test]
+    fn pure_evaluation_does_not_follow_links_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("project");
+        fs::create_dir(&root).unwrap();
+        fs::write(directory.path().join("secret"), "s").unwrap();
+        std::os::unix::fs::symlink("../secret", root.join("link")).unwrap();
+        std::os::unix::fs::symlink("..", root.join("up")).unwrap();
+        for path in ["link", "up/secret", "../secret"] {
+            let path = root.join(path);
+            assert!(host(&root, false).read_file(&path).is_ok());
+            let error = host(&root, true).read_file(&path).unwrap_err();
+            assert!(error.message.contains("forbidden in pure evaluation"), "{error:?}");
+        }
+        assert!(host(&root, true).read_dir(&root.join("up")).is_err());
+        assert_eq!(host(&root, true).environment("PATH"), None);
+        assert_eq!(host(&root, true).current_time(), None);
+    }
 }

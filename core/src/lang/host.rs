@@ -1,5 +1,9 @@
 //! Everything that evaluation may ask of the world.
 
+pub mod memory;
+#[cfg(test)]
+pub(crate) mod suite;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

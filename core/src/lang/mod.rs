@@ -24,6 +24,8 @@ pub mod regex;
 pub mod source;
 pub mod stack;
 pub mod symbol;
+#[cfg(test)]
+mod tests;
 pub mod value;
 
 pub use error::{ErrorKind, EvalError};

@@ -135,7 +135,11 @@ pub(super) fn install(evaluator: &mut Evaluator, further: &'static [Builtin]) {
     members.push(("nixPath", path));
 
     let derivation = evaluator.heap.cell(Thunk::new(State::Busy));
-    members.push(("derivation", Value::Thunk(derivation)));
+    // Without anything that makes derivations there is no `derivation`.
+    let makes_derivations = further.iter().any(|builtin| builtin.name == "derivationStrict");
+    if makes_derivations {
+        members.push(("derivation", Value::Thunk(derivation)));
+    }
 
     let mut entries = Vec::new();
     for (name, value) in members {
@@ -154,6 +158,9 @@ pub(super) fn install(evaluator: &mut Evaluator, further: &'static [Builtin]) {
     let builtins_name = evaluator.symbols.intern(b"builtins");
     evaluator.globals.insert(builtins_name, set);
 
+    if !makes_derivations {
+        return;
+    }
     let code =
         evaluator.lower_text(DERIVATION, super::source::Origin::String, std::path::Path::new("/"), None);
     let Ok(code) = code else { unreachable!("the text of `derivation` is a program") };

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::{Builtin, Eval, Evaluator, Pos, Value};
 use crate::lang::context::Context;
 use crate::lang::float;
+use crate::lang::source::Origin;
 use crate::lang::value::{Attrs, State};
 
 pub(super) const BUILTINS: &[Builtin] = &[Builtin::new("toXML", 1, to_xml)];
@@ -115,16 +116,9 @@ impl Writer {
                 self.close("attrs");
             }
             Value::Lambda(closure) => {
-                let place = if self.location { e.sources.locate(closure.lambda.pos) } else { None };
-                let place = place.map(|l| (l.origin.to_string(), l.line.to_string(), l.column.to_string()));
-                let attributes: Vec<(&str, &[u8])> = match &place {
-                    Some((path, line, column)) => vec![
-                        ("column", column.as_bytes()),
-                        ("line", line.as_bytes()),
-                        ("path", path.as_bytes()),
-                    ],
-                    None => Vec::new(),
-                };
+                let place = self.place(e, closure.lambda.pos);
+                let attributes: Vec<(&str, &[u8])> =
+                    place.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
                 self.open("function", &attributes, false);
                 match &closure.lambda.formals {
                     None => {
@@ -185,24 +179,26 @@ impl Writer {
         Ok(())
     }
 
+    /// Where something was written, if that is wanted; texts that are no file
+    /// have no path.
+    fn place(&self, e: &Evaluator, pos: Pos) -> Vec<(&'static str, String)> {
+        let Some(at) = e.sources.locate(pos).filter(|_| self.location) else { return Vec::new() };
+        let mut place = vec![("column", at.column.to_string()), ("line", at.line.to_string())];
+        if let Origin::File(path) = at.origin {
+            place.push(("path", path.display().to_string()));
+        }
+        place
+    }
+
     fn members(&mut self, e: &mut Evaluator, attrs: &'static Attrs) -> Eval<()> {
         for attr in e.entries_by_name(attrs) {
             let name = e.symbols.text(attr.name);
-            let place = if self.location { e.sources.locate(attr.pos) } else { None };
-            let place = place.map(|l| (l.origin.to_string(), l.line.to_string(), l.column.to_string()));
-            match &place {
-                Some((path, line, column)) => self.open(
-                    "attr",
-                    &[
-                        ("column", column.as_bytes()),
-                        ("line", line.as_bytes()),
-                        ("name", name),
-                        ("path", path.as_bytes()),
-                    ],
-                    false,
-                ),
-                None => self.open("attr", &[("name", name)], false),
-            }
+            let place = self.place(e, attr.pos);
+            let mut attributes: Vec<(&str, &[u8])> =
+                place.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+            attributes.push(("name", name));
+            attributes.sort_unstable();
+            self.open("attr", &attributes, false);
             self.value(e, attr.value)?;
             self.close("attr");
         }

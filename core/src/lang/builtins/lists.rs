@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Builtin, Eval, Evaluator, Pos, Value};
-use crate::lang::error::{ErrorKind, Fault};
+use crate::lang::error::Fault;
 
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("all", 2, all),
@@ -280,23 +280,10 @@ fn insert_ordered(e: &mut Evaluator, seen: &mut Vec<Value>, key: Value, pos: Pos
         let middle = (low + high) / 2;
         if e.less_than(seen[middle], key, pos)? { low = middle + 1 } else { high = middle }
     }
-    match seen.get(low) {
-        Some(other) => {
-            let other = *other;
-            if !e.less_than(key, other, pos)? {
-                return Ok(false);
-            }
-        }
-        None => {
-            if !matches!(key, Value::List(_) | Value::Int(_)) {
-                let shown = e.show_brief(key);
-                let kind = key.kind_with_article();
-                let message = format!(
-                    "cannot compare {kind} with {kind}; values of that type are incomparable (values are {shown} and {shown})"
-                );
-                return e.fail(ErrorKind::Type, message, pos);
-            }
-        }
+    if let Some(other) = seen.get(low).copied()
+        && !e.less_than(key, other, pos)?
+    {
+        return Ok(false);
     }
     seen.insert(low, key);
     Ok(true)

@@ -143,8 +143,9 @@ impl Lowerer<'_> {
         let mut target = draft;
         let mut walked = Vec::new();
         let Some((last, parents)) = path.split_last() else { return Ok(()) };
+        // Every attribute of `a.b.c = …` is where the path begins, as in Nix.
+        let pos = self.pos(path[0].syntax());
         for attr in parents {
-            let pos = self.pos(attr.syntax());
             let Some(name) = self.literal_name(attr)? else {
                 target.dynamic.push((attr.clone(), pos, Definition::Set(Draft::default())));
                 let Some((_, _, Definition::Set(inner))) = target.dynamic.last_mut() else {
@@ -161,15 +162,11 @@ impl Lowerer<'_> {
             });
             let member = &mut target.members[index].1;
             let earlier = member.pos;
-            if let Definition::Code(_) = &member.definition {
-                return self.duplicate(&walked, pos, earlier);
-            }
             match &mut member.definition {
                 Definition::Set(inner) => target = inner,
                 _ => return self.duplicate(&walked, pos, earlier),
             }
         }
-        let pos = self.pos(last.syntax());
         let definition = match strip_parens(value) {
             Ast::AttrSet(set) => {
                 let entries: Vec<_> = set.entries().collect();

@@ -32,6 +32,8 @@ pub(super) struct Node {
     pub(super) have: bool,
     want_known: bool,
     want_have: bool,
+    /// All inputs are known and no row is: it has to be built.
+    unknown: bool,
     pub(super) status: Status,
 }
 
@@ -118,6 +120,7 @@ impl<'a> Plan<'a> {
             have: false,
             want_known: false,
             want_have: false,
+            unknown: false,
             status: Status::Waiting,
         });
         Ok(id)
@@ -163,7 +166,7 @@ impl<'a> Plan<'a> {
             return Ok(());
         }
         let mut resolved = None;
-        if self.nodes[id].outputs.is_none() {
+        if self.nodes[id].outputs.is_none() && !self.nodes[id].unknown {
             let inputs: Vec<NodeId> = self.nodes[id].inputs.iter().map(|(input, _)| *input).collect();
             for &input in &inputs {
                 self.wish_known(input);
@@ -174,8 +177,12 @@ impl<'a> Plan<'a> {
             let step = self.resolve(id);
             match self.known_outputs(id, &step)? {
                 Some(outputs) => self.learn(id, outputs),
-                // Only building tells.
-                None => self.nodes[id].want_have = true,
+                // Only building tells; asking again at every input that comes
+                // in would cost inputs times inputs.
+                None => {
+                    self.nodes[id].unknown = true;
+                    self.nodes[id].want_have = true;
+                }
             }
             resolved = Some(step);
         }

@@ -36,8 +36,10 @@ lib.mkDerivation {
     # Unstable options of a stable compiler: -Zbuild-std is one.
     RUSTC_BOOTSTRAP = "1";
     CARGO_TARGET_X86_64_UNKNOWN_UEFI_LINKER = "/usr/bin/lld-link";
-    # Without it the linker writes the time into the PE header.
-    RUSTFLAGS = "-Clink-arg=/Brepro";
+    # Without the first the linker writes the time into the PE header. Without
+    # the second it names a debug database by a hash over the compiler's
+    # temporary paths, which differ in every run.
+    RUSTFLAGS = "-Clink-arg=/Brepro -Clink-arg=/DEBUG:NONE";
   };
   configurePhase = lib.configureCargo crates;
   buildPhase = ''

@@ -8,7 +8,7 @@ use osbuild_boot::private::Reason;
 use osbuild_boot::slot::{Pair, Slot, State};
 use osbuild_sys::block::SystemDisk;
 use osbuild_sys::console::say;
-use osbuild_sys::{Result, os_release, private};
+use osbuild_sys::{Result, os_release, private, release};
 use serde_json::{Value, json};
 
 use crate::report::Report;
@@ -40,12 +40,23 @@ impl Slots {
         let other = self.read()?.of(self.disk.slot.other());
         let failed_trial = other.state() == State::Tried && state.trial.is_some();
         state.commit(own_floor, failed_trial);
+        let other_below_floor = self.other_index(other.state()).is_some_and(|index| index < state.floor);
         private::write(state)?;
-        // Whether the other slot is below the floor is known from its manifest
-        // once an updater wrote one; a factory disk has none there.
-        let event = Event::Commit { other_below_floor: false, other_has_trial_record: failed_trial };
+        let event = Event::Commit { other_below_floor, other_has_trial_record: failed_trial };
         let verdict = self.apply(event, false)?;
         Ok(describe(verdict.bits))
+    }
+
+    /// Release index of what the other slot holds. One whose image cannot be
+    /// read is left to the loader, which takes its tries (L2).
+    fn other_index(&self, state: State) -> Option<u64> {
+        if state == State::Empty {
+            return None;
+        }
+        release::rollback_index(&self.disk, self.disk.slot.other().boot()).unwrap_or_else(|error| {
+            say(WHO, 4, &error.to_string());
+            None
+        })
     }
 
     /// O2, O2f: the verdict goes to PRIVATE; no bit changes.

@@ -19,6 +19,9 @@ pub fn gather() -> Facts {
         "slot": commit::at_start(),
         "verity_table": osbuild_sys::dm::table("osroot").map_or_else(|error| json!({ "failure": error.to_string() }), Value::from),
         "root_mount": root_mount,
+        // A mapping may be there and something else mounted.
+        "root_device": root_device(),
+        "verity_device": text("/sys/block/dm-0/dev"),
         "root_writable": root_is_writable(),
         "command_line": text("/proc/cmdline"),
         "kernel": text("/proc/sys/kernel/osrelease"),
@@ -34,6 +37,13 @@ impl Facts {
     pub fn to_json(&self) -> Value {
         self.value.clone()
     }
+}
+
+/// `major:minor` of what is mounted on `/` (proc(5), mountinfo: field 3).
+fn root_device() -> Option<String> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let root = mounts.lines().find(|line| line.split(' ').nth(4) == Some("/"))?;
+    root.split(' ').nth(2).map(str::to_owned)
 }
 
 /// Tries it: a flag in a mount table is a claim, a refused write is a fact.

@@ -11,6 +11,7 @@ pub mod filesystem;
 pub mod ioctl;
 pub mod os_release;
 pub mod private;
+pub mod release;
 pub mod signals;
 
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use crate::{Failed, Result};
 
 const PATH: &str = "/usr/lib/os-release";
 
-/// The fields, unquoted.
+/// The fields of the running system, unquoted.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -15,7 +15,8 @@ pub fn read() -> Result<BTreeMap<String, String>> {
     Ok(parse(&text))
 }
 
-fn parse(text: &str) -> BTreeMap<String, String> {
+/// The fields of such a text, unquoted.
+pub fn parse(text: &str) -> BTreeMap<String, String> {
     text.lines()
         .filter_map(|line| line.split_once('='))
         .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))

@@ -42,6 +42,7 @@ let
       mkForce
       mkOption
       nearest
+      prevailing
       ;
     inherit (call ./image.nix) composeImage;
     inherit (call ./variants.nix) evalVariant;

@@ -166,28 +166,30 @@ let
     else
       definition // { priority = priorities.plain; };
 
+  # Definitions of the best priority, unwrapped.
+  prevailing =
+    definitions:
+    let
+      all = map unwrap definitions;
+      best = foldl' (least: d: if d.priority < least then d.priority else least) 10000 all;
+    in
+    filter (d: d.priority == best) all;
+
   settle =
     path: option: found:
     let
-      all = map unwrap found;
-      best = foldl' (least: d: if d.priority < least then d.priority else least) 10000 all;
-      winners = filter (d: d.priority == best) all;
-      usesDefault = option ? default && (winners == [ ]);
-      definitions =
-        if usesDefault then
-          [
-            {
-              value = option.default;
-              site = "its default";
-            }
-          ]
-        else
-          winners;
+      winners = prevailing found;
+      byDefault = {
+        value = option.default;
+        site = "its default";
+      };
     in
-    if definitions == [ ] then
-      throw "option '${showPath path}' has no default and is set nowhere: ${option.description}"
+    if winners != [ ] then
+      lib.types.mergeChecked option.type path winners
+    else if option ? default then
+      lib.types.mergeChecked option.type path [ byDefault ]
     else
-      lib.types.mergeChecked option.type path definitions;
+      throw "option '${showPath path}' has no default and is set nowhere: ${option.description}";
 
   # --- Did you mean ----------------------------------------------------------
 
@@ -255,7 +257,7 @@ let
     ) (attrNames options);
 in
 {
-  inherit attributeSite mergeOptions nearest;
+  inherit attributeSite mergeOptions nearest prevailing;
 
   documentOptions = documentOptions [ ];
 

@@ -161,14 +161,17 @@ rec {
         names = lib.unique (concatMap (d: attrNames d.value) definitions);
         member = name: {
           inherit name;
+          # Priorities count for each member by itself.
           value = mergeChecked type (path ++ [ name ]) (
-            concatMap (
-              d:
-              lib.optional (d.value ? ${name}) {
-                value = d.value.${name};
-                site = lib.attributeSite d.value name d.site;
-              }
-            ) definitions
+            lib.prevailing (
+              concatMap (
+                d:
+                lib.optional (d.value ? ${name}) {
+                  value = d.value.${name};
+                  site = lib.attributeSite d.value name d.site;
+                }
+              ) definitions
+            )
           );
         };
       in

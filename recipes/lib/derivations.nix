@@ -115,6 +115,11 @@ let
         image
         meta
         ;
+    }
+    // {
+      # The same package, said a little differently: `change` gets the
+      # arguments above and returns those that are to replace them.
+      overrideAttrs = change: mkDerivation (arguments // change arguments);
     };
 
   # What every package says of itself, however it is made.

@@ -5,6 +5,7 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::gpt::{Bits, GOOD};
 use crate::report::Report;
 
 /// All assertions on one start; the names of those that failed, with why.
@@ -33,7 +34,24 @@ pub(crate) fn judge(report: &Report, manifest: &Value, nonce: &str, with_pod: bo
     failures
 }
 
-/// The device mapper's table names exactly the root hash that was built.
+/// What the bits of the slot that ran must show: before the start, when the
+/// report began, after the verdict.
+pub(crate) fn judge_bits(before: Bits, at_start: Bits, after: Bits, is_well: bool) -> Vec<String> {
+    let mut failures = Vec::new();
+    // L1: spent before the image is read, so whatever runs sees one less.
+    if at_start != (Bits { tries: before.tries - 1, ..before }) {
+        failures.push(format!("a start spends a try: {before:?} became {at_start:?}"));
+    }
+    // O1, and O2's "no bit changes".
+    let expected = if is_well { GOOD } else { at_start };
+    if after != expected {
+        failures.push(format!("only a start that holds is committed: {after:?}, expected {expected:?}"));
+    }
+    failures
+}
+
+/// The device mapper's table names exactly the root hash that was built, and
+/// the root is mounted from that device.
 fn verity(started: &Value, manifest: &Value) -> Result<(), String> {
     let table =
         started["verity_table"].as_str().ok_or_else(|| format!("no table: {}", started["verity_table"]))?;
@@ -49,7 +67,8 @@ fn verity(started: &Value, manifest: &Value) -> Result<(), String> {
     if !fields.contains(&"panic_on_corruption") {
         return Err(format!("corruption would not panic: {table}"));
     }
-    Ok(())
+    // The verified device is what the root is mounted from.
+    equal_values(&started["root_device"], &started["verity_device"])
 }
 
 fn read_only(started: &Value) -> Result<(), String> {

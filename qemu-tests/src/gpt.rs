@@ -20,6 +20,8 @@ pub(crate) const fn bits(priority: u8, tries: u8, successful: bool, forced: bool
 }
 
 pub(crate) const EMPTY: Bits = bits(0, 0, false, false);
+/// Slot A as it leaves the factory, and a slot that an update was put into.
+pub(crate) const FACTORY: Bits = bits(2, 3, false, false);
 pub(crate) const GOOD: Bits = bits(2, 3, true, false);
 
 /// Byte range of a partition: first byte and length.

@@ -22,8 +22,8 @@ pub(crate) struct Start<'a> {
     pub(crate) disk: &'a Path,
     /// Handed in through firmware, answered by containers.
     pub(crate) nonce: &'a str,
-    /// Ends at a guest's reboot instead of following it.
-    pub(crate) stop_at_reboot: bool,
+    /// Firmware variables with keys enrolled: Secure Boot is enforced.
+    pub(crate) variables: Option<&'a Path>,
 }
 
 pub(crate) struct Machine {
@@ -52,8 +52,8 @@ impl Machine {
             .arg(&report)
             .arg("--serial")
             .arg(&console);
-        if start.stop_at_reboot {
-            command.arg("--no-reboot");
+        if let Some(variables) = start.variables {
+            command.arg("--secure-boot").arg(variables);
         }
         let log =
             std::fs::File::create(context.scratch(&format!("{name}.log"))).map_err(|e| e.to_string())?;
@@ -107,6 +107,22 @@ impl Machine {
     /// Waits for the verdict of this start.
     pub(crate) fn verdict(&mut self) -> Result<Report, String> {
         self.wait_for("a verdict", |report| report.verdict().is_some())
+    }
+
+    /// Waits until the console shows a text.
+    pub(crate) fn wait_for_console(&mut self, text: &str) -> Result<(), String> {
+        while !self.console().contains(text) {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(self.failure(&format!("the machine ended ({status}) before {text:?}")));
+            }
+            if self.started.elapsed() > SILENCE.mul_f64(self.factor) {
+                return Err(
+                    self.failure(&format!("no {text:?} on the console within {} s", SILENCE.as_secs()))
+                );
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(())
     }
 
     /// Pulls the plug.

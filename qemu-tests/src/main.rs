@@ -5,12 +5,18 @@
 //! this program). Guests run one at a time; a missing or malformed report is a
 //! failure, never a skip.
 
-mod context;
+mod scenarios;
+
+mod corruption;
+mod secure_boot;
+mod twins;
+
 mod evidence;
 mod gpt;
-mod machine;
 mod report;
-mod scenarios;
+
+mod context;
+mod machine;
 
 use std::process::ExitCode;
 use std::time::Instant;

@@ -47,6 +47,10 @@ pub(crate) struct Arguments {
     /// Write the serial console to this file instead of the terminal
     #[arg(long, value_name = "FILE")]
     serial: Option<PathBuf>,
+    /// Boot under firmware that enforces the keys in this variable store (a
+    /// copy is used; `osbuild sign` makes disks that it starts)
+    #[arg(long, value_name = "VARIABLES")]
+    secure_boot: Option<PathBuf>,
     /// End when the guest reboots instead of following it
     #[arg(long)]
     no_reboot: bool,
@@ -77,6 +81,7 @@ enum Acceleration {
 
 const QEMU: &str = "/usr/bin/qemu-system-x86_64";
 const FIRMWARE: &str = "usr/share/OVMF/OVMF_CODE_4M.fd";
+const SECURE_FIRMWARE: &str = "usr/share/OVMF/OVMF_CODE_4M.secboot.fd";
 const VARIABLES: &str = "usr/share/OVMF/OVMF_VARS_4M.fd";
 /// Where host files appear to QEMU.
 const DISK: &str = "/run/disk.raw";
@@ -101,7 +106,8 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
     let scratch =
         tempfile::tempdir().map_err(|e| cannot("make a directory in", &std::env::temp_dir(), &e))?;
     let variables = scratch.path().join("variables.fd");
-    copy_writable(&qemu.join(VARIABLES), &variables)?;
+    let keys = arguments.secure_boot.clone().unwrap_or_else(|| qemu.join(VARIABLES));
+    copy_writable(&keys, &variables)?;
 
     let mut tool = HostRun::new(&qemu, QEMU);
     tool.bind(scratch.path(), SCRATCH, true).environment("TMPDIR", SCRATCH);
@@ -128,8 +134,6 @@ impl Machine<'_> {
             "-nodefaults",
             "-display",
             "none",
-            "-machine",
-            "q35",
             "-rtc",
             "base=utc",
             // A machine of always the same identity; nothing depends on it.
@@ -141,6 +145,14 @@ impl Machine<'_> {
         let two = |tool: &mut HostRun, option: &str, value: String| {
             tool.argument(option).argument(value);
         };
+        if arguments.secure_boot.is_some() {
+            // Only code in system management mode may write the variables, or
+            // the system could enrol keys of its own.
+            two(tool, "-machine", "q35,smm=on".to_owned());
+            two(tool, "-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
+        } else {
+            two(tool, "-machine", "q35".to_owned());
+        }
         if self.uses_kvm() {
             tool.kvm();
             two(tool, "-accel", "kvm".to_owned());
@@ -154,7 +166,8 @@ impl Machine<'_> {
         let firmware = |unit: u8, file: String, extra: &str| {
             format!("if=pflash,format=raw,unit={unit},file={file}{extra}")
         };
-        two(tool, "-drive", firmware(0, format!("/{FIRMWARE}"), ",readonly=on"));
+        let code = if arguments.secure_boot.is_some() { SECURE_FIRMWARE } else { FIRMWARE };
+        two(tool, "-drive", firmware(0, format!("/{code}"), ",readonly=on"));
         two(tool, "-drive", firmware(1, format!("{SCRATCH}/variables.fd"), ""));
         self.disk(tool, factory)?;
         self.network(tool);

@@ -7,6 +7,7 @@
 
 mod scenarios;
 
+mod contents;
 mod corruption;
 mod secure_boot;
 mod twins;

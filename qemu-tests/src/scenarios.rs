@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::contents;
 use crate::context::Context;
 use crate::corruption;
 use crate::evidence::{judge, judge_bits};
@@ -25,13 +26,25 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "no-shell-qemu-dev",
         what: "the root of qemu-dev holds no shell and no interpreter",
         is_short: true,
-        run: |context| no_shell(context, "qemu-dev"),
+        run: |context| contents::no_shell(context, "qemu-dev"),
     },
     Scenario {
         name: "no-shell-aws-k8s",
         what: "the root of aws-k8s holds no shell and no interpreter",
         is_short: true,
-        run: |context| no_shell(context, "aws-k8s"),
+        run: |context| contents::no_shell(context, "aws-k8s"),
+    },
+    Scenario {
+        name: "contents-qemu-dev",
+        what: "the root of qemu-dev holds what variants/qemu-dev/contents.snap says",
+        is_short: true,
+        run: |context| contents::as_recorded(context, "qemu-dev"),
+    },
+    Scenario {
+        name: "contents-aws-k8s",
+        what: "the root of aws-k8s holds what variants/aws-k8s/contents.snap says",
+        is_short: true,
+        run: |context| contents::as_recorded(context, "aws-k8s"),
     },
     Scenario {
         name: "qemu-dev-five-boots",
@@ -117,26 +130,6 @@ pub(crate) fn all_hold(failures: Vec<String>, report: &Report) -> Result<(), Str
     }
     let lines: Vec<String> = report.lines.iter().map(ToString::to_string).collect();
     Err(format!("{}\n--- report ---\n{}", failures.join("\n"), lines.join("\n")))
-}
-
-pub(crate) fn no_shell(context: &Context, target: &str) -> Result<(), String> {
-    const DENIED: &[&str] = &[
-        "sh", "bash", "dash", "ash", "zsh", "busybox", "toybox", "perl", "python3", "lua", "awk", "gawk",
-        "mawk", "gdb",
-    ];
-    let image = context.build(target)?;
-    let root = image.join("slot/root.squashfs");
-    let listing = context.run(context.judge("unsquashfs")?.arg("-l").arg(&root))?;
-    if listing.lines().count() < 100 {
-        return Err(format!("the listing has only {} lines", listing.lines().count()));
-    }
-    for line in listing.lines() {
-        let name = line.rsplit('/').next().unwrap_or("");
-        if DENIED.contains(&name) {
-            return Err(format!("the root holds {line}"));
-        }
-    }
-    Ok(())
 }
 
 fn five_boots(context: &Context) -> Result<(), String> {

@@ -7,10 +7,11 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::contents::no_shell;
 use crate::context::Context;
 use crate::evidence::{judge, judge_bits};
 use crate::gpt::{self, FACTORY};
-use crate::scenarios::{Booted, boot_once, no_shell, nonce};
+use crate::scenarios::{Booted, boot_once, nonce};
 
 /// Assertion, variant in which it is false.
 const TWINS: &[(&str, &str)] = &[

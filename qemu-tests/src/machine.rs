@@ -12,7 +12,7 @@ use crate::report::Report;
 const SILENCE: Duration = Duration::from_secs(120);
 /// No machine may take longer for what it was started for.
 const LIMIT: Duration = Duration::from_secs(900);
-const POLL: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(20);
 
 /// How a machine is started.
 pub(crate) struct Start<'a> {

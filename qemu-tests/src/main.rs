@@ -9,6 +9,7 @@ mod scenarios;
 
 mod contents;
 mod corruption;
+mod figures;
 mod secure_boot;
 mod twins;
 
@@ -16,6 +17,7 @@ mod evidence;
 mod gpt;
 mod report;
 
+mod command_line;
 mod context;
 mod machine;
 

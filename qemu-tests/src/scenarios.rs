@@ -7,6 +7,7 @@ use crate::contents;
 use crate::context::Context;
 use crate::corruption;
 use crate::evidence::{judge, judge_bits};
+use crate::figures;
 use crate::gpt::{self, Bits, EMPTY, FACTORY, GOOD, bits};
 use crate::machine::{Machine, Start};
 use crate::report::Report;
@@ -87,6 +88,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         what: "systems in which an asserted property is false make that assertion fail",
         is_short: false,
         run: twins::all_go_red,
+    },
+    Scenario {
+        name: "boot-figures",
+        what: "how long a start of qemu-dev takes, and where the time goes (on an idle machine)",
+        is_short: false,
+        run: figures::boot,
     },
 ];
 

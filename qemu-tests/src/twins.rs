@@ -1,12 +1,11 @@
 //! Systems in which one asserted property is false. The same assertion must
 //! fail on them; one that cannot fail proves nothing.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use serde_json::json;
 
+use crate::command_line::edited_disk;
 use crate::contents::no_shell;
 use crate::context::Context;
 use crate::evidence::{judge, judge_bits};
@@ -68,35 +67,12 @@ fn failures_of(context: &Context, target: &str, disk: &Path) -> Result<Vec<Strin
 /// line, everything else in its place: what verity would refuse, it reads.
 fn unverified_root(context: &Context) -> Result<Vec<String>, String> {
     let target = "qemu-dev";
-    let image = context.build(target)?;
     let disk = context.scratch("twin-linear.raw");
-    let factory = image.join("disk.raw");
-    context.run(
-        std::process::Command::new("cp")
-            .args(["--sparse=always", "--no-preserve=mode"])
-            .arg(&factory)
-            .arg(&disk),
-    )?;
-    let (start, length) = gpt::extent(&disk, 2)?;
-    let file = OpenOptions::new().read(true).write(true).open(&disk).map_err(|error| error.to_string())?;
-    let mut boot = vec![0; length as usize];
-    file.read_exact_at(&mut boot, start).map_err(|error| error.to_string())?;
-    let (from, to) = (find(&boot, b" verity 1 ", 0)?, b"panic_on_corruption\"");
-    let end = find(&boot, to, from)? + to.len();
-    let old = String::from_utf8_lossy(&boot[from..end]).into_owned();
-    let root = old.split(' ').nth(3).unwrap_or_default();
-    let new = format!(" linear {root} 0\"");
-    let padded = format!("{new:<width$}", width = end - from);
-    file.write_all_at(padded.as_bytes(), start + from as u64).map_err(|error| error.to_string())?;
+    edited_disk(context, target, &disk, " verity 1 ", "panic_on_corruption\"", |mapping| {
+        let root = mapping.split(' ').nth(3).unwrap_or_default();
+        format!(" linear {root} 0\"")
+    })?;
     failures_of(context, target, &disk)
-}
-
-fn find(bytes: &[u8], wanted: &[u8], from: usize) -> Result<usize, String> {
-    bytes[from..]
-        .windows(wanted.len())
-        .position(|window| window == wanted)
-        .map(|at| from + at)
-        .ok_or_else(|| format!("the kernel image has no {:?}", String::from_utf8_lossy(wanted)))
 }
 
 /// The same judge on a true report that is held against another truth.

@@ -14,6 +14,7 @@ use std::process::Command;
 
 use osbuild_boot::layout::Role;
 use osbuild_sys::block::SystemDisk;
+use osbuild_sys::clock;
 use osbuild_sys::console::say;
 use osbuild_sys::filesystem::{self, Prepared};
 use state::{PrivateState, State};
@@ -26,6 +27,8 @@ fn main() {
     for step in mounts::kernel_file_systems() {
         state.note(step);
     }
+    // Not before /proc is there to ask.
+    state.began_ms = clock::uptime_ms();
     let watchdog = open_watchdog();
     state.watchdog = watchdog.is_some();
 

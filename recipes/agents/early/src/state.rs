@@ -1,5 +1,6 @@
 //! What `early` hands on: `/run/osbuild/early.json`.
 
+use osbuild_sys::clock;
 use osbuild_sys::console::say;
 use osbuild_sys::{Failed, Result};
 use serde_json::json;
@@ -24,6 +25,8 @@ pub struct State {
     pub slot: Option<&'static str>,
     pub private: PrivateState,
     pub watchdog: bool,
+    /// Since the kernel started.
+    pub began_ms: u64,
     failures: Vec<String>,
 }
 
@@ -48,6 +51,8 @@ impl State {
             "slot": self.slot,
             "private": private,
             "watchdog": self.watchdog,
+            "began_ms": self.began_ms,
+            "ended_ms": clock::uptime_ms(),
             "failures": self.failures,
         });
         let written = std::fs::write(PATH, format!("{text}\n")).map_err(Failed::at("write", PATH));

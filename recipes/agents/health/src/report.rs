@@ -7,6 +7,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 
+use osbuild_sys::clock;
 use serde_json::{Value, json};
 
 const PORT: &str = "org.osbuild.report.0";
@@ -30,7 +31,7 @@ impl Report {
             "schema": 1,
             "boot_id": self.boot_id,
             "seq": self.sequence,
-            "uptime_ms": uptime_ms(),
+            "uptime_ms": clock::uptime_ms(),
             "event": event,
             "data": data,
         });
@@ -50,10 +51,4 @@ fn find_port() -> Option<File> {
         }
     }
     None
-}
-
-fn uptime_ms() -> u64 {
-    let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
-    let seconds: f64 = text.split(' ').next().and_then(|field| field.parse().ok()).unwrap_or(0.0);
-    (seconds * 1000.0) as u64
 }

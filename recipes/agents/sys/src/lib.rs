@@ -5,6 +5,7 @@
 //! to mount is the agents'.
 
 pub mod block;
+pub mod clock;
 pub mod console;
 pub mod dm;
 pub mod filesystem;

@@ -25,8 +25,20 @@ let
       ;
     inherit (call ./derivations.nix) builtinDerivation mkDerivation fetchurl;
     inherit (call ./source.nix) source;
-    inherit (call ./locks.nix) debs lock lockedSource;
-    inherit (call ./trees.nix) unpackDebs writeTree debPackage join;
+    inherit (call ./locks.nix)
+      debs
+      lock
+      lockedSource
+      releaseVersion
+      upstreamSource
+      ;
+    inherit (call ./trees.nix)
+      debPackage
+      join
+      toolRoot
+      unpackDebs
+      writeTree
+      ;
     inherit (call ./sdk.nix) sdk;
     inherit (call ./go.nix) buildGo;
     inherit (call ./rust.nix) buildRust cargoSources configureCargo;

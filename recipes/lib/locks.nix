@@ -42,12 +42,15 @@ let
         inherit (entry) version;
       };
     };
-in
-{
-  lock = name: locks.${name} or (throw "no lock file recipes/locks/${name}.json");
 
-  # Every package of a lock, fetched.
-  debs = name: map (fetchEntry name locks.${name}) locks.${name}.entries;
+  # The project's own version within the archive's: `1.1.15+ds1-2` is 1.1.15,
+  # and `1.20.5+really1.20.2-1`, which went back, is 1.20.2.
+  releaseVersion =
+    version:
+    let
+      really = match ".*\\+really([0-9.]+)-.*" version;
+    in
+    builtins.head (if really != null then really else match "([0-9.]+).*" version);
 
   # Packages of a lock by name, fetched.
   lockedSource =
@@ -65,5 +68,32 @@ in
     {
       src = fetchEntry lock locks.${lock} entry;
       inherit (entry) version;
+    };
+in
+{
+  inherit lockedSource releaseVersion;
+
+  lock = name: locks.${name} or (throw "no lock file recipes/locks/${name}.json");
+
+  # Every package of a lock, fetched.
+  debs = name: map (fetchEntry name locks.${name}) locks.${name}.entries;
+
+  # A source package: the project's archive, its release, and the suite's
+  # packaging (whose patches adapt it), which is looked up only where used.
+  upstreamSource =
+    { lock, package }:
+    let
+      file =
+        pattern:
+        lockedSource {
+          inherit lock package;
+          file = pattern;
+        };
+      orig = file ".*\\.orig\\.tar\\.(gz|xz)";
+    in
+    {
+      inherit (orig) src;
+      packaging = (file ".*\\.debian\\.tar\\.xz").src;
+      version = releaseVersion orig.version;
     };
 }

@@ -75,6 +75,35 @@ let
         ;
     };
 
+  # Programs that run on the building machine: a whole lock, unpacked to a root
+  # of its own, never part of an image. The lock is called as the package.
+  toolRoot =
+    {
+      pname,
+      # The package whose version stands for the whole.
+      versionOf,
+      meta,
+    }:
+    unpackDebs {
+      name = "${pname}-root";
+      debs = lib.debs pname;
+      exclude = [
+        "usr/share/doc/**"
+        "usr/share/man/**"
+        "usr/share/locale/**"
+      ];
+    }
+    // {
+      inherit pname meta;
+      inherit
+        (lib.lockedSource {
+          lock = pname;
+          package = versionOf;
+        })
+        version
+        ;
+    };
+
   # A package of generated files.
   writeTree =
     {
@@ -119,6 +148,7 @@ in
   inherit
     debPackage
     join
+    toolRoot
     unpackDebs
     writeTree
     ;

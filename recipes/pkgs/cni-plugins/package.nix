@@ -1,23 +1,17 @@
 # The reference CNI plugins that a single node's pod network takes.
 { lib }:
 let
-  file =
-    pattern:
-    lib.lockedSource {
-      lock = "sources";
-      package = "golang-github-containernetworking-plugins";
-      file = pattern;
-    };
-  orig = file ".*\\.orig\\.tar\\.xz";
-  packaging = file ".*\\.debian\\.tar\\.xz";
-  version = builtins.head (builtins.match "([0-9.]+).*" orig.version);
+  source = lib.upstreamSource {
+    lock = "sources";
+    package = "golang-github-containernetworking-plugins";
+  };
+  inherit (source) version;
   importPath = "github.com/containernetworking/plugins";
 in
 lib.buildGo {
   pname = "cni-plugins";
   inherit version importPath;
-  inherit (orig) src;
-  packaging = packaging.src;
+  inherit (source) src packaging;
   # Where kubelet and containerd look by default.
   binDirectory = "usr/libexec/cni";
   programs = {

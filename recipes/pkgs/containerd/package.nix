@@ -3,23 +3,17 @@
 # kubelet of this tree speaks.
 { lib, runc }:
 let
-  file =
-    pattern:
-    lib.lockedSource {
-      lock = "sources";
-      package = "containerd";
-      file = pattern;
-    };
-  orig = file ".*\\.orig\\.tar\\.xz";
-  packaging = file ".*\\.debian\\.tar\\.xz";
-  version = builtins.head (builtins.match "([0-9.]+).*" orig.version);
+  source = lib.upstreamSource {
+    lock = "sources";
+    package = "containerd";
+  };
+  inherit (source) version;
   importPath = "github.com/containerd/containerd";
 in
 lib.buildGo {
   pname = "containerd";
   inherit version importPath;
-  inherit (orig) src;
-  packaging = packaging.src;
+  inherit (source) src packaging;
   programs = {
     containerd = "cmd/containerd";
     containerd-shim-runc-v2 = "cmd/containerd-shim-runc-v2";

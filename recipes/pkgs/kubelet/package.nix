@@ -8,17 +8,12 @@
 }:
 let
   lock = "sources-kubelet";
-  locked = lib.lockedSource {
+  source = lib.upstreamSource {
     inherit lock;
     package = "kubernetes";
-    file = ".*\\.orig\\.tar\\.(gz|xz)";
   };
+  inherit (source) version;
   facts = (lib.lock lock).request.facts;
-  # 1.20.5+really1.20.2-1 is 1.20.2.
-  really = builtins.match ".*\\+really([0-9.]+)-.*" locked.version;
-  version = builtins.head (
-    if really != null then really else builtins.match "([0-9.]+).*" locked.version
-  );
   importPath = "k8s.io/kubernetes";
 in
 assert lib.assertMsg (
@@ -27,7 +22,7 @@ assert lib.assertMsg (
 lib.buildGo {
   pname = "kubelet";
   inherit version importPath;
-  inherit (locked) src;
+  inherit (source) src;
   # reflect2 1.0.1, which is vendored, reaches into the runtime in a way that
   # Go has refused since 1.18; the SDK's is newer.
   prepare = ''
@@ -48,6 +43,8 @@ lib.buildGo {
     "k8s.io/kubernetes/vendor/k8s.io/component-base/version.gitMajor" = "1";
     "k8s.io/kubernetes/vendor/k8s.io/component-base/version.gitTreeState" = "clean";
   };
+  # A variant that picks another containerd names it among its packages: of
+  # two packages of one pname, the variant's own stands.
   runtimeInputs = [
     cni-plugins
     containerd

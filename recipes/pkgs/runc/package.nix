@@ -1,23 +1,17 @@
 # The OCI runtime, static, with libseccomp.
 { lib }:
 let
-  file =
-    pattern:
-    lib.lockedSource {
-      lock = "sources";
-      package = "runc";
-      file = pattern;
-    };
-  orig = file ".*\\.orig\\.tar\\.xz";
-  packaging = file ".*\\.debian\\.tar\\.xz";
-  version = builtins.head (builtins.match "([0-9.]+).*" orig.version);
+  source = lib.upstreamSource {
+    lock = "sources";
+    package = "runc";
+  };
+  inherit (source) version;
   importPath = "github.com/opencontainers/runc";
 in
 lib.buildGo {
   pname = "runc";
   inherit version importPath;
-  inherit (orig) src;
-  packaging = packaging.src;
+  inherit (source) src packaging;
   programs.runc = ".";
   # The part that enters namespaces is C, run before Go starts.
   cgo = true;

@@ -20,6 +20,10 @@ lib:
       packaging ? null,
       # Shell run in the source's root, before the build.
       prepare ? "",
+      # The root of the build: another compiler, other libraries.
+      sdk ? lib.sdk.go,
+      # Shell that puts the source below $root, which is there and empty.
+      unpack ? ''tar -xf "$src" --strip-components=1 --no-same-owner -C "$root"'',
       # Where programs go below $out.
       binDirectory ? "usr/bin",
       installPhase ? "",
@@ -57,10 +61,11 @@ lib:
         "extraLinkerFlags"
         "packaging"
         "prepare"
+        "unpack"
         "binDirectory"
       ]
       // {
-        sdk = lib.sdk.go;
+        inherit sdk;
         env = {
           GO111MODULE = "off";
           GOPATH = "/build/gopath:/usr/share/gocode";
@@ -72,7 +77,7 @@ lib:
         unpackPhase = ''
           root=/build/gopath/src/${importPath}
           mkdir -p "$root"
-          tar -xf "$src" --strip-components=1 --no-same-owner -C "$root"
+          ${unpack}
           mkdir -p /build/source
           cd "$root"
           ${lib.optionalString (packaging != null) applyPatches}

@@ -68,16 +68,16 @@ let
 in
 {
   config = {
-    packages = with pkgs; [
-      containerd
-      e2fsprogs
-      early
-      health
-      pause-image
-      probe-image
-      runc
-      storage
-      systemd
+    packages = [
+      config.containerd.package
+      pkgs.e2fsprogs
+      pkgs.early
+      pkgs.health
+      pkgs.pause-image
+      pkgs.probe-image
+      pkgs.runc
+      pkgs.storage
+      pkgs.systemd
     ];
 
     kernel.package = pkgs.linux;
@@ -245,31 +245,10 @@ in
       "hosts" = "127.0.0.1 localhost\n::1 localhost\n";
       "nsswitch.conf" = "passwd: files\ngroup: files\nhosts: files dns\n";
       "shells" = "";
-      "containerd/config.toml" = ''
-        version = 2
-        root = "/var/lib/containerd"
-        state = "/run/containerd"
-        oom_score = -999
-        disabled_plugins = ["io.containerd.internal.v1.opt"]
-
-        [grpc]
-        address = "/run/containerd/containerd.sock"
-
-        [plugins."io.containerd.grpc.v1.cri"]
-        sandbox_image = "${pkgs.pause-image.reference}"
-        enable_selinux = false
-
-        [plugins."io.containerd.grpc.v1.cri".containerd]
-        snapshotter = "overlayfs"
-        default_runtime_name = "runc"
-
-        [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-        runtime_type = "io.containerd.runc.v2"
-
-        [plugins."io.containerd.grpc.v1.cri".cni]
-        bin_dir = "/usr/libexec/cni"
-        conf_dir = "/etc/cni/net.d"
-      '';
+      "containerd/config.toml" = import ./containerd.nix {
+        package = config.containerd.package;
+        sandboxImage = pkgs.pause-image.reference;
+      };
     };
     # resolv.conf is networkd's word on the current lease; without resolved
     # it is written by nobody, so names are looked up by /etc/hosts alone.

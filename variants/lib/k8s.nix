@@ -1,7 +1,13 @@
 # A Kubernetes node: kubelet, a pod network of its own, static pods.
-{ lib, pkgs, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   inherit (pkgs) kubelet pause-image probe-image;
+  containerd = config.containerd.package;
   namespace = "k8s.io";
 
   # Images that the root carries, for pods that need no registry.
@@ -178,8 +184,8 @@ in
       {
         holds =
           kubelet.criApi == "v1"
-          || lib.hasPrefix "1." pkgs.containerd.version;
-        message = "kubelet ${kubelet.version} speaks ${kubelet.criApi}, which containerd ${pkgs.containerd.version} no longer serves";
+          || lib.hasPrefix "1." containerd.version;
+        message = "kubelet ${kubelet.version} speaks ${kubelet.criApi}, which containerd ${containerd.version} no longer serves: take a containerd 1.7 as containerd.package, or pin a newer kubelet in recipes/locks/sources-kubelet.json";
       }
     ];
   };

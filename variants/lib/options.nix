@@ -1,5 +1,5 @@
 # The options of every variant: what may be said, in which form, and why.
-{ lib, ... }:
+{ lib, pkgs, ... }:
 let
   inherit (lib) mkOption types;
   set =
@@ -86,6 +86,12 @@ in
           };
         }
       );
+    };
+
+    containerd.package = mkOption {
+      type = types.package;
+      default = pkgs.containerd;
+      description = "The container runtime, of the series 1.7 or 2; its configuration follows its series.";
     };
 
     services = set "Units by file name." (

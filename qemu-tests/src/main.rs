@@ -10,6 +10,7 @@ mod scenarios;
 mod contents;
 mod corruption;
 mod figures;
+mod runtime;
 mod secure_boot;
 mod twins;
 

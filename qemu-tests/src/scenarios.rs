@@ -11,6 +11,7 @@ use crate::figures;
 use crate::gpt::{self, Bits, EMPTY, FACTORY, GOOD, bits};
 use crate::machine::{Machine, Start};
 use crate::report::Report;
+use crate::runtime;
 use crate::secure_boot;
 use crate::twins;
 
@@ -64,6 +65,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         what: "aws-k8s boots and runs a container and a static pod",
         is_short: true,
         run: aws_k8s_boot,
+    },
+    Scenario {
+        name: "containerd-2-boot",
+        what: "a variant that picks containerd 2 boots and runs a container",
+        is_short: false,
+        run: runtime::second_series,
     },
     Scenario {
         name: "corrupt-a-eight-ways",

@@ -113,6 +113,10 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
     tool.bind(scratch.path(), SCRATCH, true).environment("TMPDIR", SCRATCH);
     let machine = Machine { arguments: &arguments };
     machine.describe(&mut tool, &factory)?;
+    if arguments.serial.is_none() && !common.quiet {
+        let how = if machine.uses_kvm() { "hardware virtualisation" } else { "emulation, which is slow" };
+        eprintln!("booting {} ({how}); Ctrl-A X ends the machine", arguments.target);
+    }
     let mut child = tool.start(&Streams::default())?;
     let status = child.wait()?;
     match status.exit_status() {

@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 use checks::{Board, Challenge};
 use contract::Contract;
 use osbuild_boot::law::Action;
-use osbuild_sys::console::say;
-use osbuild_sys::signals;
+use osbuild_sys::console::{self, say};
+use osbuild_sys::{clock, os_release, signals};
 use report::Report;
 use serde_json::json;
 
@@ -105,7 +105,7 @@ fn commit_and_stay(
     let committed = running.and_then(|slots| slots.commit());
     match committed {
         Ok(bits) => {
-            say(WHO, 5, "the contract holds; this start is committed");
+            console::announce(WHO, &summary(contract));
             report.line("committed", &json!({ "slots": bits }));
             report.line("verdict", &json!({ "verdict": "healthy" }));
         }
@@ -127,6 +127,19 @@ fn commit_and_stay(
             was_well = is_well;
         }
     }
+}
+
+/// The line that whoever started the machine waits for.
+fn summary(contract: &Contract) -> String {
+    let fields = os_release::read().unwrap_or_default();
+    let field = |name: &str| fields.get(name).map_or("this system", String::as_str);
+    format!(
+        "{} {} is up and committed: the health contract ({} checks) held {} s after the kernel started",
+        field("VARIANT_ID"),
+        field("VERSION_ID"),
+        contract.check.len(),
+        clock::uptime_ms() / 1000
+    )
 }
 
 fn give_up(

@@ -88,7 +88,7 @@ in
       }
       {
         word = "loglevel=4";
-        reason = "warnings and worse; the rest is in the journal";
+        reason = "errors and worse; the rest is in the journal";
       }
       {
         word = "gpt";

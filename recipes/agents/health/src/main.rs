@@ -27,6 +27,8 @@ use serde_json::json;
 
 pub const WHO: &str = "health";
 const TICK: Duration = Duration::from_millis(500);
+/// How often whoever watches is told what is missing, lest it looks hung.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// After a commit nothing is at stake but the report: look now and then.
 const CALM_TICK: Duration = Duration::from_secs(10);
 /// How long a checked start may take to reboot in an orderly way.
@@ -80,11 +82,18 @@ fn judge(contract: &Contract, challenge: &Challenge, report: &mut Report) -> Out
     let is_trial = commit::Slots::find().is_ok_and(|slots| slots.is_trial());
     let deadline = Instant::now() + Duration::from_secs(contract.deadline_s);
     let mut board = Board::new(contract, is_trial);
+    let mut next_word = Instant::now() + PATIENCE;
     loop {
         notify::alive();
         board.look(challenge, report);
         if board.all_passed() {
             return Outcome::Holds;
+        }
+        if Instant::now() >= next_word {
+            let waiting = board.not_passed();
+            say(WHO, 3, &format!("still waiting for: {}", waiting.join(", ")));
+            report.line("waiting", &json!({ "for": waiting }));
+            next_word += PATIENCE;
         }
         if signals::is_terminated() {
             return Outcome::Terminated;

@@ -17,6 +17,10 @@ use osbuild_format::verity;
 use osbuild_store::action::OutputName;
 use serde_json::json;
 
+#[path = "../../store/tests/judge/mod.rs"]
+#[expect(dead_code, reason = "tests use the rest")]
+mod judge;
+
 const ROUNDS: usize = 3;
 const JOBS: usize = 2;
 
@@ -94,7 +98,7 @@ fn segment(tree: &Path, level: i32, directory: &Path) -> Option<Run> {
 
 fn mksquashfs(tree: &Path, level: i32, directory: &Path) -> Option<Run> {
     let out = directory.join("theirs");
-    let mut command = judge("mksquashfs")?;
+    let mut command = judge::judge("mksquashfs")?;
     command.arg(tree).arg(&out).args(["-comp", "zstd", "-Xcompression-level"]).arg(level.to_string());
     command.args(["-b", "131072", "-processors"]).arg(JOBS.to_string());
     command.args(["-noappend", "-no-progress", "-all-root", "-quiet"]);
@@ -114,7 +118,7 @@ fn tree_of(image: &Path) -> Option<Run> {
 fn veritysetup(image: &Path, directory: &Path) -> Option<Run> {
     let out = directory.join("tree");
     let _ = fs::remove_file(&out);
-    let mut command = judge("veritysetup")?;
+    let mut command = judge::judge("veritysetup")?;
     command.arg("format").arg(image).arg(&out).args(["--no-superblock", "--hash=sha256"]);
     command.arg(format!("--salt={}", hex::encode(&verity::SALT)));
     command.arg("--uuid=00000000-0000-0000-0000-000000000001");
@@ -122,20 +126,6 @@ fn veritysetup(image: &Path, directory: &Path) -> Option<Run> {
     let digest =
         text.lines().find_map(|line| line.strip_prefix("Root hash:")).map(|hash| hash.trim().to_owned());
     Some(Run { wall, cpu, bytes: fs::metadata(out).ok()?.len(), digest })
-}
-
-fn judge(tool: &str) -> Option<Command> {
-    let root = PathBuf::from(std::env::var_os("OSBUILD_JUDGES")?);
-    let program =
-        ["usr/bin", "usr/sbin"].iter().map(|d| root.join(d).join(tool)).find(|path| path.exists())?;
-    let mut command = Command::new(root.join("usr/lib64/ld-linux-x86-64.so.2"));
-    command
-        .arg("--library-path")
-        .arg(root.join("usr/lib/x86_64-linux-gnu"))
-        .arg("--argv0")
-        .arg(tool)
-        .arg(program);
-    Some(command)
 }
 
 fn child(mut command: Command) -> (f64, f64, String) {

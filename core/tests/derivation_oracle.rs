@@ -6,7 +6,7 @@ use std::sync::Arc;
 use osbuild_core::instantiate::sink::Computing;
 use osbuild_core::instantiate::{Arguments, Output, Session, SessionOptions, Source};
 
-#[path = "image/judge.rs"]
+#[path = "../../store/tests/judge/mod.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod judge;
 

@@ -1,9 +1,10 @@
 //! Hashes as Nix names them: an algorithm and a digest, in any of its spellings.
 
 use std::fmt;
+use std::io::{self, Write};
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
-use sha2::Digest;
+use sha2::{Digest, Sha256};
 
 /// The algorithms that Nix accepts for fixed outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -147,6 +148,33 @@ impl NixHash {
     /// `sha256-<base64>`, as recipes write it.
     pub fn to_sri(&self) -> String {
         format!("{}-{}", self.algorithm.name(), self.to_base64())
+    }
+}
+
+/// Takes what is written and keeps its SHA-256 and its length: how archives
+/// are hashed without being kept.
+#[derive(Default)]
+pub(crate) struct HashSink {
+    hash: Sha256,
+    size_bytes: u64,
+}
+
+impl HashSink {
+    /// The hash of all that was written, and how many bytes that was.
+    pub(crate) fn finish(self) -> (NixHash, u64) {
+        (NixHash::sha256(self.hash.finalize().into()), self.size_bytes)
+    }
+}
+
+impl Write for HashSink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.hash.update(bytes);
+        self.size_bytes += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

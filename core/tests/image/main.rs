@@ -2,6 +2,7 @@
 //! tools, and by our own reader.
 
 mod fixture;
+#[path = "../../../store/tests/judge/mod.rs"]
 mod judge;
 
 mod golden;

@@ -8,6 +8,6 @@
 mod corpus;
 mod robust;
 
-#[path = "../image/judge.rs"]
+#[path = "../../../store/tests/judge/mod.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod judge;

@@ -10,14 +10,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Gid, Timespec, Timestamps, Uid};
-use sha2::{Digest, Sha256};
 
 use super::LocalStore;
 use super::dedup::MIN_BYTES;
 use super::info::{ObjectInfo, now};
 use super::references::ReferenceScanner;
 use crate::error::StoreError;
-use crate::hash::NixHash;
+use crate::hash::{HashSink, NixHash};
 use crate::nar::dump::{kind_name, stream};
 use crate::nar::{MAX_DEPTH, NarError, NarWriter};
 use crate::path::StorePath;
@@ -52,15 +51,12 @@ impl LocalStore {
         scratch: &Path,
         candidates: impl IntoIterator<Item = &'p StorePath>,
     ) -> Result<Ingested, StoreError> {
-        let sink = Sink { hash: Sha256::new(), size: 0, scanner: ReferenceScanner::new(candidates) };
+        let sink = Sink { hash: HashSink::default(), scanner: ReferenceScanner::new(candidates) };
         let mut walk = Walk { store: self, writer: NarWriter::begin(sink).map_err(stream)? };
         walk.node(scratch, 0)?;
         let sink = walk.writer.into_inner();
-        Ok(Ingested {
-            nar_hash: NixHash::sha256(sink.hash.finalize().into()),
-            nar_size_bytes: sink.size,
-            references: sink.scanner.finish(),
-        })
+        let (nar_hash, nar_size_bytes) = sink.hash.finish();
+        Ok(Ingested { nar_hash, nar_size_bytes, references: sink.scanner.finish() })
     }
 
     /// Renames a canonical tree into place and registers it. If the object is
@@ -223,15 +219,13 @@ fn strip_xattrs(path: &Path) {
 }
 
 struct Sink {
-    hash: Sha256,
-    size: u64,
+    hash: HashSink,
     scanner: ReferenceScanner,
 }
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.hash.update(bytes);
-        self.size += bytes.len() as u64;
+        self.hash.write_all(bytes)?;
         self.scanner.write_all(bytes)?;
         Ok(bytes.len())
     }

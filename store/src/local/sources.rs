@@ -9,13 +9,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use sha2::{Digest, Sha256};
-
 use super::LocalStore;
 use super::info::{ObjectInfo, now};
 use super::ingest::{Ingest, Ingested};
 use crate::error::StoreError;
-use crate::hash::{HashAlgorithm, NixHash};
+use crate::hash::{HashAlgorithm, HashSink, NixHash};
 use crate::nar::dump_tree;
 use crate::path::{StoreDir, StorePath};
 use crate::store::{Ingestion, SourceSink, SourceTree};
@@ -35,9 +33,9 @@ impl SourceSink for LocalStore {
     ) -> Result<StorePath, StoreError> {
         let hash = match ingestion {
             Ingestion::Recursive => {
-                let mut hasher = HashSink { hash: Sha256::new(), size: 0 };
-                dump_tree(tree, &mut hasher)?;
-                NixHash::sha256(hasher.hash.finalize().into())
+                let mut sink = HashSink::default();
+                dump_tree(tree, &mut sink)?;
+                sink.finish().0
             }
             Ingestion::Flat => hash_flat(tree)?,
         };
@@ -68,15 +66,16 @@ impl SourceSink for LocalStore {
         if self.is_valid(&path)? {
             return Ok(path);
         }
-        let mut hasher = HashSink { hash: Sha256::new(), size: 0 };
-        dump_tree(&SourceTree::Bytes { contents: contents.to_vec(), executable: false }, &mut hasher)?;
+        let mut sink = HashSink::default();
+        dump_tree(&SourceTree::Bytes { contents: contents.to_vec(), executable: false }, &mut sink)?;
+        let (nar_hash, nar_size_bytes) = sink.finish();
         self.write_text(&path, contents)?;
         let hash = NixHash::of(HashAlgorithm::Sha256, contents);
         let now = now();
         self.register(&ObjectInfo {
             path: path.clone(),
-            nar_hash: NixHash::sha256(hasher.hash.finalize().into()),
-            nar_size_bytes: hasher.size,
+            nar_hash,
+            nar_size_bytes,
             references: references.clone(),
             content_address: Some(format!("text:sha256:{}", hash.to_nix_base32())),
             deriver: None,
@@ -142,19 +141,19 @@ pub(super) fn content_address(recursive: bool, hash: &NixHash) -> String {
 }
 
 fn hash_flat(tree: &SourceTree) -> Result<NixHash, StoreError> {
-    let mut hasher = HashSink { hash: Sha256::new(), size: 0 };
+    let mut sink = HashSink::default();
     match tree {
-        SourceTree::Bytes { contents, .. } => hasher.hash.update(contents),
+        SourceTree::Bytes { contents, .. } => return Ok(NixHash::of(HashAlgorithm::Sha256, contents)),
         SourceTree::Regular { path, .. } => {
             let mut file = fs::File::open(path).map_err(StoreError::io("open", path))?;
-            io::copy(&mut file, &mut hasher).map_err(StoreError::io("read", path))?;
+            io::copy(&mut file, &mut sink).map_err(StoreError::io("read", path))?;
         }
         _ => {
             let kind = "directory or link, but a flat source is one regular file";
             return Err(StoreError::FileKind { path: "the source".into(), kind });
         }
     }
-    Ok(NixHash::sha256(hasher.hash.finalize().into()))
+    Ok(sink.finish().0)
 }
 
 /// Writes a described tree to `place`, which must not exist.
@@ -193,21 +192,4 @@ fn write_file(place: &Path, contents: &mut dyn io::Read, executable: bool) -> Re
     // The umask must not decide about the executable bit.
     fs::set_permissions(place, fs::Permissions::from_mode(mode))
         .map_err(StoreError::io("set the mode of", place))
-}
-
-struct HashSink {
-    hash: Sha256,
-    size: u64,
-}
-
-impl Write for HashSink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.hash.update(bytes);
-        self.size += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

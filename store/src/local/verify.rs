@@ -1,12 +1,8 @@
 //! Is every object what it was registered as?
 
-use std::io::{self, Write};
-
-use sha2::{Digest, Sha256};
-
 use super::LocalStore;
 use crate::error::StoreError;
-use crate::hash::NixHash;
+use crate::hash::HashSink;
 use crate::nar::dump_path;
 use crate::path::StorePath;
 
@@ -39,14 +35,14 @@ impl LocalStore {
     /// [`StoreError::Corrupt`], [`StoreError::Missing`], or it cannot be read.
     pub fn check_object(&self, path: &StorePath) -> Result<u64, StoreError> {
         let info = self.info(path)?.ok_or_else(|| StoreError::Missing(path.clone()))?;
-        let mut sink = CountingHash { hash: Sha256::new(), size: 0 };
+        let mut sink = HashSink::default();
         dump_path(&self.physical(path), &mut sink)?;
-        let actual = NixHash::sha256(sink.hash.finalize().into());
+        let (actual, size_bytes) = sink.finish();
         if actual != info.nar_hash {
             let (expected, actual) = (info.nar_hash.to_sri(), actual.to_sri());
             return Err(StoreError::Corrupt { path: path.clone(), expected, actual });
         }
-        Ok(sink.size)
+        Ok(size_bytes)
     }
 
     /// Checks every object; `progress` is told after each one.
@@ -122,23 +118,6 @@ impl LocalStore {
                 }
             }
         }
-        Ok(())
-    }
-}
-
-struct CountingHash {
-    hash: Sha256,
-    size: u64,
-}
-
-impl Write for CountingHash {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.hash.update(bytes);
-        self.size += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Tools of others that judge our bytes.
+//! Tools of others that judge our bytes; the tests of every room include this.
 //!
 //! `OSBUILD_JUDGES` names an unpacked package root whose programs run through
 //! its own loader; without it they are taken from the PATH. A judge that is

@@ -1,5 +1,6 @@
 //! Archives and content addresses, judged by real Nix.
 
+#[expect(dead_code, reason = "other tests use the rest")]
 mod judge;
 
 use std::fs;

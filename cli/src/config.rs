@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use osbuild_core::build::sandbox::catch_interrupts;
 use osbuild_core::fetch::{FetchConfig, Fetcher};
 use osbuild_store::LocalStore;
 use serde::Deserialize;
@@ -98,7 +99,13 @@ pub(crate) fn open_store() -> Result<Arc<LocalStore>, Failure> {
     Ok(Arc::new(LocalStore::open(&home()?)?))
 }
 
-/// The fetcher as configured.
+/// The store for collecting garbage, which must work where nothing else does:
+/// on a full disk.
+pub(crate) fn open_store_for_collection() -> Result<LocalStore, Failure> {
+    Ok(LocalStore::open_for_collection(&home()?)?)
+}
+
+/// The fetcher as configured; from now on an interrupt ends requests.
 pub(crate) fn fetcher(store: &LocalStore) -> Result<Fetcher, Failure> {
     let file = config_file()?;
     let mut mirrors: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -128,7 +135,8 @@ pub(crate) fn fetcher(store: &LocalStore) -> Result<Fetcher, Failure> {
         .map(PathBuf::from)
         .or_else(|| Some(Path::new(&variable("HOME")?).join(".cargo")));
     let cache = store.home().join("cache");
-    Ok(Fetcher::new(FetchConfig { mirrors, sources, keyrings, cargo_home, cache }))
+    let interrupted = Some(catch_interrupts());
+    Ok(Fetcher::new(FetchConfig { mirrors, sources, keyrings, cargo_home, cache, interrupted }))
 }
 
 fn config_file() -> Result<ConfigFile, Failure> {

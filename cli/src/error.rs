@@ -7,14 +7,17 @@ use std::process::ExitCode;
 
 use osbuild_core::build::BuildError;
 use osbuild_core::build::builtin::BuiltinError;
+use osbuild_core::build::builtin::fetchurl::Pin;
 use osbuild_core::build::sandbox::SandboxError;
 use osbuild_core::disk::DiskError;
 use osbuild_core::fetch::FetchError;
+use osbuild_core::fetch::lock::listed::Listed;
 use osbuild_core::graph::GraphError;
 use osbuild_core::image::sign::SignError;
 use osbuild_core::image::size::SizeError;
 use osbuild_core::lang::EvalError;
-use osbuild_store::{StoreError, StorePath};
+use osbuild_core::lang::error::ErrorKind as EvalErrorKind;
+use osbuild_store::{StoreError, StorePath, is_disk_full};
 
 /// The exit codes, which scripts rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,8 +111,8 @@ impl From<StoreError> for Failure {
             }
             _ => (Exit::Failed, ""),
         };
-        let hint = io_hint(&error).unwrap_or(hint);
-        Self::of(exit, &error).with_hint(hint)
+        let hint = io_hint(&error).unwrap_or_else(|| hint.to_owned());
+        Self::of(exit, &error).with_hint(&hint)
     }
 }
 
@@ -141,7 +144,28 @@ fn fetch_hint(error: &FetchError) -> String {
             "OSBUILD_KEYRING names another keyring; never skip this check".to_owned()
         }
         FetchError::Unreachable { .. } => "check the network and SSL_CERT_FILE, then run the command again".to_owned(),
-        error => io_hint(error).unwrap_or_default().to_owned(),
+        error => io_hint(error).unwrap_or_default(),
+    }
+}
+
+/// What became of a pin that no mirror serves.
+fn gone_hint(pin: &Pin, listed: Option<&Listed>) -> String {
+    let Pin { lock, package, version, .. } = pin;
+    let suite = pin.suite.as_deref().unwrap_or_default();
+    match listed {
+        Some(Listed::Version(now)) if now == version => format!(
+            "suite {suite} still lists this version: the mirror is incomplete, try later or name another one"
+        ),
+        Some(Listed::Version(now)) => {
+            format!("suite {suite} now has {package} {now}: `osbuild lock update {lock}` pins it")
+        }
+        Some(Listed::Absent) => format!(
+            "suite {suite} has no {package} any more: name another in the request of recipes/locks/{lock}.json, \
+             then run `osbuild lock update {lock}`"
+        ),
+        None => format!(
+            "mirrors drop superseded versions: `osbuild lock update {lock}` pins what the suite has now"
+        ),
     }
 }
 
@@ -178,8 +202,8 @@ impl From<SignError> for Failure {
             }
             _ => (Exit::Failed, ""),
         };
-        let hint = io_hint(&error).unwrap_or(hint);
-        Self::of(exit, &error).with_hint(hint)
+        let hint = io_hint(&error).unwrap_or_else(|| hint.to_owned());
+        Self::of(exit, &error).with_hint(&hint)
     }
 }
 
@@ -191,8 +215,9 @@ impl From<SizeError> for Failure {
 
 impl From<EvalError> for Failure {
     fn from(error: EvalError) -> Self {
+        let exit = if error.kind == EvalErrorKind::Usage { Exit::UsedWrongly } else { Exit::Failed };
         let hint = error.hint.clone().unwrap_or_default();
-        Self::new(Exit::Failed, &error.to_string()).with_hint(&hint)
+        Self::new(exit, &error.to_string()).with_hint(&hint)
     }
 }
 
@@ -241,6 +266,8 @@ fn of_build(path: &StorePath, error: &BuildError) -> Failure {
             failure.lines.extend(tail.iter().map(|line| format!("  | {line}")));
             failure.lines.push(format!("  whole log: {}", log.display()));
             match kept {
+                // The builder met it, and its error is only text by now.
+                _ if tail.iter().any(|line| line.contains("No space left on device")) => full_hint(),
                 Some(kept) => format!("the build's directory is kept: {}", kept.display()),
                 None => "--keep-failed keeps the build's directory for a look".to_owned(),
             }
@@ -250,8 +277,10 @@ fn of_build(path: &StorePath, error: &BuildError) -> Failure {
             String::new()
         }
         BuildError::Unsupported { hint, .. } => hint.clone(),
-        BuildError::Download { pin: Some(pin), source } if matches!(**source, FetchError::Gone { .. }) => {
-            format!("the mirror serves another version by now: `osbuild lock update {}` pins it", pin.lock)
+        BuildError::Download { pin: Some(pin), listed, source }
+            if matches!(**source, FetchError::Gone { .. }) =>
+        {
+            gone_hint(pin, listed.as_ref())
         }
         BuildError::Download { source, .. } => fetch_hint(source),
         BuildError::Fetch(source) => fetch_hint(source),
@@ -265,35 +294,39 @@ fn of_build(path: &StorePath, error: &BuildError) -> Failure {
         BuildError::Sandbox(SandboxError::Execute { .. }) => {
             "the builder must exist in sandboxRoot, and so must its interpreter and libraries".to_owned()
         }
-        error => io_hint(error).unwrap_or_default().to_owned(),
+        error => io_hint(error).unwrap_or_default(),
     };
     failure.with_hint(&hint)
 }
 
 /// What to do about a full or read-only disk, however deep the cause is.
-fn io_hint(error: &(dyn Error + 'static)) -> Option<&'static str> {
+fn io_hint(error: &(dyn Error + 'static)) -> Option<String> {
+    if is_disk_full(error) {
+        return Some(full_hint());
+    }
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return match error.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                    Some("free some space (`osbuild store gc`), then run the command again: it resumes")
+            let hint = match error.kind() {
+                ErrorKind::ReadOnlyFilesystem => "set OSBUILD_HOME to a directory on a writable disk",
+                ErrorKind::PermissionDenied => {
+                    "the store belongs to one user: run as that user, or set OSBUILD_HOME to a directory of yours"
                 }
-                ErrorKind::ReadOnlyFilesystem => Some("set OSBUILD_HOME to a directory on a writable disk"),
-                ErrorKind::PermissionDenied => Some(
-                    "the store belongs to one user: run as that user, or set OSBUILD_HOME to a directory of yours",
-                ),
-                _ => None,
+                _ => return None,
             };
-        }
-        if let Some(rusqlite) = error.downcast_ref::<StoreError>()
-            && rusqlite.is_disk_full()
-        {
-            return Some("free some space (`osbuild store gc`), then run the command again: it resumes");
+            return Some(hint.to_owned());
         }
         cause = error.source();
     }
     None
+}
+
+fn full_hint() -> String {
+    let home =
+        crate::config::home().map_or_else(|_| "the store".to_owned(), |home| home.display().to_string());
+    format!(
+        "the disk of {home} is full: `osbuild store gc` frees space, then run the command again: it resumes"
+    )
 }
 
 /// For output that goes to a pipe: a reader that left is no failure.

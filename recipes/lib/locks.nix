@@ -28,16 +28,51 @@ let
   # Store path names know no `~`, `%`, `:` or `^`.
   cleanName = replaceStrings [ "~" "%" ":" "^" ] [ "-" "-" "-" "-" ];
 
-  # The places where an entry may still be found: the pool, then the archive
-  # of the day the lock was made.
+  months = {
+    Jan = "01";
+    Feb = "02";
+    Mar = "03";
+    Apr = "04";
+    May = "05";
+    Jun = "06";
+    Jul = "07";
+    Aug = "08";
+    Sep = "09";
+    Oct = "10";
+    Nov = "11";
+    Dec = "12";
+  };
+
+  # "Sat, 12 Sep 2026 07:55:41 UTC" as archives of past states name a moment:
+  # 20260912T075541Z.
+  timestamp =
+    date:
+    let
+      two = "([0-9][0-9])";
+      parts = match "[A-Za-z]+, ${two} ([A-Z][a-z][a-z]) ([0-9]+) ${two}:${two}:${two} UTC" date;
+      part = builtins.elemAt parts;
+    in
+    assert lib.assertMsg (parts != null) "index_date '${date}' is no date; `osbuild lock update` writes it";
+    "${part 2}${months.${part 1}}${part 0}T${part 3}${part 4}${part 5}Z";
+
+  # The places where an entry may still be found: the pool, then an archive of
+  # past states at the day of the lock's index. Not everybody can reach one;
+  # a mirror that nobody configured is passed over.
   fetchEntry =
     lockName: lock: entry:
+    let
+      mirror = lock.mirror or "debian";
+    in
     lib.fetchurl {
       name = cleanName (baseNameOf entry.path);
-      urls = [ "mirror://${lock.mirror or "debian"}/${entry.path}" ];
+      urls = [
+        "mirror://${mirror}/${entry.path}"
+        "mirror://${mirror}-snapshot/${timestamp lock.index_date}/${entry.path}"
+      ];
       hash = "sha256:${entry.sha256}";
       pin = {
         lock = lockName;
+        inherit (lock) suite;
         package = entry.name;
         inherit (entry) version;
       };

@@ -50,15 +50,28 @@ impl StoreError {
         move |errno| Self::Io { action, path, source: errno.into() }
     }
 
-    /// Whether the database could not be written for want of space.
-    pub fn is_disk_full(&self) -> bool {
-        let Self::Database { source: rusqlite::Error::SqliteFailure(error, _), .. } = self else {
-            return false;
-        };
-        error.code == rusqlite::ErrorCode::DiskFull
-    }
-
     pub(crate) fn database(action: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |source| Self::Database { action, source }
     }
+}
+
+/// Whether an error, or what caused it, is that a disk is full: ours, another
+/// crate's, or the database's.
+pub fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return matches!(
+                error.kind(),
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+            );
+        }
+        if let Some(rusqlite::Error::SqliteFailure(error, _)) = error.downcast_ref() {
+            // The shared memory beside the database is a file like any other.
+            return error.code == rusqlite::ErrorCode::DiskFull
+                || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+        }
+        cause = error.source();
+    }
+    false
 }

@@ -17,7 +17,7 @@ pub mod nar;
 pub mod path;
 pub mod store;
 
-pub use error::StoreError;
+pub use error::{StoreError, is_disk_full};
 pub use hash::{HashAlgorithm, NixHash};
 pub use local::LocalStore;
 pub use path::{StoreDir, StorePath};

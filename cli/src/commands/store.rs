@@ -41,12 +41,12 @@ pub(crate) enum Command {
 }
 
 pub(crate) fn run(command: Command, common: &CommonArguments) -> Result<(), Failure> {
-    let store = config::open_store()?;
     match command {
-        Command::Info { paths } => info(&store, &paths, common.json),
-        Command::Closure { paths } => closure(&store, &paths, common.json),
-        Command::Verify { repair } => verify(&store, repair, common),
+        Command::Info { paths } => info(&*config::open_store()?, &paths, common.json),
+        Command::Closure { paths } => closure(&*config::open_store()?, &paths, common.json),
+        Command::Verify { repair } => verify(&*config::open_store()?, repair, common),
         Command::Gc { dry_run, max_size } => {
+            let store = config::open_store_for_collection()?;
             gc(&store, GcRequest { dry_run, max_size_bytes: max_size }, common)
         }
     }

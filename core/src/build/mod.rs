@@ -14,6 +14,7 @@ use osbuild_store::action::OutputName;
 use osbuild_store::{NixHash, StoreError, StorePath};
 
 use crate::fetch::FetchError;
+use crate::fetch::lock::listed::Listed;
 use builtin::BuiltinError;
 use builtin::fetchurl::Pin;
 use sandbox::SandboxError;
@@ -55,9 +56,10 @@ pub enum BuildError {
     /// An input is neither in the store nor can be made.
     #[error("input {0} is not in the store, and no derivation makes it")]
     MissingInput(StorePath),
-    /// A source cannot be fetched; `pin` is the lock entry it comes from.
+    /// A source cannot be fetched; `pin` is the lock entry it comes from,
+    /// `listed` what its suite has now.
     #[error("cannot download{}", pin.as_ref().map(|p| format!(" {} {} (lock {})", p.package, p.version, p.lock)).unwrap_or_default())]
-    Download { pin: Option<Box<Pin>>, source: Box<FetchError> },
+    Download { pin: Option<Box<Pin>>, listed: Option<Listed>, source: Box<FetchError> },
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     /// Reading an output to hash it failed.

@@ -5,7 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use osbuild_store::{HashAlgorithm, NixHash};
 use sha2::Digest;
@@ -13,6 +14,7 @@ use sha2::Digest;
 use super::FetchError;
 use super::mirror::{FetchConfig, Mirrors};
 use super::partial::Partial;
+use super::request::{self, Broken};
 
 /// Is told how a download stands, and may end it.
 pub trait Progress: Sync {
@@ -40,16 +42,14 @@ pub struct Fetcher {
 }
 
 const ATTEMPTS: u32 = 4;
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// An index or a release file is never larger.
-const MAX_TEXT_BYTES: u64 = 64 << 20;
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 impl Fetcher {
     pub fn new(config: FetchConfig) -> Self {
         Self { client: OnceLock::new(), mirrors: Mirrors::new(config) }
     }
 
-    fn client(&self) -> Result<&reqwest::blocking::Client, FetchError> {
+    pub(super) fn client(&self) -> Result<&reqwest::blocking::Client, FetchError> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
@@ -91,11 +91,13 @@ impl Fetcher {
         let mut attempts = Vec::new();
         let mut mismatch = None;
         let mut gone = true;
-        let places = self.places(urls, expected, &mut attempts)?;
+        let (places, unknown) = self.places(urls, expected)?;
+        let cancelled = || progress.cancelled() || self.is_interrupted();
+        let watch = Watch { progress, cancelled: &cancelled };
         let directory = self.mirrors.config.cache.join("partial");
         let partial = Partial::open(&directory, expected).map_err(FetchError::io("write in", &directory))?;
         for place in places {
-            match self.fetch_from(&place, &partial, expected, progress) {
+            match self.fetch_from(&place, &partial, expected, &watch) {
                 Ok(()) => {
                     return partial
                         .finish(destination)
@@ -116,6 +118,7 @@ impl Fetcher {
                 }
             }
         }
+        attempts.extend(unknown);
         if !partial.is_begun() {
             partial.discard();
         }
@@ -135,13 +138,13 @@ impl Fetcher {
         place: &str,
         partial: &Partial,
         expected: &NixHash,
-        progress: &dyn Progress,
+        watch: &Watch<'_>,
     ) -> Result<(), Attempt> {
         loop {
             let resumed = partial.is_begun();
             match place.strip_prefix("file://") {
                 Some(path) => copy_file(Path::new(path), partial)?,
-                None => self.with_retries(place, partial.path(), progress)?,
+                None => self.with_retries(place, partial.path(), watch)?,
             }
             let actual = hash_file(partial.path(), expected.algorithm())
                 .map_err(|e| Attempt::Failed(e.to_string()))?;
@@ -155,14 +158,10 @@ impl Fetcher {
         }
     }
 
-    /// Every address at which the file may be. A name without a mirror is an
-    /// error only if nothing else is left to try.
-    fn places(
-        &self,
-        urls: &[String],
-        expected: &NixHash,
-        attempts: &mut Vec<String>,
-    ) -> Result<Vec<String>, FetchError> {
+    /// Every address at which the file may be, and a line for each `url` whose
+    /// mirror nobody knows. That is an error only if nothing is left to try:
+    /// recipes name places that not every user can reach.
+    fn places(&self, urls: &[String], expected: &NixHash) -> Result<(Vec<String>, Vec<String>), FetchError> {
         let mut places = Vec::new();
         if expected.algorithm() == HashAlgorithm::Sha256 {
             for base in &self.mirrors.config.sources {
@@ -171,85 +170,45 @@ impl Fetcher {
                 places.push(format!("{scheme}{base}/{}", expected.to_hex()));
             }
         }
-        let mut missing = None;
+        let (mut unknown, mut first) = (Vec::new(), None);
         for url in urls {
             match self.addresses(url) {
                 Ok(mut found) => places.append(&mut found),
                 Err(error) => {
-                    attempts.push(format!("{url}: {error}"));
-                    missing = Some(error);
+                    unknown.push(format!("{url}: {error}"));
+                    first.get_or_insert(error);
                 }
             }
         }
-        match missing {
+        match first {
             Some(error) if places.is_empty() => Err(error),
-            _ => Ok(places),
+            _ => Ok((places, unknown)),
         }
     }
 
-    /// Fetches a small file whole.
-    ///
-    /// # Errors
-    /// [`FetchError::Unreachable`] or [`FetchError::Gone`].
-    pub fn bytes(&self, address: &str) -> Result<Vec<u8>, FetchError> {
-        let attempts = |reason: String| vec![format!("{address}: {reason}")];
-        let mut pause = FIRST_PAUSE;
-        let mut last = String::new();
-        for _ in 0..2 {
-            match self.client()?.get(address).timeout(Duration::from_secs(120)).send() {
-                Ok(response) if response.status().is_success() => {
-                    let mut bytes = Vec::new();
-                    match response.take(MAX_TEXT_BYTES).read_to_end(&mut bytes) {
-                        Ok(_) => return Ok(bytes),
-                        Err(e) => last = e.to_string(),
-                    }
-                }
-                Ok(response) if response.status().is_client_error() => {
-                    let (what, attempts) = (address.to_owned(), attempts(response.status().to_string()));
-                    return Err(FetchError::Gone { what, attempts });
-                }
-                Ok(response) => last = response.status().to_string(),
-                Err(e) => last = reason(&e),
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.mirrors.config.interrupted.is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn pause(&self, pause: Duration, cancelled: &dyn Fn() -> bool) -> Result<(), Attempt> {
+        let until = Instant::now() + pause;
+        while Instant::now() < until {
+            if cancelled() {
+                return Err(Attempt::Cancelled);
             }
-            std::thread::sleep(pause);
-            pause *= 2;
+            std::thread::sleep(request::LOOK);
         }
-        Err(FetchError::Unreachable { what: address.to_owned(), attempts: attempts(last) })
+        Ok(())
     }
 
-    /// As [`Fetcher::bytes`], for text.
-    ///
-    /// # Errors
-    /// As there, or [`FetchError::Malformed`] if it is not UTF-8.
-    pub fn text(&self, address: &str) -> Result<String, FetchError> {
-        String::from_utf8(self.bytes(address)?)
-            .map_err(|_| FetchError::Malformed { what: address.to_owned(), reason: "not UTF-8".to_owned() })
-    }
-
-    /// Whether a place says that it has a file; `None` if it says nothing.
-    pub fn exists(&self, address: &str) -> Option<bool> {
-        let response = self.client().ok()?.head(address).timeout(Duration::from_secs(60)).send().ok()?;
-        match response.status() {
-            status if status.is_success() => Some(true),
-            status if status.is_client_error() => Some(false),
-            _ => None,
-        }
-    }
-
-    fn with_retries(&self, address: &str, partial: &Path, progress: &dyn Progress) -> Result<(), Attempt> {
+    fn with_retries(&self, address: &str, partial: &Path, watch: &Watch<'_>) -> Result<(), Attempt> {
         let mut pause = FIRST_PAUSE;
         let mut attempt = 1;
         loop {
-            match self.once(address, partial, progress) {
+            match self.once(address, partial, watch) {
                 Err(Attempt::Failed(_)) if attempt < ATTEMPTS => {
                     attempt += 1;
-                    let until = std::time::Instant::now() + pause;
-                    while std::time::Instant::now() < until {
-                        if progress.cancelled() {
-                            return Err(Attempt::Cancelled);
-                        }
-                        std::thread::sleep(Duration::from_millis(50));
-                    }
+                    self.pause(pause, watch.cancelled)?;
                     pause *= 2;
                 }
                 outcome => return outcome,
@@ -258,7 +217,7 @@ impl Fetcher {
     }
 
     /// One request; goes on where an earlier one ended, if the server can.
-    fn once(&self, address: &str, partial: &Path, progress: &dyn Progress) -> Result<(), Attempt> {
+    fn once(&self, address: &str, partial: &Path, watch: &Watch<'_>) -> Result<(), Attempt> {
         let mut file = OpenOptions::new().create(true).append(true).open(partial).map_err(Attempt::Io)?;
         let mut done = file.metadata().map_err(Attempt::Io)?.len();
         let client = self.client().map_err(|e| Attempt::Failed(e.to_string()))?;
@@ -266,8 +225,8 @@ impl Fetcher {
         if done > 0 {
             request = request.header("Range", format!("bytes={done}-"));
         }
-        let mut response = request.send().map_err(|e| Attempt::Failed(reason(&e)))?;
-        let status = response.status();
+        let (head, transfer) = request::send(request, watch.cancelled)?;
+        let status = head.status;
         if status.as_u16() == 200 && done > 0 {
             file.set_len(0).map_err(Attempt::Io)?;
             done = 0;
@@ -280,21 +239,19 @@ impl Fetcher {
         } else if !status.is_success() {
             return Err(Attempt::Gone(status.to_string()));
         }
-        let total = done + response.content_length().unwrap_or(0);
-        let mut buffer = vec![0; 128 * 1024];
+        let total = done + head.content_bytes.unwrap_or(0);
         loop {
-            if progress.cancelled() {
-                return Err(Attempt::Cancelled);
-            }
-            let got = match response.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(got) => got,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(Attempt::Failed(format!("broken off after {done} bytes: {e}"))),
+            let chunk = match transfer.next() {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(Broken::Failed(e)) => {
+                    return Err(Attempt::Failed(format!("broken off after {done} bytes: {e}")));
+                }
+                Err(Broken::Cancelled) => return Err(Attempt::Cancelled),
             };
-            file.write_all(&buffer[..got]).map_err(Attempt::Io)?;
-            done += got as u64;
-            progress.update(done, total);
+            file.write_all(&chunk).map_err(Attempt::Io)?;
+            done += chunk.len() as u64;
+            watch.progress.update(done, total);
         }
         if done < total {
             return Err(Attempt::Failed(format!("broken off after {done} of {total} bytes")));
@@ -303,7 +260,14 @@ impl Fetcher {
     }
 }
 
-enum Attempt {
+/// Who is told of a download, and what may end it.
+struct Watch<'a> {
+    progress: &'a dyn Progress,
+    cancelled: &'a dyn Fn() -> bool,
+}
+
+/// Why one place did not give the file.
+pub(super) enum Attempt {
     /// Worth another try.
     Failed(String),
     /// The server says that it will not.
@@ -314,23 +278,25 @@ enum Attempt {
     Cancelled,
 }
 
-/// The innermost cause, which is what a person can act on.
-fn reason(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
+impl From<Broken> for Attempt {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Cancelled => Self::Cancelled,
+            Broken::Failed(reason) => Self::Failed(reason),
+        }
     }
-    cause.to_string()
+}
+
+/// A `file://` that cannot be read.
+pub(super) fn local(error: &io::Error) -> Attempt {
+    match error.kind() {
+        io::ErrorKind::NotFound => Attempt::Gone("no such file".to_owned()),
+        _ => Attempt::Failed(error.to_string()),
+    }
 }
 
 fn copy_file(from: &Path, partial: &Partial) -> Result<(), Attempt> {
-    let mut source = match File::open(from) {
-        Ok(source) => source,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            return Err(Attempt::Gone("no such file".to_owned()));
-        }
-        Err(e) => return Err(Attempt::Failed(e.to_string())),
-    };
+    let mut source = File::open(from).map_err(|error| local(&error))?;
     partial.restart().map_err(Attempt::Io)?;
     let mut target = OpenOptions::new().append(true).open(partial.path()).map_err(Attempt::Io)?;
     io::copy(&mut source, &mut target).map_err(Attempt::Io)?;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use super::{FetchError, Fetcher, host};
@@ -23,6 +24,8 @@ pub struct FetchConfig {
     /// Where verdicts on the host's package sources and partial downloads are
     /// kept.
     pub cache: PathBuf,
+    /// Set when the user interrupts: no request is waited for any longer.
+    pub interrupted: Option<&'static AtomicBool>,
 }
 
 /// Resolves names, each once.

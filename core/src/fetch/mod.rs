@@ -11,6 +11,8 @@ pub mod lock;
 pub mod mirror;
 pub mod openpgp;
 mod partial;
+mod request;
+mod small;
 
 use std::path::PathBuf;
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use osbuild_store::store::{Ingestion, SourceTree};
-use osbuild_store::{StoreDir, StorePath};
+use osbuild_store::{StoreDir, StorePath, is_disk_full};
 
 use super::SessionOptions;
 use super::sink::Sink;
@@ -212,9 +212,7 @@ impl Host for StoreHost {
     }
 
     fn add_source(&self, name: &str, tree: &SourceTree, ingestion: Ingestion) -> HostResult<StorePath> {
-        self.sink.add_source(name, tree, ingestion).map_err(|error| {
-            HostError::new(format!("cannot add '{name}' to the store: {}", chain(error.as_ref())))
-        })
+        self.sink.add_source(name, tree, ingestion).map_err(|error| not_added(name, error.as_ref()))
     }
 
     fn add_text(
@@ -223,9 +221,10 @@ impl Host for StoreHost {
         contents: &[u8],
         references: &BTreeSet<StorePath>,
     ) -> HostResult<StorePath> {
-        let path = self.sink.add_text(name, contents, references).map_err(|error| {
-            HostError::new(format!("cannot add '{name}' to the store: {}", chain(error.as_ref())))
-        })?;
+        let path = self
+            .sink
+            .add_text(name, contents, references)
+            .map_err(|error| not_added(name, error.as_ref()))?;
         self.table().add_text(path.clone(), references.clone());
         Ok(path)
     }
@@ -235,9 +234,10 @@ impl Host for StoreHost {
         let references =
             derivation.input_derivations.keys().chain(derivation.input_sources.iter()).cloned().collect();
         let file = format!("{name}.drv");
-        let path = self.sink.add_text(&file, &text, &references).map_err(|error| {
-            HostError::new(format!("cannot add '{file}' to the store: {}", chain(error.as_ref())))
-        })?;
+        let path = self
+            .sink
+            .add_text(&file, &text, &references)
+            .map_err(|error| not_added(&file, error.as_ref()))?;
         self.table().add(path.clone(), derivation, text, self.sink.store_dir());
         Ok(path)
     }
@@ -280,6 +280,15 @@ impl Host for StoreHost {
 }
 
 /// An error and its causes on one line.
+fn not_added(name: &str, error: &(dyn std::error::Error + 'static)) -> HostError {
+    HostError {
+        message: format!("cannot add '{name}' to the store: {}", chain(error)),
+        hint: is_disk_full(error).then(|| {
+            "the store's disk is full: `osbuild store gc` frees space, then run the command again".to_owned()
+        }),
+    }
+}
+
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

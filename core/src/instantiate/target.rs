@@ -54,12 +54,13 @@ impl Project {
                 return Ok(Self { root: absolute(root, directory) });
             }
             let message = format!("{} is no project: it lacks {ENTRY} or variants/", root.display());
-            return Err(EvalError::new(ErrorKind::Host, message));
+            return Err(EvalError::new(ErrorKind::Usage, message)
+                .with_hint("--root and OSBUILD_ROOT name the tree with recipes/ and variants/"));
         }
         match directory.ancestors().find(|place| is_project(place)) {
             Some(root) => Ok(Self { root: root.to_owned() }),
             None => Err(EvalError::new(
-                ErrorKind::Host,
+                ErrorKind::Usage,
                 format!(
                     "no project found: neither {} nor a parent has {ENTRY} and variants/",
                     directory.display()
@@ -88,7 +89,7 @@ impl Target {
             let base = text.rsplit('/').next().unwrap_or(text);
             let path = store_dir.parse(text).or_else(|_| StorePath::parse(base));
             return path.map(Self::Derivation).map_err(|error| {
-                EvalError::new(ErrorKind::Value, format!("'{text}' is not a derivation: {error}"))
+                EvalError::new(ErrorKind::Usage, format!("'{text}' is not a derivation: {error}"))
             });
         }
         let (place, attr_path) = text.split_once('#').unwrap_or((text, ""));
@@ -104,7 +105,7 @@ impl Target {
         if path.is_dir() {
             return Ok(Self::Folder { path, attr_path });
         }
-        Err(EvalError::new(ErrorKind::Host, format!("target '{text}' does not exist")).with_hint(
+        Err(EvalError::new(ErrorKind::Usage, format!("target '{text}' does not exist")).with_hint(
             "a target is a variant, a package, a folder, a .nix file or a .drv (see `osbuild list`)",
         ))
     }
@@ -164,7 +165,7 @@ fn folder(project: &Project, path: &Path, attr_path: &str) -> Result<(Source, St
         return Ok((source(text), attr_path.to_owned()));
     }
     Err(EvalError::new(
-        ErrorKind::Host,
+        ErrorKind::Usage,
         format!("folder '{}' holds neither variant.nix nor default.nix", path.display()),
     ))
 }
@@ -217,18 +218,18 @@ impl Session {
             (true, false) => Ok(format!("pkgs.{path}")),
             (false, true) => Ok(format!("variants.{path}")),
             (true, true) => {
-                Err(EvalError::new(ErrorKind::Value, format!("'{first}' is both a package and a variant"))
+                Err(EvalError::new(ErrorKind::Usage, format!("'{first}' is both a package and a variant"))
                     .with_hint(format!("write pkgs.{path} or variants.{path}")))
             }
             (false, false) => {
                 let all: Vec<&str> =
                     found.variants.iter().chain(&found.packages).map(String::as_str).collect();
-                let error = EvalError::new(
-                    ErrorKind::MissingAttribute,
-                    format!("there is no package or variant '{first}'"),
-                );
+                let error =
+                    EvalError::new(ErrorKind::Usage, format!("there is no package or variant '{first}'"));
                 Err(match crate::lang::error::nearest(&first, all.iter().copied()) {
-                    Some(near) => error.with_hint(format!("did you mean {near}?")),
+                    Some(near) => {
+                        error.with_hint(format!("did you mean {near}? `osbuild list` shows what there is"))
+                    }
                     None => error.with_hint("`osbuild list` shows what there is"),
                 })
             }

@@ -36,6 +36,8 @@ pub enum ErrorKind {
     Value,
     /// A file or the store could not be read or written.
     Host,
+    /// The user named something that is not there: nothing was evaluated.
+    Usage,
 }
 
 impl ErrorKind {

@@ -3,8 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
@@ -14,8 +12,10 @@ use osbuild_core::derivation::{Derivation, Output, placeholder};
 use osbuild_core::fetch::{FetchConfig, Fetcher};
 use osbuild_core::graph::{Engine, Event, GraphError, Observer, Outcome, Wanted};
 use osbuild_store::action::OutputName;
-use osbuild_store::store::{Ingestion, SourceSink, SourceTree};
+use osbuild_store::store::{Ingestion, SourceSink};
 use osbuild_store::{HashAlgorithm, LocalStore, StorePath};
+
+use super::host_root::host_root;
 
 pub(crate) struct Fixture {
     _home: tempfile::TempDir,
@@ -225,47 +225,4 @@ fn collect_sources(json: &serde_json::Value, store: &LocalStore, sources: &mut B
         }
         _ => {}
     }
-}
-
-const PROGRAMS: &[&str] =
-    &["sh", "cat", "chmod", "cp", "env", "id", "ln", "ls", "mkdir", "mkfifo", "mv", "rm", "sleep", "touch"];
-
-/// The host's shell and a few tools with the libraries they load.
-fn host_root() -> SourceTree {
-    let mut files: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
-    for program in PROGRAMS {
-        let file = ["/usr/bin", "/bin"]
-            .map(|directory| Path::new(directory).join(program))
-            .into_iter()
-            .find(|file| file.exists())
-            .unwrap_or_else(|| panic!("the host has no {program}"));
-        let listed = Command::new("ldd").arg(&file).output().expect("the host has ldd");
-        for word in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
-            if word.starts_with('/') && Path::new(word).exists() {
-                files.insert(below_usr(Path::new(word)), Path::new(word).canonicalize().unwrap());
-            }
-        }
-        files.insert(Path::new("usr/bin").join(program), file.canonicalize().unwrap());
-    }
-    let mut root = BTreeMap::new();
-    for (path, host) in files {
-        let mut at = &mut root;
-        let parts: Vec<_> = path.iter().map(|part| part.as_encoded_bytes().to_vec()).collect();
-        let (name, parents) = parts.split_last().unwrap();
-        for parent in parents {
-            let member = at.entry(parent.clone()).or_insert_with(|| SourceTree::Directory(BTreeMap::new()));
-            let SourceTree::Directory(members) = member else { panic!("a file is in the way") };
-            at = members;
-        }
-        at.insert(name.clone(), SourceTree::Regular { path: host, executable: true });
-    }
-    for name in ["bin", "lib", "lib64"] {
-        root.insert(name.into(), SourceTree::Symlink { target: format!("usr/{name}").into_bytes() });
-    }
-    SourceTree::Directory(root)
-}
-
-fn below_usr(path: &Path) -> PathBuf {
-    let relative = path.strip_prefix("/").unwrap();
-    if relative.starts_with("usr") { relative.to_owned() } else { Path::new("usr").join(relative) }
 }

@@ -5,4 +5,5 @@ mod attacks;
 mod builtins;
 mod fixture;
 mod graph;
+mod host_root;
 mod sandbox;

@@ -81,6 +81,7 @@ impl LocalStore {
         collected.leftovers = self.sweep_leftovers(&all, request.dry_run)?;
         if !request.dry_run {
             self.sweep_links()?;
+            self.make_reserve();
         }
         Ok(collected)
     }

@@ -10,6 +10,7 @@
 //!               cache/    accelerators; may be deleted at any time
 //!               build/    scratch of running builds
 //!               locks/    one file a path or action being made
+//!               reserve   room that is given up when the disk is full
 //! ```
 //!
 //! An object exists if the database says so; whatever else lies in `store/` is
@@ -24,6 +25,7 @@ mod ingest;
 mod lock;
 mod references;
 mod remove;
+mod reserve;
 mod roots;
 mod sources;
 mod verify;
@@ -61,6 +63,12 @@ impl LocalStore {
     /// # Errors
     /// A directory cannot be made, or the database is damaged or too new.
     pub fn open(home: &Path) -> Result<Self, StoreError> {
+        let store = Self::open_without_reserve(home)?;
+        store.make_reserve();
+        Ok(store)
+    }
+
+    fn open_without_reserve(home: &Path) -> Result<Self, StoreError> {
         let home = std::path::absolute(home).map_err(StoreError::io("resolve", home))?;
         fs::DirBuilder::new()
             .recursive(true)

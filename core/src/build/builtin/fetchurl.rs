@@ -1,8 +1,8 @@
 //! `builtin:fetchurl` version 1: a file by its hash, from wherever it is.
 //!
 //! Parameters: `urls` (each may be `mirror://NAME/path`, tried in order) and
-//! `pin` (null, or `{lock, package, version}`: the lock entry to name when
-//! mirrors no longer serve the file). One fixed output, hashed flat.
+//! `pin` (null, or `{lock, suite, package, version}`: the lock entry to name
+//! when mirrors no longer serve the file). One fixed output, hashed flat.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,7 @@ use super::BuiltinError;
 use crate::build::BuildError;
 use crate::build::run::{Builder, FetchProgress, Report, Resolved};
 use crate::fetch::FetchError;
+use crate::fetch::lock::listed::listed;
 
 pub const VERSION: u32 = 1;
 
@@ -30,6 +31,9 @@ struct Parameters {
 #[serde(deny_unknown_fields)]
 pub struct Pin {
     pub lock: String,
+    /// Whose index tells what is served instead.
+    #[serde(default)]
+    pub suite: Option<String>,
     pub package: String,
     pub version: String,
 }
@@ -58,10 +62,24 @@ pub(in crate::build) fn fetch(
     builder.fetcher.fetch(resolved.name(), &parameters.urls, hash, &file, &progress).map_err(|source| {
         match source {
             FetchError::Interrupted => BuildError::Interrupted,
-            source => BuildError::Download { pin: parameters.pin.map(Box::new), source: Box::new(source) },
+            source => failed(builder, &parameters, source),
         }
     })?;
     let ingested = builder.store.ingest(&file, [])?;
     builder.store.add_fixed(&file, path, false, hash, ingested, Some(resolved.path.clone()))?;
     Ok(resolved.derivation.outputs.keys().map(|output| (output.clone(), path.clone())).collect())
+}
+
+/// Where a pin is gone, the suite's index says what took its place. If it
+/// cannot be read, nothing is said: one failure is enough.
+fn failed(builder: &Builder<'_>, parameters: &Parameters, source: FetchError) -> BuildError {
+    let listed = match (&source, &parameters.pin) {
+        (FetchError::Gone { .. }, Some(pin)) => pin.suite.as_ref().and_then(|suite| {
+            let mirrored = parameters.urls.iter().find_map(|url| url.strip_prefix("mirror://"));
+            let (mirror, path) = mirrored?.split_once('/')?;
+            listed(builder.fetcher, mirror, suite, &pin.package, path).ok()
+        }),
+        _ => None,
+    };
+    BuildError::Download { pin: parameters.pin.clone().map(Box::new), listed, source: Box::new(source) }
 }

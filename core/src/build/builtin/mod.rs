@@ -53,7 +53,7 @@ pub struct BuiltinContext<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum BuiltinError {
     /// The parameters are not what the builder takes: a recipe's fault.
-    #[error("builtin:{builder}: wrong parameters")]
+    #[error("wrong parameters")]
     Parameters { builder: &'static str, source: serde_json::Error },
     /// The inputs cannot be turned into the output (conflict, denied file,
     /// missing option, …). One line a finding.

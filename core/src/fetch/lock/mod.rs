@@ -4,6 +4,7 @@
 //! came to (`entries`). Only `osbuild lock` writes them; recipes read them. No
 //! host is inside: a path in the pool is the same on every mirror.
 
+pub mod listed;
 pub mod packages;
 pub mod resolve;
 pub mod suite;

@@ -16,7 +16,7 @@ use crate::fetch::{FetchError, Fetcher};
 use crate::image::glob::Glob;
 
 /// Debian's name of the architecture that recipes are for.
-const ARCHITECTURE: &str = "amd64";
+pub(super) const ARCHITECTURE: &str = "amd64";
 
 /// Requests at a time.
 const PARALLEL: usize = 8;
@@ -97,7 +97,7 @@ pub fn check(fetcher: &Fetcher, lock: &Lock) -> Result<Vec<Served>, FetchError> 
         let url = format!("mirror://{}/{}", lock.mirror(), lock.entries[index].path);
         let mut served = Served::Unknown;
         for address in fetcher.addresses(&url)? {
-            match fetcher.exists(&address) {
+            match fetcher.exists(&address)? {
                 Some(true) => {
                     served = Served::Yes;
                     break;

@@ -72,6 +72,7 @@ pub(super) fn merge(
     check_parents(&merged.entries, &mut conflicts);
     if !conflicts.is_empty() {
         conflicts.insert(0, format!("packages do not fit together: {} conflict(s)", conflicts.len()));
+        conflicts.push("`image.exclude` leaves a file of a package out of images".to_owned());
         return Err(BuiltinError::Refused(conflicts.join("\n")));
     }
     apply_attributes(context, parameters, &mut merged.entries)?;

@@ -1,0 +1,135 @@
+//! Making values and faults.
+
+use super::{Eval, Evaluator};
+use crate::lang::context::Context;
+use crate::lang::error::{ErrorKind, Fault, nearest};
+use crate::lang::host::HostError;
+use crate::lang::source::{Origin, Pos};
+use crate::lang::stack;
+use crate::lang::symbol::Sym;
+use crate::lang::value::{Attr, Attrs, Call, List, State, Str, Thunk, Value};
+
+impl Evaluator {
+    pub fn string(&self, bytes: &[u8]) -> Value {
+        self.string_with(bytes, Context::EMPTY)
+    }
+
+    pub fn string_with(&self, bytes: &[u8], context: Context) -> Value {
+        if bytes.is_empty() && context.is_empty() {
+            return Value::String(self.empty);
+        }
+        self.string_static(self.heap.bytes(bytes), context)
+    }
+
+    /// A string over bytes that already are in the heap.
+    pub fn string_static(&self, bytes: &'static [u8], context: Context) -> Value {
+        Value::String(self.heap.cell(Str::flat(bytes, context)))
+    }
+
+    pub fn path(&self, bytes: &[u8]) -> Value {
+        let bytes = self.heap.bytes(bytes);
+        Value::Path(self.heap.cell(Str::flat(bytes, Context::EMPTY)))
+    }
+
+    pub fn list(&self, items: &[Value]) -> Value {
+        self.list_static(self.heap.slice(items))
+    }
+
+    pub fn list_static(&self, items: &'static [Value]) -> Value {
+        Value::List(self.heap.put(List { items }))
+    }
+
+    /// A set from entries in any order; of two with one name the later stays.
+    pub fn attrs(&self, mut entries: Vec<Attr>) -> Value {
+        entries.sort_by_key(|a| a.name);
+        let mut kept: Vec<Attr> = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match kept.last_mut() {
+                Some(last) if last.name == entry.name => *last = entry,
+                _ => kept.push(entry),
+            }
+        }
+        self.attrs_sorted(&kept)
+    }
+
+    /// A set from entries sorted by symbol, without duplicates.
+    pub fn attrs_sorted(&self, entries: &[Attr]) -> Value {
+        Value::Attrs(self.heap.cell(Attrs::sorted(self.heap.slice(entries))))
+    }
+
+    pub fn attr(&self, name: Sym, value: Value) -> Attr {
+        Attr { name, pos: Pos::NONE, value }
+    }
+
+    /// `function arguments…`, when it is needed.
+    pub fn lazy_call(&self, function: Value, arguments: &[Value]) -> Value {
+        let call = self.heap.put(Call { function, arguments: self.heap.slice(arguments) });
+        Value::Thunk(self.heap.cell(Thunk::new(State::Call(call))))
+    }
+
+    /// Entries in order of names, as everything shows them.
+    pub fn entries_by_name(&self, attrs: &'static Attrs) -> Vec<Attr> {
+        let mut entries = attrs.entries(self.heap).to_vec();
+        entries.sort_by_key(|a| self.symbols.text(a.name));
+        entries
+    }
+
+    /// `{ file, line, column }`, or null for what is not in a file.
+    pub fn position(&self, pos: Pos) -> Value {
+        let Some(location) = self.sources.locate(pos) else { return Value::Null };
+        let Origin::File(file) = &location.origin else { return Value::Null };
+        let file = self.string(file.as_os_str().as_encoded_bytes());
+        self.attrs(vec![
+            self.attr(self.known.file, file),
+            self.attr(self.known.line, Value::Int(location.line.into())),
+            self.attr(self.known.column, Value::Int(location.column.into())),
+        ])
+    }
+
+    pub fn fault(&self, kind: ErrorKind, message: impl AsRef<str>, pos: Pos) -> Fault {
+        Fault::new(self.heap, kind, message.as_ref(), pos)
+    }
+
+    pub fn fail<T>(&self, kind: ErrorKind, message: impl AsRef<str>, pos: Pos) -> Eval<T> {
+        Err(self.fault(kind, message, pos))
+    }
+
+    pub fn host_fault(&self, error: &HostError, pos: Pos) -> Fault {
+        let fault = self.fault(ErrorKind::Host, &error.message, pos);
+        match &error.hint {
+            Some(hint) => fault.with_hint(self.heap, hint),
+            None => fault,
+        }
+    }
+
+    /// Fails if the stack is nearly used up; called wherever data or programs
+    /// decide how deep to go.
+    #[inline]
+    pub fn check_stack(&self, pos: Pos) -> Eval<()> {
+        if stack::here() < self.stack_floor {
+            return self.too_deep(pos);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    pub(super) fn too_deep<T>(&self, pos: Pos) -> Eval<T> {
+        self.fail(ErrorKind::Depth, "stack overflow; max-call-depth exceeded", pos)
+    }
+
+    pub(super) fn suggest(&self, fault: Fault, wanted: &str, candidates: &[String]) -> Fault {
+        match nearest(wanted, candidates.iter().map(String::as_str)) {
+            Some(near) => fault.with_hint(self.heap, &format!("did you mean {near}?")),
+            None => fault,
+        }
+    }
+
+    #[cold]
+    pub fn missing_attribute(&self, name: Sym, attrs: &'static Attrs, pos: Pos) -> Fault {
+        let name = self.symbols.display(name);
+        let fault = self.fault(ErrorKind::MissingAttribute, format!("attribute '{name}' missing"), pos);
+        let names: Vec<String> =
+            self.entries_by_name(attrs).iter().map(|a| self.symbols.display(a.name)).collect();
+        self.suggest(fault, &name, &names)
+    }
+}

@@ -6,6 +6,7 @@
 //! it does not try all. So the machine here is built and walked in the same
 //! order as that library's, and no other engine would do.
 
+mod bracket;
 mod compile;
 mod matching;
 

@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::{fs, io};
 
+use crate::error::StoreError;
+use crate::hash::{HashAlgorithm, HashSink, NixHash};
+use crate::nar::dump_tree;
 use crate::path::{StoreDir, StorePath};
 
 /// A tree to be added: which files, and where their bytes are. It is how a
@@ -18,6 +22,34 @@ pub enum SourceTree {
     /// Members by name; a name is neither empty, `.` nor `..`, and holds no
     /// slash and no NUL.
     Directory(BTreeMap<Vec<u8>, SourceTree>),
+}
+
+impl SourceTree {
+    /// The SHA-256 that the tree's content address is made of.
+    ///
+    /// # Errors
+    /// Reading a file failed; the tree is no regular file and was to be
+    /// hashed flat.
+    pub fn hash(&self, ingestion: Ingestion) -> Result<NixHash, StoreError> {
+        let mut sink = HashSink::default();
+        match (ingestion, self) {
+            (Ingestion::Recursive, tree) => {
+                dump_tree(tree, io::BufWriter::with_capacity(1 << 16, &mut sink))?;
+            }
+            (Ingestion::Flat, Self::Bytes { contents, .. }) => {
+                return Ok(NixHash::of(HashAlgorithm::Sha256, contents));
+            }
+            (Ingestion::Flat, Self::Regular { path, .. }) => {
+                let mut file = fs::File::open(path).map_err(StoreError::io("open", path))?;
+                io::copy(&mut file, &mut sink).map_err(StoreError::io("read", path))?;
+            }
+            (Ingestion::Flat, _) => {
+                let kind = "directory or link, but a flat source is one regular file";
+                return Err(StoreError::FileKind { path: "the source".into(), kind });
+            }
+        }
+        Ok(sink.finish().0)
+    }
 }
 
 /// How contents enter a content address.

@@ -2,13 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::io::{self, Write};
 use std::path::PathBuf;
 
-use osbuild_store::nar::dump_tree;
 use osbuild_store::store::{Ingestion, SourceSink, SourceTree};
-use osbuild_store::{NixHash, StoreDir, StorePath};
-use sha2::{Digest, Sha256};
+use osbuild_store::{StoreDir, StorePath};
 
 /// A store as evaluation sees it.
 pub trait Sink: Send + Sync {
@@ -63,22 +60,8 @@ impl Sink for Computing {
         tree: &SourceTree,
         ingestion: Ingestion,
     ) -> Result<StorePath, SinkError> {
-        let hash = match (ingestion, tree) {
-            (Ingestion::Recursive, tree) => {
-                let mut hasher = Hasher(Sha256::new());
-                dump_tree(tree, io::BufWriter::with_capacity(1 << 16, &mut hasher))?;
-                hasher.0.finalize()
-            }
-            (Ingestion::Flat, SourceTree::Regular { path, .. }) => {
-                let contents = std::fs::read(path)
-                    .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-                Sha256::digest(contents)
-            }
-            (Ingestion::Flat, SourceTree::Bytes { contents, .. }) => Sha256::digest(contents),
-            (Ingestion::Flat, _) => return Err("a flat source is one regular file".into()),
-        };
+        let hash = tree.hash(ingestion)?;
         let recursive = ingestion == Ingestion::Recursive;
-        let hash = NixHash::sha256(hash.into());
         Ok(self.store_dir.fixed_path(name, recursive, &hash, &BTreeSet::new(), false)?)
     }
 
@@ -98,19 +81,6 @@ impl Sink for Computing {
 
     fn references(&self, _: &StorePath) -> Vec<StorePath> {
         Vec::new()
-    }
-}
-
-struct Hasher(Sha256);
-
-impl Write for Hasher {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

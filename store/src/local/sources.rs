@@ -31,14 +31,7 @@ impl SourceSink for LocalStore {
         tree: &SourceTree,
         ingestion: Ingestion,
     ) -> Result<StorePath, StoreError> {
-        let hash = match ingestion {
-            Ingestion::Recursive => {
-                let mut sink = HashSink::default();
-                dump_tree(tree, &mut sink)?;
-                sink.finish().0
-            }
-            Ingestion::Flat => hash_flat(tree)?,
-        };
+        let hash = tree.hash(ingestion)?;
         let recursive = ingestion == Ingestion::Recursive;
         let path = self.store_dir().fixed_path(name, recursive, &hash, &BTreeSet::new(), false)?;
         if self.is_valid(&path)? {
@@ -138,22 +131,6 @@ impl LocalStore {
 pub(super) fn content_address(recursive: bool, hash: &NixHash) -> String {
     let method = if recursive { "r:" } else { "" };
     format!("fixed:{method}{}:{}", hash.algorithm().name(), hash.to_nix_base32())
-}
-
-fn hash_flat(tree: &SourceTree) -> Result<NixHash, StoreError> {
-    let mut sink = HashSink::default();
-    match tree {
-        SourceTree::Bytes { contents, .. } => return Ok(NixHash::of(HashAlgorithm::Sha256, contents)),
-        SourceTree::Regular { path, .. } => {
-            let mut file = fs::File::open(path).map_err(StoreError::io("open", path))?;
-            io::copy(&mut file, &mut sink).map_err(StoreError::io("read", path))?;
-        }
-        _ => {
-            let kind = "directory or link, but a flat source is one regular file";
-            return Err(StoreError::FileKind { path: "the source".into(), kind });
-        }
-    }
-    Ok(sink.finish().0)
 }
 
 /// Writes a described tree to `place`, which must not exist.

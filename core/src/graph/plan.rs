@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use osbuild_store::action::OutputName;
 use osbuild_store::{LocalStore, StorePath};
+use petgraph::Direction;
+use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::resolve::resolve;
 use super::{GraphError, Lookup, Outputs, read_derivation};
@@ -17,14 +19,12 @@ use crate::build::Resolved;
 use crate::build::run::is_fetch;
 use crate::derivation::{Derivation, Output};
 
-/// An index into [`Plan::nodes`].
-pub(super) type NodeId = usize;
+/// An index into [`Plan::graph`].
+pub(super) type NodeId = NodeIndex;
 
 pub(super) struct Node {
     pub(super) path: StorePath,
     pub(super) derivation: Arc<Derivation>,
-    inputs: Vec<(NodeId, BTreeSet<OutputName>)>,
-    dependents: Vec<NodeId>,
     /// Outputs that somebody may mount or asked for.
     used: BTreeSet<OutputName>,
     pub(super) outputs: Option<Outputs>,
@@ -50,7 +50,8 @@ pub(super) enum Status {
 /// The graph below what was wanted.
 pub struct Plan<'a> {
     pub(super) store: &'a LocalStore,
-    pub(super) nodes: Vec<Node>,
+    /// Edges lead from a step to its inputs.
+    pub(super) graph: DiGraph<Node, ()>,
     queue: Vec<NodeId>,
     ready: Vec<(NodeId, Resolved)>,
     /// Build these even if their outputs are there.
@@ -67,25 +68,31 @@ impl<'a> Plan<'a> {
         lookup: &Lookup<'_>,
         wanted: &[(StorePath, Option<BTreeSet<OutputName>>)],
     ) -> Result<(Self, Vec<NodeId>), GraphError> {
-        let mut plan =
-            Self { store, nodes: Vec::new(), queue: Vec::new(), ready: Vec::new(), rebuild: BTreeSet::new() };
+        let mut plan = Self {
+            store,
+            graph: DiGraph::new(),
+            queue: Vec::new(),
+            ready: Vec::new(),
+            rebuild: BTreeSet::new(),
+        };
         let mut ids: HashMap<StorePath, NodeId> = HashMap::new();
         let mut roots = Vec::new();
         for (path, outputs) in wanted {
             let id = plan.add(lookup, &mut ids, path)?;
-            let all = || plan.nodes[id].derivation.outputs.keys().cloned().collect();
+            let all = || plan.graph[id].derivation.outputs.keys().cloned().collect();
             let outputs = outputs.clone().unwrap_or_else(all);
             plan.use_outputs(id, &outputs)?;
             roots.push(id);
         }
+        // Grows while it is walked: what is added comes up later.
         let mut next = 0;
-        while next < plan.nodes.len() {
-            let derivation = plan.nodes[next].derivation.clone();
+        while next < plan.graph.node_count() {
+            let step = NodeId::new(next);
+            let derivation = plan.graph[step].derivation.clone();
             for (input, outputs) in &derivation.input_derivations {
                 let id = plan.add(lookup, &mut ids, input)?;
                 plan.use_outputs(id, outputs)?;
-                plan.nodes[id].dependents.push(next);
-                plan.nodes[next].inputs.push((id, outputs.clone()));
+                plan.graph.add_edge(step, id, ());
             }
             next += 1;
         }
@@ -108,14 +115,10 @@ impl<'a> Plan<'a> {
             Some(derivation) => derivation,
             None => Arc::new(read_derivation(self.store, path)?),
         };
-        let id = self.nodes.len();
-        ids.insert(path.clone(), id);
-        self.nodes.push(Node {
+        let id = self.graph.add_node(Node {
             path: path.clone(),
             outputs: static_outputs(&derivation),
             derivation,
-            inputs: Vec::new(),
-            dependents: Vec::new(),
             used: BTreeSet::new(),
             have: false,
             want_known: false,
@@ -123,11 +126,12 @@ impl<'a> Plan<'a> {
             unknown: false,
             status: Status::Waiting,
         });
+        ids.insert(path.clone(), id);
         Ok(id)
     }
 
     fn use_outputs(&mut self, id: NodeId, outputs: &BTreeSet<OutputName>) -> Result<(), GraphError> {
-        let node = &mut self.nodes[id];
+        let node = &mut self.graph[id];
         if let Some(output) = outputs.iter().find(|name| !node.derivation.outputs.contains_key(*name)) {
             let (derivation, output) = (node.path.clone(), output.clone());
             return Err(GraphError::MissingOutput { derivation, output });
@@ -136,16 +140,20 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
+    fn inputs(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        self.graph.neighbors(id)
+    }
+
     fn wish_known(&mut self, id: NodeId) {
-        if !self.nodes[id].want_known {
-            self.nodes[id].want_known = true;
+        if !self.graph[id].want_known {
+            self.graph[id].want_known = true;
             self.queue.push(id);
         }
     }
 
     fn wish_have(&mut self, id: NodeId) {
-        if !self.nodes[id].want_have {
-            self.nodes[id].want_have = true;
+        if !self.graph[id].want_have {
+            self.graph[id].want_have = true;
             self.queue.push(id);
         }
     }
@@ -162,16 +170,16 @@ impl<'a> Plan<'a> {
     }
 
     fn examine(&mut self, id: NodeId) -> Result<(), GraphError> {
-        if self.nodes[id].status != Status::Waiting {
+        if self.graph[id].status != Status::Waiting {
             return Ok(());
         }
         let mut resolved = None;
-        if self.nodes[id].outputs.is_none() && !self.nodes[id].unknown {
-            let inputs: Vec<NodeId> = self.nodes[id].inputs.iter().map(|(input, _)| *input).collect();
+        if self.graph[id].outputs.is_none() && !self.graph[id].unknown {
+            let inputs: Vec<NodeId> = self.inputs(id).collect();
             for &input in &inputs {
                 self.wish_known(input);
             }
-            if inputs.iter().any(|input| self.nodes[*input].outputs.is_none()) {
+            if inputs.iter().any(|input| self.graph[*input].outputs.is_none()) {
                 return Ok(());
             }
             let step = self.resolve(id);
@@ -180,48 +188,48 @@ impl<'a> Plan<'a> {
                 // Only building tells; asking again at every input that comes
                 // in would cost inputs times inputs.
                 None => {
-                    self.nodes[id].unknown = true;
-                    self.nodes[id].want_have = true;
+                    self.graph[id].unknown = true;
+                    self.graph[id].want_have = true;
                 }
             }
             resolved = Some(step);
         }
-        if !self.nodes[id].want_have {
+        if !self.graph[id].want_have {
             return Ok(());
         }
         if self.is_present(id)? && !self.rebuild.contains(&id) {
             self.finish(id);
             return Ok(());
         }
-        let inputs: Vec<NodeId> = self.nodes[id].inputs.iter().map(|(input, _)| *input).collect();
+        let inputs: Vec<NodeId> = self.inputs(id).collect();
         for &input in &inputs {
             self.wish_have(input);
         }
-        if inputs.iter().all(|input| self.nodes[*input].have) {
+        if inputs.iter().all(|input| self.graph[*input].have) {
             // What was known may have been made anew, and come out otherwise.
             let fresh = self.resolve(id);
             if resolved.is_none_or(|old: Resolved| old.key != fresh.key)
                 && !self.rebuild.contains(&id)
                 && let Some(outputs) = self.known_outputs(id, &fresh)?
             {
-                self.nodes[id].outputs = Some(outputs);
+                self.graph[id].outputs = Some(outputs);
                 if self.is_present(id)? {
                     self.finish(id);
                     return Ok(());
                 }
             }
-            self.nodes[id].status = Status::Running;
+            self.graph[id].status = Status::Running;
             self.ready.push((id, fresh));
         }
         Ok(())
     }
 
     fn resolve(&self, id: NodeId) -> Resolved {
-        let node = &self.nodes[id];
+        let node = &self.graph[id];
         let by_path: HashMap<&StorePath, NodeId> =
-            node.inputs.iter().map(|(input, _)| (&self.nodes[*input].path, *input)).collect();
+            self.inputs(id).map(|input| (&self.graph[input].path, input)).collect();
         resolve(&node.path, &node.derivation, self.store.store_dir(), |path| {
-            self.nodes[by_path[path]].outputs.as_ref().expect("every input is known here")
+            self.graph[by_path[path]].outputs.as_ref().expect("every input is known here")
         })
     }
 
@@ -232,13 +240,13 @@ impl<'a> Plan<'a> {
         }
         let row = self.store.action(resolved.key)?;
         let complete = row.filter(|row| {
-            self.nodes[id].derivation.outputs.keys().all(|name| row.outputs.contains_key(name))
+            self.graph[id].derivation.outputs.keys().all(|name| row.outputs.contains_key(name))
         });
         Ok(complete.map(|row| row.outputs))
     }
 
     fn is_present(&self, id: NodeId) -> Result<bool, GraphError> {
-        let node = &self.nodes[id];
+        let node = &self.graph[id];
         let Some(outputs) = &node.outputs else { return Ok(false) };
         for name in &node.used {
             if !self.store.is_valid(&outputs[name])? {
@@ -249,23 +257,20 @@ impl<'a> Plan<'a> {
     }
 
     fn learn(&mut self, id: NodeId, outputs: Outputs) {
-        self.nodes[id].outputs = Some(outputs);
+        self.graph[id].outputs = Some(outputs);
         self.wake_dependents(id);
     }
 
     fn finish(&mut self, id: NodeId) {
-        self.nodes[id].have = true;
-        self.nodes[id].status = Status::Finished;
+        self.graph[id].have = true;
+        self.graph[id].status = Status::Finished;
         self.wake_dependents(id);
     }
 
     fn wake_dependents(&mut self, id: NodeId) {
-        let Self { nodes, queue, .. } = self;
-        for &dependent in &nodes[id].dependents {
-            if nodes[dependent].want_known || nodes[dependent].want_have {
-                queue.push(dependent);
-            }
-        }
+        let Self { graph, queue, .. } = self;
+        let dependents = graph.neighbors_directed(id, Direction::Incoming);
+        queue.extend(dependents.filter(|id| graph[*id].want_known || graph[*id].want_have));
     }
 
     /// Takes a step that can run now: downloads if `fetches`, else builds.
@@ -275,13 +280,13 @@ impl<'a> Plan<'a> {
     }
 
     pub(super) fn built(&mut self, id: NodeId, outputs: Outputs) {
-        self.nodes[id].outputs = Some(outputs);
+        self.graph[id].outputs = Some(outputs);
         self.rebuild.remove(&id);
         self.finish(id);
     }
 
     pub(super) fn failed(&mut self, id: NodeId) {
-        self.nodes[id].status = Status::Failed;
+        self.graph[id].status = Status::Failed;
     }
 
     /// What a run would do, as far as it can be known now: steps that must
@@ -293,28 +298,31 @@ impl<'a> Plan<'a> {
         self.settle()?;
         let mut forecast = Forecast::default();
         // Everything below a step that must run has to be there for it.
-        let mut queue: Vec<NodeId> =
-            (0..self.nodes.len()).filter(|id| self.nodes[*id].want_have && !self.nodes[*id].have).collect();
+        let mut queue: Vec<NodeId> = self
+            .graph
+            .node_indices()
+            .filter(|id| self.graph[*id].want_have && !self.graph[*id].have)
+            .collect();
         let mut seen: BTreeSet<NodeId> = BTreeSet::new();
         while let Some(id) = queue.pop() {
             if !seen.insert(id) || self.is_present(id)? {
                 continue;
             }
-            let node = &self.nodes[id];
+            let node = &self.graph[id];
             let list = if is_fetch(&node.derivation) {
                 &mut forecast.fetch
             } else if node.status == Status::Running
-                || node.inputs.iter().all(|(i, _)| self.nodes[*i].outputs.is_some())
+                || self.inputs(id).all(|input| self.graph[input].outputs.is_some())
             {
                 &mut forecast.build
             } else {
                 &mut forecast.maybe
             };
             list.push(node.path.clone());
-            queue.extend(node.inputs.iter().map(|(input, _)| *input));
+            queue.extend(self.inputs(id));
         }
-        for id in 0..self.nodes.len() {
-            let node = &self.nodes[id];
+        for id in self.graph.node_indices() {
+            let node = &self.graph[id];
             if node.outputs.is_none() && !seen.contains(&id) {
                 forecast.maybe.push(node.path.clone());
             }

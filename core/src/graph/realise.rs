@@ -99,7 +99,7 @@ impl Engine<'_> {
         self.run(&mut plan, &roots)?;
         let mut realised = Vec::new();
         for (wanted, root) in wanted.iter().zip(roots) {
-            let mut outputs = plan.nodes[root].outputs.clone().expect("a finished node's outputs are known");
+            let mut outputs = plan.graph[root].outputs.clone().expect("a finished node's outputs are known");
             if let Some(names) = &wanted.outputs {
                 outputs.retain(|name, _| names.contains(name));
             }
@@ -140,7 +140,7 @@ impl Engine<'_> {
                     Ok(outputs) => plan.built(id, outputs),
                     Err(BuildError::Interrupted) => plan.failed(id),
                     Err(error) => {
-                        failures.push((plan.nodes[id].path.clone(), error));
+                        failures.push((plan.graph[id].path.clone(), error));
                         plan.failed(id);
                     }
                 }
@@ -151,7 +151,7 @@ impl Engine<'_> {
         if self.is_interrupted() {
             return Err(GraphError::Interrupted);
         }
-        if failures.is_empty() && roots.iter().all(|root| plan.nodes[*root].have) {
+        if failures.is_empty() && roots.iter().all(|root| plan.graph[*root].have) {
             return Ok(());
         }
         Err(GraphError::Failed { failures })
@@ -169,7 +169,7 @@ impl Engine<'_> {
             Some(outputs) if !compare && self.all_valid(&outputs)? => Ok((outputs, Outcome::Found)),
             known => {
                 let is_fetch = resolved.is_fetch();
-                self.observer.event(Event::Started { step: id, name: resolved.name(), is_fetch });
+                self.observer.event(Event::Started { step: id.index(), name: resolved.name(), is_fetch });
                 let result =
                     if compare { self.rebuild(id, resolved, known) } else { self.build(id, resolved) };
                 result.map(|outputs| (outputs, Outcome::Made))
@@ -177,11 +177,11 @@ impl Engine<'_> {
         };
         match result {
             Ok((outputs, outcome)) => {
-                self.observer.event(Event::Finished { step: id, outcome: &outcome });
+                self.observer.event(Event::Finished { step: id.index(), outcome: &outcome });
                 Ok(outputs)
             }
             Err(error) => {
-                self.observer.event(Event::Finished { step: id, outcome: &Outcome::Failed });
+                self.observer.event(Event::Finished { step: id.index(), outcome: &Outcome::Failed });
                 Err(error)
             }
         }
@@ -199,8 +199,8 @@ impl Engine<'_> {
         let observer = self.observer;
         let builder = Builder { store: self.store, fetcher: self.fetcher, options: self.options };
         let report = Report {
-            line: &|text| observer.event(Event::Line { step: id, text }),
-            progress: &|done, total| observer.event(Event::Progress { step: id, done, total }),
+            line: &|text| observer.event(Event::Line { step: id.index(), text }),
+            progress: &|done, total| observer.event(Event::Progress { step: id.index(), done, total }),
             cancelled: &|| self.is_interrupted(),
         };
         builder.build(resolved, &report)

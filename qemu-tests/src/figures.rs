@@ -75,19 +75,17 @@ fn measured(context: &Context, target: &str, disk: &Path) -> Result<[f64; 7], St
     let whole = start.elapsed().as_secs_f64();
     machine.power_off();
 
+    let uptime = |line: &Value| line["uptime_ms"].as_f64().unwrap_or_default() / 1000.0;
     let line = |what: &str, found: &dyn Fn(&Value) -> bool| {
-        let line = report.lines.iter().find(|line| found(line)).ok_or(format!("the report lacks {what}"))?;
-        line["uptime_ms"].as_f64().map(|ms| ms / 1000.0).ok_or(format!("{what} has no time"))
-    };
-    let check = |name: &'static str| {
-        move |line: &Value| {
-            line["event"] == "check" && line["data"]["name"] == name && line["data"]["passed"] == true
-        }
+        report.lines.iter().find(|line| found(line)).map(uptime).ok_or(format!("the report lacks {what}"))
     };
     let early = |field: &str| early_seconds(&report, field);
     let health = line("the beginning", &|line| line["event"] == "started")?;
-    let containerd = line("containerd", &check("containerd answers"))?;
-    let container = line("the container", &check("a container runs"))?;
+    let container = line("the container", &|line| {
+        line["data"]["name"] == "a container runs" && line["data"]["passed"] == true
+    })?;
+    let since = report.check("containerd is up").and_then(|detail| detail["since_ms"].as_f64());
+    let containerd = since.ok_or("the report does not say since when containerd is up")? / 1000.0;
     // The guest's clock began with its kernel.
     let kernel_began = whole - container;
     Ok([

@@ -1,7 +1,7 @@
 //! Boots built images and judges them from outside.
 //!
-//! `qemu-tests [--all] [SCENARIO…]` runs the short list, everything, or what is
-//! named. `OSBUILD` names the program under test (default: `osbuild` beside
+//! `qemu-tests [--all | --long] [SCENARIO…]` runs the short list, everything,
+//! all but the short list, or what is named. `OSBUILD` names the program under test (default: `osbuild` beside
 //! this program). Guests run one at a time; a missing or malformed report is a
 //! failure, never a skip.
 
@@ -70,10 +70,14 @@ fn main() -> ExitCode {
 }
 
 fn choose(arguments: &[String]) -> Result<Vec<&'static Scenario>, String> {
-    let everything = arguments.iter().any(|argument| argument == "--all");
+    let is_given = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let (everything, long) = (is_given("--all"), is_given("--long"));
+    if let Some(unknown) = arguments.iter().find(|a| a.starts_with("--") && *a != "--all" && *a != "--long") {
+        return Err(unknown.clone());
+    }
     let named: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
     if named.is_empty() {
-        return Ok(SCENARIOS.iter().filter(|scenario| everything || scenario.is_short).collect());
+        return Ok(SCENARIOS.iter().filter(|scenario| everything || scenario.is_short != long).collect());
     }
     let find =
         |name: &&String| SCENARIOS.iter().find(|s| s.name == name.as_str()).ok_or_else(|| (*name).clone());
@@ -81,10 +85,10 @@ fn choose(arguments: &[String]) -> Result<Vec<&'static Scenario>, String> {
 }
 
 fn print_help() {
-    println!("usage: qemu-tests [--all] [SCENARIO…]\n\nscenarios:");
+    println!("usage: qemu-tests [--all | --long] [SCENARIO…]\n\nscenarios:");
     for scenario in SCENARIOS {
         let mark = if scenario.is_short { " " } else { "*" };
         println!("  {mark} {:<24} {}", scenario.name, scenario.what);
     }
-    println!("\n* only with --all or by name");
+    println!("\n* only with --all, --long or by name");
 }

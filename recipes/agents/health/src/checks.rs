@@ -132,9 +132,14 @@ const SYSTEMCTL: &str = "/usr/bin/systemctl";
 const QUICK: Duration = Duration::from_secs(20);
 
 fn unit_is_active(unit: &str) -> Finding {
-    let output = command::run(&[SYSTEMCTL, "is-active", unit], QUICK)?;
-    match output.stdout.trim() {
-        "active" => Ok(json!("active")),
+    let properties = "--property=ActiveState,ActiveEnterTimestampMonotonic";
+    let output = command::run(&[SYSTEMCTL, "show", properties, unit], QUICK)?;
+    let property = |name: &str| {
+        output.stdout.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or("unknown")
+    };
+    let since_us: Option<u64> = property("ActiveEnterTimestampMonotonic").parse().ok();
+    match property("ActiveState") {
+        "active" => Ok(json!({ "state": "active", "since_ms": since_us.map(|us| us / 1000) })),
         other => Err(format!("{unit} is {other}")),
     }
 }

@@ -70,9 +70,9 @@ fn measured(context: &Context, target: &str, disk: &Path) -> Result<[f64; 7], St
     let mut machine = Machine::start(context, &Start { target, disk, nonce: &nonce, variables: None })?;
     machine.wait_for_console("osbuild: slot A")?;
     let firmware = start.elapsed().as_secs_f64();
-    let report =
-        machine.wait_for("a container having run", |report| report.check("a container runs").is_some())?;
+    machine.wait_for("a container having run", |report| report.check("a container runs").is_some())?;
     let whole = start.elapsed().as_secs_f64();
+    let report = machine.verdict()?;
     machine.power_off();
 
     let uptime = |line: &Value| line["uptime_ms"].as_f64().unwrap_or_default() / 1000.0;

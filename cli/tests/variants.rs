@@ -71,3 +71,35 @@ fn kubelet_and_containerd_that_share_no_interface_are_refused() {
     assert_eq!((code, err.as_str()), (0, ""));
     assert!(out.ends_with("-my-os-0.1.0.drv"), "{out}");
 }
+
+/// Priorities count for each member of a set; without one, two values are a
+/// conflict that names both places.
+#[test]
+fn one_member_of_a_set_can_be_forced() {
+    let (out, err, code) = eval("qemu-dev", "etc.hostname = lib.mkForce \"node\\n\";", "config.etc.hostname");
+    assert_eq!((out.as_str(), err.as_str(), code), ("node\n", "", 0));
+    let (_, err, code) = eval("qemu-dev", "etc.hostname = \"node\\n\";", "config.etc.hostname");
+    assert_eq!(code, 1, "{err}");
+    let first = err.lines().next().unwrap_or_default();
+    assert!(
+        first.starts_with("error: option 'etc.hostname' is defined more than once with different values: "),
+        "{err}"
+    );
+    assert!(first.contains("/variants/lib/base.nix:") && first.contains("/my-os/default.nix:7"), "{err}");
+}
+
+#[test]
+fn wrong_options_name_the_place_and_the_nearest() {
+    for (setting, expected) in [
+        ("realease.version = \"1.0.0\";", "error: unknown option 'realease' at "),
+        ("release.versoin = \"1.0.0\";", "error: unknown option 'release.versoin' at "),
+        ("release.version = 1;", "error: option 'release.version' must be a version as in SemVer 2.0.0"),
+    ] {
+        let (_, err, code) = eval("qemu-dev", setting, "drvPath");
+        assert_eq!(code, 1, "{setting}: {err}");
+        let first = err.lines().next().unwrap_or_default();
+        assert!(first.starts_with(expected) && first.contains("/my-os/default.nix:7"), "{setting}: {err}");
+    }
+    let (_, err, _) = eval("qemu-dev", "release.versoin = \"1.0.0\";", "drvPath");
+    assert!(err.lines().next().unwrap_or_default().ends_with("did you mean 'release.version'?"), "{err}");
+}

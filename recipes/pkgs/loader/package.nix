@@ -38,8 +38,9 @@ lib.mkDerivation {
     CARGO_TARGET_X86_64_UNKNOWN_UEFI_LINKER = "/usr/bin/lld-link";
     # Without the first the linker writes the time into the PE header. Without
     # the second it names a debug database by a hash over the compiler's
-    # temporary paths, which differ in every run.
-    RUSTFLAGS = "-Clink-arg=/Brepro -Clink-arg=/DEBUG:NONE";
+    # temporary paths, which differ in every run. Panic messages name source
+    # files; those must not name the store, or every disk would keep the crates.
+    RUSTFLAGS = "-Clink-arg=/Brepro -Clink-arg=/DEBUG:NONE --remap-path-prefix=${crates}=/crates";
   };
   configurePhase = lib.configureCargo crates;
   buildPhase = ''

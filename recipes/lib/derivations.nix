@@ -102,7 +102,11 @@ let
           SOURCE_DATE_EPOCH = sourceDateEpoch;
         }
         // (if src == null then { } else { inherit src; })
-        // (if keepsReferences == null then { } else { inherit keepsReferences; })
+        // (
+          # Files of an image are found below /usr, never by a store path; one
+          # that slipped in would keep its object alive and change with it.
+          if keepsReferences == null then { allowedReferences = [ ]; } else { inherit keepsReferences; }
+        )
       );
     in
     assert lib.assertMsg (unknown == [ ])

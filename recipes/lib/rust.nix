@@ -128,6 +128,7 @@ let
       root = projectRoot;
       include = manifests;
     };
+    keepsReferences = "cargo knows by the paths of the crates' sources that they are unchanged";
     env.RUSTFLAGS = rustFlags;
     configurePhase = configureCargo sources;
     buildPhase = "${cargoBuild} --workspace --exclude osbuild-loader";

@@ -77,7 +77,9 @@ fn garbage_is_collected_on_a_full_disk() {
     let file = large(&fixture);
     let script = format!(
         "$osbuild build --no-link --quiet {file}
-         cat /dev/zero >> small/filler 2> /dev/null || true
+         if cat /dev/zero >> small/filler 2> /dev/null; then echo 'the disk never filled'; exit 1; fi
+         if echo x > small/one-more 2> /dev/null; then echo 'the disk has room left'; exit 1; fi
+         rm -f small/one-more
          $osbuild store gc
          rm small/filler
          $osbuild build --no-link --quiet {file}; $osbuild store verify"

@@ -4,7 +4,6 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::Command;
 
 use crate::context::Context;
 use crate::gpt;
@@ -26,8 +25,7 @@ pub(crate) fn edited_disk(
     change: impl FnOnce(&str) -> String,
 ) -> Result<(), String> {
     let factory = context.build(target)?.join("disk.raw");
-    let mut copy = Command::new("cp");
-    context.run(copy.args(["--sparse=always", "--no-preserve=mode"]).arg(&factory).arg(disk))?;
+    context.copy_image(&factory, disk)?;
     let (start, length) = gpt::extent(disk, PARTITION)?;
     let file = OpenOptions::new().read(true).write(true).open(disk).map_err(|error| error.to_string())?;
     let mut image = vec![0; length as usize];

@@ -69,6 +69,12 @@ impl Context {
         self.project.join("qemu-tests/variants").join(name).display().to_string()
     }
 
+    /// A writable copy of an image, holes kept.
+    pub(crate) fn copy_image(&self, from: &Path, to: &Path) -> Result<(), String> {
+        let mut copy = Command::new("cp");
+        self.run(copy.args(["--sparse=always", "--no-preserve=mode"]).arg(from).arg(to)).map(|_| ())
+    }
+
     /// Runs a command to its end; its standard output, or what went wrong.
     pub(crate) fn run(&self, command: &mut Command) -> Result<String, String> {
         let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;

@@ -4,7 +4,6 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::Command;
 
 use crate::context::Context;
 use crate::evidence::judge;
@@ -30,7 +29,7 @@ pub(crate) fn eight_ways(context: &Context) -> Result<(), String> {
 
     for (what, offset) in places(context, &base, &old_image)? {
         let disk = context.scratch("corrupt.raw");
-        context.run(Command::new("cp").arg("--sparse=always").arg(&base).arg(&disk))?;
+        context.copy_image(&base, &disk)?;
         flip(&disk, offset)?;
         let booted = boot_once(context, old, &disk, &nonce).map_err(|error| format!("{what}: {error}"))?;
         all_hold(judge(&booted.report, &new_manifest, &nonce, false), &booted.report)
@@ -115,7 +114,7 @@ fn leaf_offset(mut blocks: u64) -> u64 {
 /// contents, found by damaging ever smaller ranges of a copy.
 fn first_byte_of(context: &Context, squashfs: &Path, data_end: u64, program: &str) -> Result<u64, String> {
     let copy = context.scratch("damaged.squashfs");
-    context.run(Command::new("cp").arg("--no-preserve=mode").arg(squashfs).arg(&copy))?;
+    context.copy_image(squashfs, &copy)?;
     let file = OpenOptions::new().read(true).write(true).open(&copy).map_err(|error| error.to_string())?;
     let contents = || -> Result<Vec<u8>, String> {
         let output = context.judge("unsquashfs")?.arg("-cat").arg(&copy).arg(program).output();

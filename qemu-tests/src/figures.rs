@@ -34,8 +34,7 @@ pub(crate) fn boot(context: &Context) -> Result<(), String> {
     for run in 0..RUNS {
         // The reference spends tries, so each gets the disk as it was.
         let disk = context.scratch(&format!("reference-{run}.raw"));
-        let mut copy = std::process::Command::new("cp");
-        context.run(copy.arg("--sparse=always").arg(&reference_disk).arg(&disk))?;
+        context.copy_image(&reference_disk, &disk)?;
         references.push(until_panic(context, target, &disk)?);
         let disk = context.scratch(&format!("figure-{run}.raw"));
         runs.push(measured(context, target, &disk)?);

@@ -17,12 +17,10 @@ impl Fetcher {
     /// # Errors
     /// [`FetchError::Unreachable`] or [`FetchError::Gone`].
     pub fn bytes(&self, address: &str) -> Result<Vec<u8>, FetchError> {
-        let mut pause = FIRST_PAUSE;
         let mut last = String::new();
         for attempt in 0..2 {
             if attempt > 0 {
-                self.pause(pause, &|| self.is_interrupted()).map_err(|_| FetchError::Interrupted)?;
-                pause *= 2;
+                self.pause(FIRST_PAUSE, &|| self.is_interrupted()).map_err(|_| FetchError::Interrupted)?;
             }
             let gone = |reason: String| {
                 let (what, attempts) = (address.to_owned(), vec![format!("{address}: {reason}")]);

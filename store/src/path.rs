@@ -173,9 +173,7 @@ pub enum StorePathError {
     #[error("'{0}' is not a store path: it does not begin with a 32-character digest and a dash")]
     BadDigest(String),
     /// The name breaks the rules of [`StorePath`].
-    #[error(
-        "invalid store path name '{0}': names are 1 to 211 characters from [0-9a-zA-Z+._?=-] and do not start with a dot component"
-    )]
+    #[error("{0}")]
     BadName(String),
 }
 
@@ -225,12 +223,30 @@ impl StorePath {
 /// # Errors
 /// [`StorePathError::BadName`].
 pub fn check_name(name: &str) -> Result<(), StorePathError> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"+-._?=".contains(&b);
-    let dotted = matches!(name.split('-').next(), Some("." | ".."));
-    if name.is_empty() || name.len() > 211 || dotted || !name.bytes().all(allowed) {
-        return Err(StorePathError::BadName(name.to_owned()));
+    match name_problem(name) {
+        Some(problem) => Err(StorePathError::BadName(problem)),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// What is wrong with a name, in the words of Nix.
+fn name_problem(name: &str) -> Option<String> {
+    if name.is_empty() {
+        return Some("name must not be empty".to_owned());
+    }
+    if name.len() > 211 {
+        return Some(format!("name '{name}' must be no longer than 211 characters"));
+    }
+    if let Some(dots @ ("." | "..")) = name.split('-').next() {
+        return Some(if dots == name {
+            format!("name '{name}' is not valid")
+        } else {
+            format!("name '{name}' is not valid: first dash-separated component must not be '{dots}'")
+        });
+    }
+    let allowed = |c: &char| c.is_ascii_alphanumeric() || "+-._?=".contains(*c);
+    let illegal = name.chars().find(|c| !allowed(c))?;
+    Some(format!("name '{name}' contains illegal character '{illegal}'"))
 }
 
 impl PartialOrd for StorePath {

@@ -222,7 +222,8 @@ fn read_attr(
         return Ok(());
     }
     if attr.name == e.known.impure && e.force_bool(value, pos)? {
-        return e.fail(ErrorKind::Value, "impure derivations are not supported", pos);
+        let message = "experimental Nix feature 'impure-derivations' is disabled";
+        return e.fail(ErrorKind::Value, message, pos);
     }
     if attr.name == e.known.args {
         for item in e.force_list(value, pos)? {
@@ -309,7 +310,7 @@ fn special(e: &mut Evaluator, recipe: &mut Recipe, attr: Attr, text: &[u8]) -> E
 fn output_names<'n>(e: &Evaluator, names: impl Iterator<Item = &'n str>, pos: Pos) -> Eval<Vec<OutputName>> {
     let mut outputs: Vec<OutputName> = Vec::new();
     for name in names {
-        let output = OutputName::new(name).filter(|_| name != "drvPath" && name != "drv");
+        let output = OutputName::new(name).filter(|_| name != "drvPath");
         let Some(output) = output else {
             return e.fail(ErrorKind::Value, format!("invalid derivation output name '{name}'"), pos);
         };
@@ -327,7 +328,9 @@ fn output_names<'n>(e: &Evaluator, names: impl Iterator<Item = &'n str>, pos: Po
 /// A hash in any spelling; an empty one asks to be told the right one.
 fn parse_hash(e: &Evaluator, text: &str, algorithm: Option<HashAlgorithm>, pos: Pos) -> Eval<NixHash> {
     if text.is_empty() {
-        let algorithm = algorithm.unwrap_or(HashAlgorithm::Sha256);
+        let Some(algorithm) = algorithm else {
+            return e.fail(ErrorKind::Value, "empty hash requires explicit hash algorithm", pos);
+        };
         let hash = NixHash::new(algorithm, vec![0; algorithm.digest_size()]).expect("the size is right");
         e.host.message(&format!("warning: found empty hash, assuming '{hash}'"));
         return Ok(hash);

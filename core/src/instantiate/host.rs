@@ -143,7 +143,12 @@ impl Host for StoreHost {
     }
 
     fn read_dir(&self, path: &Path) -> HostResult<Vec<(Vec<u8>, FileKind)>> {
-        let fail = |error: io::Error| failed("list", path, &error);
+        let fail = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotADirectory => {
+                HostError::new(format!("cannot read directory {path:?}: Not a directory"))
+            }
+            _ => failed("list", path, &error),
+        };
         let mut entries = Vec::new();
         for entry in fs::read_dir(self.readable(path)?).map_err(fail)? {
             let entry = entry.map_err(fail)?;

@@ -163,8 +163,7 @@ impl Evaluator {
         }
         let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         if name.ends_with(".drv") {
-            let message = format!("file names are not allowed to end in '.drv' (path '{}')", path.display());
-            return self.fail(ErrorKind::Value, message, pos);
+            return self.fail(ErrorKind::Value, "file names are not allowed to end in '.drv'", pos);
         }
         if let Err(error) = check_name(&name) {
             return self.fail(ErrorKind::Value, error.to_string(), pos);

@@ -1,6 +1,7 @@
 //! What operators do: types checked, numbers, comparison, joining.
 
 use super::code::Operator;
+use super::context::Element;
 use super::error::{ErrorKind, Fault};
 use super::eval::{Eval, Evaluator};
 use super::source::Pos;
@@ -118,7 +119,11 @@ impl Evaluator {
         }
         let elements = self.contexts.elements(text.context);
         let store = self.host.store_dir();
-        let shown = super::builtins::context::encode(store, &elements[0]);
+        let shown = match &elements[0] {
+            Element::Opaque(path) => store.display(path),
+            Element::Built { derivation, output } => format!("{}^{output}", store.display(derivation)),
+            Element::DerivationDeep(derivation) => format!("{} (deep)", store.display(derivation)),
+        };
         let bytes = String::from_utf8_lossy(text.bytes(self.heap));
         let message =
             format!("the string '{bytes}' is not allowed to refer to a store path (such as '{shown}')");
@@ -155,25 +160,23 @@ impl Evaluator {
                 }
             };
         }
-        let number = |value| match value {
+        let floats = matches!(left, Value::Float(_)) || matches!(right, Value::Float(_));
+        let number = |value, float| match value {
             Value::Int(number) => Ok(number as f64),
             Value::Float(number) => Ok(number),
-            other => Err(self.wrong_type(
-                if matches!(left, Value::Float(_)) || matches!(right, Value::Float(_)) {
-                    "a float"
-                } else {
-                    "an integer"
-                },
-                other,
-                pos,
-            )),
+            other => Err(self.wrong_type(if float { "a float" } else { "an integer" }, other, pos)),
         };
-        let (a, b) = (number(left)?, number(right)?);
+        if operator == Operator::Div {
+            // What divides is looked at first, and as a float.
+            if number(right, true)? == 0.0 {
+                return self.fail(ErrorKind::Value, "division by zero", pos);
+            }
+        }
+        let (a, b) = (number(left, floats)?, number(right, floats)?);
         Ok(Value::Float(match operator {
             Operator::Add => a + b,
             Operator::Sub => a - b,
             Operator::Mul => a * b,
-            _ if b == 0.0 => return self.fail(ErrorKind::Value, "division by zero", pos),
             _ => a / b,
         }))
     }

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::eval::{Eval, Evaluator};
 use super::float;
 use super::source::Pos;
+use super::symbol::Sym;
 use super::value::{State, Value};
 
 impl Evaluator {
@@ -109,95 +110,16 @@ impl Evaluator {
 
     /// A value for a message: nothing is evaluated, and long things are cut.
     pub fn show_brief(&self, value: Value) -> String {
+        let mut brief = Brief { e: self, out: Vec::new(), seen: HashSet::new(), attributes: 0, items: 0 };
+        brief.value(value, 0);
+        String::from_utf8_lossy(&brief.out).into_owned()
+    }
+
+    /// A name as messages write it: quoted where a program would have to.
+    pub fn show_symbol(&self, name: Sym) -> String {
         let mut out = Vec::new();
-        self.show_brief_into(value, &mut out, 0, &mut HashSet::new());
+        show_name(self.symbols.text(name), &mut out);
         String::from_utf8_lossy(&out).into_owned()
-    }
-
-    fn show_brief_into(&self, value: Value, out: &mut Vec<u8>, depth: usize, seen: &mut HashSet<usize>) {
-        const DEPTH: usize = 10;
-        const MEMBERS: usize = 10;
-        const STRING: usize = 1024;
-        match value {
-            Value::Unset => out.extend_from_slice("«thunk»".as_bytes()),
-            Value::Thunk(thunk) => match thunk.state() {
-                State::Done(value) => self.show_brief_into(value, out, depth, seen),
-                State::Busy => out.extend_from_slice("«potential infinite recursion»".as_bytes()),
-                _ => out.extend_from_slice("«thunk»".as_bytes()),
-            },
-            Value::Attrs(attrs) => {
-                if let Some(path) = self.shown_derivation(attrs) {
-                    out.extend_from_slice(format!("«derivation {path}»").as_bytes());
-                    return;
-                }
-                if !attrs.is_empty() && !seen.insert(std::ptr::from_ref(attrs).addr()) {
-                    out.extend_from_slice("«repeated»".as_bytes());
-                    return;
-                }
-                if depth >= DEPTH {
-                    out.extend_from_slice("{ ... }".as_bytes());
-                    return;
-                }
-                out.extend_from_slice(b"{ ");
-                let entries = self.entries_by_name(attrs);
-                for attr in entries.iter().take(MEMBERS) {
-                    show_name(self.symbols.text(attr.name), out);
-                    out.extend_from_slice(b" = ");
-                    self.show_brief_into(attr.value, out, depth + 1, seen);
-                    out.extend_from_slice(b"; ");
-                }
-                elided(entries.len(), MEMBERS, "attribute", out);
-                out.push(b'}');
-            }
-            Value::List(list) => {
-                if !list.items.is_empty() && !seen.insert(list.items.as_ptr().addr()) {
-                    out.extend_from_slice("«repeated»".as_bytes());
-                    return;
-                }
-                if depth >= DEPTH {
-                    out.extend_from_slice("[ ... ]".as_bytes());
-                    return;
-                }
-                out.extend_from_slice(b"[ ");
-                for item in list.items.iter().take(MEMBERS) {
-                    self.show_brief_into(*item, out, depth + 1, seen);
-                    out.push(b' ');
-                }
-                elided(list.items.len(), MEMBERS, "item", out);
-                out.push(b']');
-            }
-            Value::Lambda(closure) => {
-                let name = closure.lambda.name.map(|n| format!(" {}", self.symbols.display(n)));
-                let place = self.sources.locate(closure.lambda.pos);
-                let place = place.map(|l| format!(" @ {}:{}:{}", l.origin, l.line, l.column));
-                let text = format!("«lambda{}{}»", name.unwrap_or_default(), place.unwrap_or_default());
-                out.extend_from_slice(text.as_bytes());
-            }
-            Value::Builtin(builtin) => {
-                out.extend_from_slice(format!("«primop {}»", builtin.name).as_bytes());
-            }
-            Value::Partial(partial) => {
-                let text = format!("«partially applied primop {}»", partial.builtin.name);
-                out.extend_from_slice(text.as_bytes());
-            }
-            scalar => self.show_scalar(scalar, out, STRING),
-        }
-    }
-
-    fn shown_derivation(&self, attrs: &'static super::value::Attrs) -> Option<String> {
-        let done = |value| match value {
-            Value::Thunk(thunk) => match thunk.state() {
-                State::Done(value) => Some(value),
-                _ => None,
-            },
-            value => Some(value),
-        };
-        let Value::String(kind) = done(attrs.get(self.known.r#type)?.value)? else { return None };
-        if kind.bytes(self.heap) != b"derivation" {
-            return None;
-        }
-        let Value::String(path) = done(attrs.get(self.known.drv_path)?.value)? else { return None };
-        Some(String::from_utf8_lossy(path.bytes(self.heap)).into_owned())
     }
 
     /// The result of `--raw`: the bytes of what coerces to a string.
@@ -207,10 +129,100 @@ impl Evaluator {
     }
 }
 
-fn elided(total: usize, shown: usize, what: &str, out: &mut Vec<u8>) {
-    if let Some(rest @ 1..) = total.checked_sub(shown) {
-        let plural = if rest == 1 { "" } else { "s" };
-        out.extend_from_slice(format!("«{rest} {what}{plural} elided» ").as_bytes());
+/// Writes a value for a message. The limits count over all of it, not for each
+/// list or set.
+struct Brief<'e> {
+    e: &'e Evaluator,
+    out: Vec<u8>,
+    seen: HashSet<usize>,
+    attributes: usize,
+    items: usize,
+}
+
+impl Brief<'_> {
+    const DEPTH: usize = 10;
+    const MEMBERS: usize = 10;
+    const STRING: usize = 1024;
+
+    fn text(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn value(&mut self, value: Value, depth: usize) {
+        match value {
+            Value::Unset => self.text("«thunk»"),
+            Value::Thunk(thunk) => match thunk.state() {
+                State::Done(value) => self.value(value, depth),
+                State::Busy => self.text("«potential infinite recursion»"),
+                _ => self.text("«thunk»"),
+            },
+            Value::Attrs(attrs) => self.attrs(attrs, depth),
+            Value::List(list) => self.list(list.items, depth),
+            // Inside of something, a function that was only written down has
+            // not been evaluated, as far as Nix is concerned.
+            Value::Lambda(_) if depth > 0 => self.text("«thunk»"),
+            Value::Lambda(closure) => {
+                let name = closure.lambda.name.map(|n| format!(" {}", self.e.show_symbol(n)));
+                let place = self.e.sources.locate(closure.lambda.pos);
+                let place = place.map(|l| format!(" @ {}:{}:{}", l.origin, l.line, l.column));
+                self.text(&format!("«lambda{}{}»", name.unwrap_or_default(), place.unwrap_or_default()));
+            }
+            Value::Builtin(builtin) => self.text(&format!("«primop {}»", builtin.name)),
+            Value::Partial(partial) => {
+                self.text(&format!("«partially applied primop {}»", partial.builtin.name));
+            }
+            scalar => self.e.show_scalar(scalar, &mut self.out, Self::STRING),
+        }
+    }
+
+    fn attrs(&mut self, attrs: &'static super::value::Attrs, depth: usize) {
+        if !attrs.is_empty() && !self.seen.insert(std::ptr::from_ref(attrs).addr()) {
+            return self.text("«repeated»");
+        }
+        if depth >= Self::DEPTH {
+            return self.text("{ ... }");
+        }
+        self.text("{ ");
+        let mut entries = self.e.entries_by_name(attrs);
+        // What says most about a set comes first.
+        entries.sort_by_key(|a| !matches!(self.e.symbols.text(a.name), b"_type" | b"type"));
+        for (index, attr) in entries.iter().enumerate() {
+            if self.attributes >= Self::MEMBERS {
+                self.elided(entries.len() - index, "attribute");
+                break;
+            }
+            show_name(self.e.symbols.text(attr.name), &mut self.out);
+            self.text(" = ");
+            self.value(attr.value, depth + 1);
+            self.text("; ");
+            self.attributes += 1;
+        }
+        self.text("}");
+    }
+
+    fn list(&mut self, items: &'static [Value], depth: usize) {
+        if !items.is_empty() && !self.seen.insert(items.as_ptr().addr()) {
+            return self.text("«repeated»");
+        }
+        if depth >= Self::DEPTH {
+            return self.text("[ ... ]");
+        }
+        self.text("[ ");
+        for (index, item) in items.iter().enumerate() {
+            if self.items >= Self::MEMBERS {
+                self.elided(items.len() - index, "item");
+                break;
+            }
+            self.value(*item, depth + 1);
+            self.text(" ");
+            self.items += 1;
+        }
+        self.text("]");
+    }
+
+    fn elided(&mut self, count: usize, what: &str) {
+        let plural = if count == 1 { "" } else { "s" };
+        self.text(&format!("«{count} {what}{plural} elided» "));
     }
 }
 

@@ -119,6 +119,7 @@ fn append_context(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     for attr in e.entries_by_name(attrs) {
         let name = e.symbols.display(attr.name);
         let Ok(path) = e.host.store_dir().parse(&name) else {
+            let name = e.show_symbol(attr.name);
             return e.refuse(format!("context key '{name}' is not a store path"), attr.pos);
         };
         let members = e.force_attrs(attr.value, attr.pos)?;
@@ -132,7 +133,10 @@ fn append_context(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
                 return Ok(());
             }
             e.refuse(
-                format!("tried to add {what} of {name}, which is not a derivation, to a string"),
+                format!(
+                    "tried to add {what} of {}, which is not a derivation, to a string",
+                    e.show_symbol(attr.name)
+                ),
                 attr.pos,
             )
         };

@@ -7,16 +7,12 @@ use crate::lang::code::Expr;
 use crate::lang::coerce::{Coercion, bytes_path};
 use crate::lang::context::{Context, Element};
 use crate::lang::error::{ErrorKind, Fault};
-use crate::lang::host::{FileKind, HostError};
+use crate::lang::host::FileKind;
 use crate::lang::lower::{self, Surroundings};
 use crate::lang::source::Origin;
 use crate::lang::symbol::Sym;
 
 pub(super) const BUILTINS: &[Builtin] = &[
-    Builtin::new("fetchGit", 1, |e, _, pos| no_fetch(e, "fetchGit", pos)),
-    Builtin::new("fetchMercurial", 1, |e, _, pos| no_fetch(e, "fetchMercurial", pos)),
-    Builtin::new("fetchTarball", 1, |e, _, pos| no_fetch(e, "fetchTarball", pos)),
-    Builtin::new("fetchurl", 1, |e, _, pos| no_fetch(e, "fetchurl", pos)),
     Builtin::new("findFile", 2, find_file),
     Builtin::new("getEnv", 1, get_env),
     Builtin::new("import", 1, import),
@@ -26,14 +22,6 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("readFileType", 1, read_file_type),
     Builtin::new("scopedImport", 2, scoped_import),
 ];
-
-fn no_fetch(e: &Evaluator, name: &str, pos: Pos) -> Eval {
-    let error = HostError {
-        message: format!("'builtins.{name}' is refused: evaluation has no network"),
-        hint: Some("fetch with a fixed-output derivation (fetchurl with a hash)".to_owned()),
-    };
-    Err(e.host_fault(&error, pos))
-}
 
 fn get_env(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let name = String::from_utf8_lossy(e.force_plain(args[0], pos)?).into_owned();

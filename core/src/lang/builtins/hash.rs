@@ -15,6 +15,9 @@ fn algorithm(e: &mut Evaluator, value: Value, pos: Pos) -> Eval<HashAlgorithm> {
     let name = String::from_utf8_lossy(name);
     match HashAlgorithm::parse(&name) {
         Some(algorithm) => Ok(algorithm),
+        None if name == "blake3" => {
+            e.refuse("experimental Nix feature 'blake3-hashes' is disabled; use sha256 or sha512", pos)
+        }
         None => e.refuse(
             format!("unknown hash algorithm '{name}', expect 'blake3', 'md5', 'sha1', 'sha256', or 'sha512'"),
             pos,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::{Builtin, Eval, Evaluator, Pos, Value};
-use crate::lang::error::Fault;
 
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("all", 2, all),
@@ -20,7 +19,6 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("length", 1, length),
     Builtin::new("map", 2, map),
     Builtin::new("partition", 2, partition),
-    Builtin::new("sort", 2, sort),
     Builtin::new("tail", 1, tail),
 ];
 
@@ -43,8 +41,8 @@ fn tail(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 }
 
 fn elem_at(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
-    let list = e.force_list(args[0], pos)?;
     let index = e.force_int(args[1], pos)?;
+    let list = e.force_list(args[0], pos)?;
     match usize::try_from(index).ok().and_then(|index| list.get(index)) {
         Some(item) => e.force_at(*item, pos),
         None => {
@@ -161,57 +159,6 @@ fn foldl(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
         accumulator = e.call(function, &[accumulator, *item], pos)?;
     }
     e.force_at(accumulator, pos)
-}
-
-/// Stable, and content with a comparator that is no order.
-fn sort(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
-    let list = e.force_list(args[1], pos)?;
-    if list.is_empty() {
-        return Ok(e.list_static(list));
-    }
-    let function = e.force_function(args[0], pos)?;
-    let native = matches!(function, Value::Builtin(b) if b.name == "lessThan");
-    let mut items = list.to_vec();
-    let mut spare = items.clone();
-    let mut less = |e: &mut Evaluator, a: Value, b: Value| -> Eval<bool> {
-        if native {
-            let (a, b) = (e.force_at(a, pos)?, e.force_at(b, pos)?);
-            return e.less_than(a, b, pos);
-        }
-        let truth = e.call(function, &[a, b], pos)?;
-        e.force_bool(truth, pos)
-    };
-    merge_sort(e, &mut items, &mut spare, &mut less)?;
-    Ok(e.list(&items))
-}
-
-fn merge_sort(
-    e: &mut Evaluator,
-    items: &mut [Value],
-    spare: &mut [Value],
-    less: &mut impl FnMut(&mut Evaluator, Value, Value) -> Result<bool, Fault>,
-) -> Eval<()> {
-    if items.len() < 2 {
-        return Ok(());
-    }
-    let middle = items.len() / 2;
-    let (left, right) = items.split_at_mut(middle);
-    let (spare_left, spare_right) = spare.split_at_mut(middle);
-    merge_sort(e, left, spare_left, less)?;
-    merge_sort(e, right, spare_right, less)?;
-    // Runs that already are in order need no merging.
-    if !less(e, items[middle], items[middle - 1])? {
-        return Ok(());
-    }
-    spare.copy_from_slice(items);
-    let (mut i, mut j) = (0, middle);
-    for slot in items.iter_mut() {
-        let take_right = j < spare.len() && (i == middle || less(e, spare[j], spare[i])?);
-        let from = if take_right { &mut j } else { &mut i };
-        *slot = spare[*from];
-        *from += 1;
-    }
-    Ok(())
 }
 
 /// A key that can be told apart from others quickly. Integers and floats that

@@ -3,13 +3,16 @@
 mod attrs;
 pub mod context;
 mod control;
+mod fetch;
 mod files;
+mod from_json;
 mod hash;
 mod json;
 mod lists;
 mod numbers;
 mod paths;
 mod patterns;
+mod sort;
 mod strings;
 mod toml;
 mod types;
@@ -92,17 +95,20 @@ in
 "#;
 
 pub(super) fn install(evaluator: &mut Evaluator, further: &'static [Builtin]) {
-    let families: [&'static [Builtin]; 15] = [
+    let families: [&'static [Builtin]; 18] = [
         attrs::BUILTINS,
         context::BUILTINS,
         control::BUILTINS,
+        fetch::BUILTINS,
         files::BUILTINS,
+        from_json::BUILTINS,
         hash::BUILTINS,
         json::BUILTINS,
         lists::BUILTINS,
         numbers::BUILTINS,
         paths::BUILTINS,
         patterns::BUILTINS,
+        sort::BUILTINS,
         strings::BUILTINS,
         toml::BUILTINS,
         types::BUILTINS,

@@ -30,7 +30,22 @@ fn bits(e: &mut Evaluator, args: &[Value], operation: fn(i64, i64) -> i64, pos: 
 
 fn round(e: &mut Evaluator, args: &[Value], operation: fn(f64) -> f64, pos: Pos) -> Eval {
     match e.force_at(args[0], pos)? {
-        Value::Int(number) => Ok(Value::Int(number)),
+        // Nix takes integers through floats and refuses those that change.
+        Value::Int(number) if number as f64 as i64 == number && number != i64::MAX => Ok(Value::Int(number)),
+        Value::Int(number) => {
+            let bug = "Due to a bug (see https://github.com/NixOS/nix/issues/12899)";
+            let float = number as f64;
+            let what = if float < 9_223_372_036_854_775_808.0 {
+                format!(
+                    "a loss of precision occurred in previous Nix versions because the NixInt argument \
+                     {number} was rounded to {}.",
+                    float as i64
+                )
+            } else {
+                format!("the NixInt argument {number} caused undefined behavior in previous Nix versions.")
+            };
+            e.refuse(format!("{bug} {what}\nFuture Nix versions might implement the correct behavior."), pos)
+        }
         Value::Float(number) => {
             let rounded = operation(number);
             // The bounds are those of `i64`, as floats.

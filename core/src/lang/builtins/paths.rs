@@ -69,8 +69,9 @@ fn store_path(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let (path, context) = e.readable_path(args[0], pos)?;
     let host = e.host.clone();
     let mut text = path.to_string_lossy().into_owned();
-    if host.store_dir().split(&text).is_err() {
-        let real = host.resolve(&path).map_err(|error| e.host_fault(&error, pos))?;
+    if host.store_dir().split(&text).is_err()
+        && let Ok(real) = host.resolve(&path)
+    {
         text = real.to_string_lossy().into_owned();
     }
     let Ok((object, _)) = host.store_dir().split(&text) else {

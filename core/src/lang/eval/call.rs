@@ -142,7 +142,7 @@ impl Evaluator {
         let message = format!(
             "function '{}' called without required argument '{}'",
             self.lambda_name(lambda),
-            self.symbols.display(name)
+            self.show_symbol(name)
         );
         self.fault(ErrorKind::Arguments, message, lambda.pos)
     }
@@ -155,9 +155,12 @@ impl Evaluator {
             .iter()
             .find(|a| formals.entries.iter().all(|f| f.name != a.name))
             .expect("there are more attributes than formals");
+        let message = format!(
+            "function '{}' called with unexpected argument '{}'",
+            self.lambda_name(lambda),
+            self.show_symbol(extra.name)
+        );
         let name = self.symbols.display(extra.name);
-        let message =
-            format!("function '{}' called with unexpected argument '{name}'", self.lambda_name(lambda));
         let fault = self.fault(ErrorKind::Arguments, message, lambda.pos);
         let names: Vec<String> = formals.entries.iter().map(|f| self.symbols.display(f.name)).collect();
         self.suggest(fault, &name, &names)

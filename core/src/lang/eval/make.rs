@@ -126,8 +126,9 @@ impl Evaluator {
 
     #[cold]
     pub fn missing_attribute(&self, name: Sym, attrs: &'static Attrs, pos: Pos) -> Fault {
+        let message = format!("attribute '{}' missing", self.show_symbol(name));
+        let fault = self.fault(ErrorKind::MissingAttribute, message, pos);
         let name = self.symbols.display(name);
-        let fault = self.fault(ErrorKind::MissingAttribute, format!("attribute '{name}' missing"), pos);
         let names: Vec<String> =
             self.entries_by_name(attrs).iter().map(|a| self.symbols.display(a.name)).collect();
         self.suggest(fault, &name, &names)

@@ -1,0 +1,204 @@
+//! Both evaluators, given many programs at once.
+//!
+//! Real Nix takes longer to start than to run such programs, so a batch is two
+//! of its processes: `nix repl` tells which programs fail and why, and one
+//! `nix-instantiate` prints the values of all others in one list.
+
+use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use osbuild_core::instantiate::sink::Computing;
+use osbuild_core::instantiate::{Arguments, Output, Session, SessionOptions, Source};
+
+use crate::judge::judge;
+
+/// What became of one program.
+pub(crate) enum Outcome {
+    Same,
+    /// The last line of each message.
+    BothFail {
+        ours: String,
+        theirs: String,
+    },
+    Different {
+        ours: Result<String, String>,
+        theirs: Result<String, String>,
+    },
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = |result: &Result<String, String>| match result {
+            Ok(value) => value.clone(),
+            Err(message) => format!("error: {message}"),
+        };
+        match self {
+            Self::Same => f.write_str("same"),
+            Self::BothFail { ours, theirs } => write!(f, "ours:   {ours}\n  theirs: {theirs}"),
+            Self::Different { ours, theirs } => {
+                write!(f, "ours:   {}\n  theirs: {}", side(ours), side(theirs))
+            }
+        }
+    }
+}
+
+pub(crate) struct Twins {
+    store: tempfile::TempDir,
+}
+
+type Side = Result<String, String>;
+
+impl Twins {
+    /// `None` where there is no judge.
+    pub(crate) fn new() -> Option<Self> {
+        judge("nix")?;
+        judge("nix-instantiate")?;
+        Some(Self { store: tempfile::tempdir().expect("a temporary directory") })
+    }
+
+    pub(crate) fn compare(&mut self, programs: &[String]) -> Vec<Outcome> {
+        let ours = self.ours(programs);
+        let theirs = self.theirs(programs);
+        ours.into_iter()
+            .zip(theirs)
+            .map(|sides| match sides {
+                (Ok(ours), Ok(theirs)) if ours == theirs => Outcome::Same,
+                (Err(ours), Err(theirs)) => Outcome::BothFail { ours, theirs },
+                (ours, theirs) => Outcome::Different { ours, theirs },
+            })
+            .collect()
+    }
+
+    fn theirs(&self, programs: &[String]) -> Vec<Side> {
+        let mut sides = self.failures(programs);
+        let good: Vec<usize> = (0..programs.len()).filter(|i| sides[*i].is_ok()).collect();
+        let text = list(good.iter().map(|i| programs[*i].as_str()));
+        let file = self.batch(&text);
+        let mut command = judge("nix-instantiate").expect("looked for in the beginning");
+        command.args(["--eval", "--strict"]).arg(&file);
+        let output = self.settle(&mut command).output().expect("the judge starts");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "the batch fails: {}", String::from_utf8_lossy(&output.stderr));
+        for (index, value) in good.iter().zip(members(&printed, good.len())) {
+            sides[*index] = Ok(value);
+        }
+        sides
+    }
+
+    /// The file of a batch: positions in it are compared, too.
+    fn batch(&self, text: &str) -> PathBuf {
+        let file = self.store.path().join("batch.nix");
+        std::fs::write(&file, text).expect("the temporary directory is writable");
+        file
+    }
+
+    /// Everything that the programs could see is the same for both.
+    fn settle<'c>(&self, command: &'c mut std::process::Command) -> &'c mut std::process::Command {
+        command
+            .arg("--store")
+            .arg(self.store.path().join("store"))
+            .env_remove("NIX_PATH")
+            .env("NO_COLOR", "1")
+            .env("HOME", self.store.path())
+    }
+
+    fn ours(&self, programs: &[String]) -> Vec<Side> {
+        let mut first = session();
+        let directory = self.store.path().to_owned();
+        let alone = |program: &String| {
+            let text = format!("builtins.deepSeq ({program}) \"#fine\"");
+            evaluate(&mut first, Source::Expression { text, directory: directory.clone() })
+        };
+        let mut sides: Vec<Side> = programs.iter().map(alone).collect();
+        let good: Vec<usize> = (0..programs.len()).filter(|i| sides[*i].is_ok()).collect();
+        let file = self.batch(&list(good.iter().map(|i| programs[*i].as_str())));
+        let printed = evaluate(&mut session(), Source::File(file)).expect("each of them was fine");
+        for (index, value) in good.iter().zip(members(&printed, good.len())) {
+            sides[*index] = Ok(value);
+        }
+        sides
+    }
+
+    /// Which programs fail, with the last line of the message.
+    fn failures(&self, programs: &[String]) -> Vec<Side> {
+        let mut command = judge("nix").expect("looked for in the beginning");
+        command.args(["--extra-experimental-features", "nix-command", "repl"]);
+        let log = self.store.path().join("repl.log");
+        let log_file = std::fs::File::create(&log).expect("the temporary directory is writable");
+        let mut child = self
+            .settle(&mut command)
+            .stdin(Stdio::piped())
+            .stdout(log_file.try_clone().expect("a descriptor"))
+            .stderr(log_file)
+            .spawn()
+            .expect("the judge starts");
+        let mut lines = String::new();
+        for (index, program) in programs.iter().enumerate() {
+            lines.push_str(&format!(":p \"#begin {index}\"\n"));
+            lines.push_str(&format!("builtins.deepSeq ({program}) \"#fine\"\n"));
+        }
+        lines.push_str(":p \"#end\"\n");
+        child.stdin.take().expect("piped").write_all(lines.as_bytes()).expect("the judge reads");
+        let status = child.wait().expect("the judge ends");
+        let text = String::from_utf8_lossy(&std::fs::read(&log).expect("written above")).into_owned();
+        assert!(status.success() && text.contains("\n#end"), "the judge gave up: {status}\n{}", tail(&text));
+        let mut sides = Vec::with_capacity(programs.len());
+        for part in text.split("\n#begin ").skip(1) {
+            // The prompt echoes the program; what it printed follows.
+            let printed: Vec<&str> =
+                part.lines().skip(1).filter(|line| !line.starts_with("nix-repl>")).collect();
+            sides.push(match printed.iter().rposition(|line| line.trim_start().starts_with("error:")) {
+                Some(index) if !part.contains("\n\"#fine\"") && !part.contains("\n\u{1b}[35;1m\"#fine\"") => {
+                    Err(message(&printed[index..]))
+                }
+                _ => Ok(String::new()),
+            });
+        }
+        assert_eq!(sides.len(), programs.len(), "the judge answered otherwise: {}", tail(&text));
+        sides
+    }
+}
+
+/// Where a message begins on a line of its own, the next line has it.
+fn message(lines: &[&str]) -> String {
+    let first = lines[0].trim_start().trim_start_matches("error:").trim();
+    let text = if first.is_empty() { lines.get(1).map_or("", |line| line.trim()) } else { first };
+    text.to_owned()
+}
+
+fn tail(text: &str) -> &str {
+    let start = text.len().saturating_sub(2_000);
+    let start = (start..text.len()).find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+    &text[start..]
+}
+
+fn list<'p>(programs: impl Iterator<Item = &'p str>) -> String {
+    let mut text = String::from("[\n");
+    for program in programs {
+        text.push_str(&format!("({program}) \"#next\"\n"));
+    }
+    text.push_str("]\n");
+    text
+}
+
+fn members(printed: &str, count: usize) -> Vec<String> {
+    let inner = printed.trim_start_matches("[ ");
+    let parts: Vec<String> = inner.split(" \"#next\" ").take(count).map(str::to_owned).collect();
+    assert_eq!(parts.len(), count, "the list prints otherwise: {printed}");
+    parts
+}
+
+fn session() -> Session {
+    let options = SessionOptions { message: Arc::new(|_| ()), ..SessionOptions::default() };
+    Session::new(options, Arc::new(Computing::default()))
+}
+
+fn evaluate(session: &mut Session, source: Source) -> Side {
+    match session.eval(&source, "", &Arguments::new(), Output::Nix { strict: true }) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) => Err(error.message.lines().next().unwrap_or_default().trim().to_owned()),
+    }
+}

@@ -78,7 +78,7 @@ impl Twins {
         let text = list(good.iter().map(|i| programs[*i].as_str()));
         let file = self.batch(&text);
         let mut command = judge("nix-instantiate").expect("looked for in the beginning");
-        command.args(["--eval", "--strict"]).arg(&file);
+        command.args(["--extra-experimental-features", "ca-derivations", "--eval", "--strict"]).arg(&file);
         let output = self.settle(&mut command).output().expect("the judge starts");
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "the batch fails: {}", String::from_utf8_lossy(&output.stderr));
@@ -125,7 +125,7 @@ impl Twins {
     /// Which programs fail, with the last line of the message.
     fn failures(&self, programs: &[String]) -> Vec<Side> {
         let mut command = judge("nix").expect("looked for in the beginning");
-        command.args(["--extra-experimental-features", "nix-command", "repl"]);
+        command.args(["--extra-experimental-features", "nix-command ca-derivations", "repl"]);
         let log = self.store.path().join("repl.log");
         let log_file = std::fs::File::create(&log).expect("the temporary directory is writable");
         let mut child = self

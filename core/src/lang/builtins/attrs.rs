@@ -77,29 +77,25 @@ fn remove_attrs(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     Ok(e.attrs_sorted(&kept))
 }
 
-/// Of two members with one name the first counts.
+/// Of two members with one name the first counts; values of the others are not
+/// even looked for.
 fn list_to_attrs(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let list = e.force_list(args[0], pos)?;
-    let mut entries = Vec::with_capacity(list.len());
-    for item in list.iter().rev() {
+    let mut named = Vec::with_capacity(list.len());
+    for item in list {
         let item = e.force_attrs(*item, pos)?;
         let name = e.required_attr(item, e.known.name, pos)?;
-        let name = name_argument(e, name, pos)?;
-        entries.push((name, item));
+        named.push((name_argument(e, name, pos)?, item));
     }
-    let mut seen = std::collections::HashMap::with_capacity(entries.len());
-    let mut members = Vec::with_capacity(entries.len());
-    // Later entries of the reversed list come first in the original.
-    for (name, item) in entries.iter().rev() {
-        if seen.insert(*name, ()).is_none() {
-            let Some(value) = item.get(e.known.value) else {
-                return Err(e.missing_attribute(e.known.value, item, pos));
-            };
-            let at = item.get(e.known.name).map_or(Pos::NONE, |a| a.pos);
-            members.push(Attr { name: *name, pos: at, value: value.value });
-        }
+    // Stable, so the first of each name stays first.
+    named.sort_by_key(|(name, _)| *name);
+    named.dedup_by_key(|(name, _)| *name);
+    let mut members = Vec::with_capacity(named.len());
+    for (name, item) in named {
+        let value = e.required_attr(item, e.known.value, pos)?;
+        let at = item.get(e.known.name).map_or(Pos::NONE, |a| a.pos);
+        members.push(Attr { name, pos: at, value });
     }
-    members.sort_unstable_by_key(|a| a.name);
     Ok(e.attrs_sorted(&members))
 }
 

@@ -153,8 +153,8 @@ fn import(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 
 /// `scopedImport scope path`: the members of `scope` are variables there.
 fn scoped_import(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
-    let scope = e.force_attrs(args[0], pos)?;
     let (path, _) = e.readable_path(args[1], pos)?;
+    let scope = e.force_attrs(args[0], pos)?;
     let path = e.program_path(&path, pos)?;
     let entries = scope.entries(e.heap);
     let names: Vec<Sym> = entries.iter().map(|a| a.name).collect();

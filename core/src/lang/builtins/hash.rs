@@ -48,17 +48,13 @@ fn convert_hash(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
         Some(attr) => Some(algorithm(e, attr.value, pos)?),
         None => None,
     };
-    let hash = match NixHash::parse(&text, algorithm) {
-        Ok(hash) => hash,
-        Err(error) => return e.refuse(error.to_string(), pos),
-    };
     let format = e.required_attr(attrs, e.known.to_hash_format, pos)?;
     let format = String::from_utf8_lossy(e.force_plain(format, pos)?).into_owned();
-    let text = match format.as_str() {
-        "base16" => hash.to_hex(),
-        "nix32" | "base32" => hash.to_nix_base32(),
-        "base64" => hash.to_base64(),
-        "sri" => hash.to_sri(),
+    let spell = match format.as_str() {
+        "base16" => NixHash::to_hex,
+        "nix32" | "base32" => NixHash::to_nix_base32,
+        "base64" => NixHash::to_base64,
+        "sri" => NixHash::to_sri,
         other => {
             return e.refuse(
                 format!("unknown hash format '{other}', expect 'base16', 'base32', 'base64', or 'sri'"),
@@ -66,5 +62,9 @@ fn convert_hash(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
             );
         }
     };
-    Ok(e.string(text.as_bytes()))
+    let hash = match NixHash::parse(&text, algorithm) {
+        Ok(hash) => hash,
+        Err(error) => return e.refuse(error.to_string(), pos),
+    };
+    Ok(e.string(spell(&hash).as_bytes()))
 }

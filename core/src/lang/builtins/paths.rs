@@ -121,9 +121,6 @@ struct Addition<'a> {
 
 fn add(e: &mut Evaluator, addition: Addition<'_>, pos: Pos) -> Eval {
     let Addition { path, name, filter, ingestion, expected } = addition;
-    if let Err(error) = osbuild_store::path::check_name(&name) {
-        return e.refuse(error.to_string(), pos);
-    }
     let host = e.host.clone();
     // The root itself may be a link, which is followed then.
     let tree = e.source_tree(path, pos, &mut |e, member, kind| {
@@ -133,6 +130,9 @@ fn add(e: &mut Evaluator, addition: Addition<'_>, pos: Pos) -> Eval {
         let keep = e.call(filter, &[member, kind], pos)?;
         e.force_bool(keep, pos)
     })?;
+    if let Err(error) = osbuild_store::path::check_name(&name) {
+        return e.refuse(error.to_string(), pos);
+    }
     let store_path = host.add_source(&name, &tree, ingestion).map_err(|error| e.host_fault(&error, pos))?;
     if let Some(expected) = expected {
         let recursive = ingestion == Ingestion::Recursive;
@@ -166,7 +166,10 @@ fn path(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let mut filter = None;
     let mut ingestion = Ingestion::Recursive;
     let mut expected = None;
-    for attr in e.entries_by_name(attrs) {
+    let mut entries = e.entries_by_name(attrs);
+    // The order in which Nix meets them decides which mistake is reported.
+    entries.sort_by_key(|a| (a.name != e.known.name, a.name != e.known.path, a.name != e.known.sha256));
+    for attr in entries {
         let known = &e.known;
         if attr.name == known.path {
             from = Some(e.readable_path(attr.value, attr.pos)?.0);

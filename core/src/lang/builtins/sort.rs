@@ -20,6 +20,9 @@ fn sort(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
         return Ok(e.list_static(list));
     }
     let function = e.force_function(args[0], pos)?;
+    for item in list {
+        e.force_at(*item, pos)?;
+    }
     let native = matches!(function, Value::Builtin(b) if b.name == "lessThan");
     let less = |e: &mut Evaluator, a: Value, b: Value| -> Eval<bool> {
         if native {

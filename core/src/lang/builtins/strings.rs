@@ -21,12 +21,11 @@ fn string_length(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 }
 
 fn substring(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
-    let start = e.force_int(args[0], pos)?;
-    let length = e.force_int(args[1], pos)?;
-    let text = e.coerce(args[2], Coercion::INTERPOLATE, pos)?;
-    let Ok(start) = usize::try_from(start) else {
+    let Ok(start) = usize::try_from(e.force_int(args[0], pos)?) else {
         return e.refuse("negative start position in 'substring'", pos);
     };
+    let length = e.force_int(args[1], pos)?;
+    let text = e.coerce(args[2], Coercion::INTERPOLATE, pos)?;
     let size = text.len();
     let start = start.min(size);
     // A negative length means the rest.

@@ -150,8 +150,8 @@ impl Evaluator {
     #[cold]
     pub(super) fn unexpected_argument(&self, lambda: &Lambda, attrs: &'static Attrs) -> Fault {
         let formals = lambda.formals.as_ref().expect("only patterns refuse arguments");
-        let entries = self.entries_by_name(attrs);
-        let extra = entries
+        let extra = attrs
+            .entries(self.heap)
             .iter()
             .find(|a| formals.entries.iter().all(|f| f.name != a.name))
             .expect("there are more attributes than formals");

@@ -173,6 +173,10 @@ impl Generator<'_> {
                     .choices
                     .pick(&["\"sha256\"", "\"md5\"", "\"sha1\"", "\"sha512\"", "\"x\""])
                     .to_owned(),
+                // Beyond the integers, releases before 2.30 round without a word.
+                ("floor" | "ceil", Float) => {
+                    self.choices.pick(&["0.0", "1.5", "(-0.5)", "(-2.0)", "7", "1.0e10"]).to_owned()
+                }
                 ("genericClosure", Set) => self.closure(depth),
                 ("convertHash", Set) => self.hash_request(),
                 ("appendContext", Set) => self.context(depth),
@@ -232,8 +236,9 @@ impl Generator<'_> {
 
     fn context(&mut self, depth: usize) -> std::string::String {
         let path = self.choices.pick(&[
-            "\"/nix/store/00000000000000000000000000000000-x\"",
-            "\"/nix/store/00000000000000000000000000000000-x.drv\"",
+            // Real ones, since Nix looks whether they are there.
+            "builtins.unsafeDiscardStringContext (builtins.toFile \"f\" \"x\")",
+            "builtins.unsafeDiscardStringContext (derivation { name = \"n\"; builder = \"b\"; system = \"s\"; }).drvPath",
             "\"/x\"",
             "\"a\"",
         ]);

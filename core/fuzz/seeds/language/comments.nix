@@ -1,0 +1,1 @@
+# comment/* block */ x: y: { a, b ? c, }: __curPos

@@ -1,0 +1,5 @@
+''
+  text ${toString 1}
+    more ''${x} '''quoted'''
+  ''\n
+''

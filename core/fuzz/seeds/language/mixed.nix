@@ -1,0 +1,1 @@
+let a = { b.c = 1; inherit (x) y; }; x.y = 2; in with a; rec { "${"d"}" = a.b.c or y; f = { g ? 1, ... }@h: h // { k = [ ./p <q> 1.5e3 ]; }; }

@@ -1,0 +1,1 @@
+assert true; if a == b && !c || d -> e then http://x.y/z else ~/home/${f} + -1 * (2 / 3) >= 4

@@ -143,8 +143,9 @@ fn write_string(out: &mut Vec<u8>, bytes: &[u8]) {
 /// Reads a derivation; the whole input must be consumed.
 ///
 /// # Errors
-/// See [`AtermError`]. Unsorted or duplicate entries are refused, since
-/// writing them again would give other bytes.
+/// See [`AtermError`]. Whatever [`to_aterm`] would not have written is refused
+/// (unsorted or duplicate entries, needless escapes, hashes in another
+/// spelling): a derivation is named by its bytes.
 pub fn from_aterm(bytes: &[u8], store_dir: &StoreDir) -> Result<Derivation, AtermError> {
     let mut reader = Reader { bytes, offset: 0, store_dir };
     reader.token(b"Derive(", "Derive(")?;
@@ -223,7 +224,11 @@ fn parse_output(path: &str, method: &str, hash: &str, store_dir: &StoreDir) -> R
         }
         return Ok(Output::Floating { recursive, algorithm });
     }
-    let hash = NixHash::parse(hash, Some(algorithm)).map_err(|e| field(&e))?;
+    let text = hash;
+    let hash = NixHash::parse(text, Some(algorithm)).map_err(|e| field(&e))?;
+    if hash.to_hex() != text {
+        return Err(AtermError::Field(format!("the hash '{text}' is not in lower-case hexadecimal")));
+    }
     Ok(Output::Fixed { path: parse_path()?, recursive, hash })
 }
 
@@ -289,9 +294,11 @@ impl Reader<'_> {
                         b'n' => b'\n',
                         b'r' => b'\r',
                         b't' => b'\t',
-                        other => other,
+                        b'"' | b'\\' => escaped,
+                        _ => return Err(self.expected("an escape that Nix writes")),
                     });
                 }
+                b'\n' | b'\r' | b'\t' => return Err(self.expected("an escape for a control character")),
                 other => value.push(other),
             }
         }

@@ -29,14 +29,12 @@ fn compiled(e: &mut Evaluator, pattern: &'static [u8], pos: Pos) -> Eval<Rc<Rege
     }
 }
 
-fn too_deep(
-    e: &Evaluator,
-    pattern: &[u8],
-    MatchError::Stack: MatchError,
-    pos: Pos,
-) -> crate::lang::error::Fault {
+fn undecided(e: &Evaluator, pattern: &[u8], error: MatchError, pos: Pos) -> crate::lang::error::Fault {
     let pattern = String::from_utf8_lossy(pattern);
-    let message = format!("memory limit exceeded by regular expression '{pattern}'");
+    let message = match error {
+        MatchError::Stack => format!("memory limit exceeded by regular expression '{pattern}'"),
+        MatchError::Steps => format!("regular expression '{pattern}' has too many ways to match"),
+    };
     e.fault(crate::lang::error::ErrorKind::Value, message, pos)
 }
 
@@ -52,7 +50,7 @@ fn match_(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let pattern = e.force_plain(args[0], pos)?;
     let regex = compiled(e, pattern, pos)?;
     let text = e.force_str(args[1], pos)?.bytes(e.heap);
-    match regex.match_whole(text).map_err(|error| too_deep(e, pattern, error, pos))? {
+    match regex.match_whole(text).map_err(|error| undecided(e, pattern, error, pos))? {
         Some(captures) => Ok(groups(e, text, &captures)),
         None => Ok(Value::Null),
     }
@@ -63,7 +61,7 @@ fn split(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let regex = compiled(e, pattern, pos)?;
     let source = e.force_str(args[1], pos)?;
     let text = source.bytes(e.heap);
-    let found = regex.find_all(text).map_err(|error| too_deep(e, pattern, error, pos))?;
+    let found = regex.find_all(text).map_err(|error| undecided(e, pattern, error, pos))?;
     if found.is_empty() {
         return Ok(e.list(&[Value::String(source)]));
     }

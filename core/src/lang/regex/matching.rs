@@ -19,8 +19,33 @@ pub(super) struct Matching<'r> {
     mode: Mode,
     begin: usize,
     stack_floor: usize,
-    broken: bool,
+    broken: Option<MatchError>,
+    /// Calls since the walk began.
+    steps: usize,
+    /// From which step on the walk remembers, and at which it gives up.
+    patience: usize,
+    limit: usize,
+    /// Once the walk is long: what is known of each state and place that was
+    /// reached by consuming a byte.
+    known: Vec<Known>,
 }
+
+#[derive(Clone, Copy)]
+enum Known {
+    Nothing,
+    NoMatch,
+    Match,
+}
+
+/// Walks that take fewer steps than this for each byte of text remember
+/// nothing; the others go through the same places again and again, in the
+/// worst case exponentially often.
+const STEPS_PER_BYTE: usize = 64;
+/// What remembering may cost; beyond that a walk takes its time.
+const KNOWN_MAXIMUM: usize = 1 << 30;
+/// Repetitions of nothing inside each other still double the steps with each
+/// level; this many take some ten seconds.
+const STEPS_MAXIMUM: usize = 1 << 30;
 
 #[derive(Clone, Copy)]
 struct Mode {
@@ -43,7 +68,11 @@ impl<'r> Matching<'r> {
             mode: Mode { whole: true, not_empty: false, inside: false },
             begin: 0,
             stack_floor: stack::floor(),
-            broken: false,
+            broken: None,
+            steps: 0,
+            patience: (text.len() + 64) * STEPS_PER_BYTE,
+            limit: STEPS_MAXIMUM,
+            known: Vec::new(),
         }
     }
 
@@ -71,11 +100,13 @@ impl<'r> Matching<'r> {
         self.mode = mode;
         self.best = None;
         self.found = false;
+        self.steps = 0;
+        self.known.clear();
         self.current.clear();
         self.current.resize(self.regex.groups, (0, 0, false));
         self.walk(self.regex.start, begin);
-        if self.broken {
-            return Err(MatchError::Stack);
+        if let Some(error) = self.broken {
+            return Err(error);
         }
         Ok(self.best.take().map(|(_, captures)| captures))
     }
@@ -88,6 +119,9 @@ impl<'r> Matching<'r> {
                     Some(byte) if regex.sets[*bytes][usize::from(*byte)] => {
                         at += 1;
                         state = *next;
+                        if self.is_long() {
+                            return self.walk_once(state, at);
+                        }
                     }
                     _ => return,
                 },
@@ -130,7 +164,7 @@ impl<'r> Matching<'r> {
                         return self.repeat_simple(set, *next, at);
                     }
                     self.repeat(state, *body, at);
-                    if self.found || self.broken {
+                    if self.found || self.broken.is_some() {
                         return;
                     }
                     state = *next;
@@ -141,11 +175,40 @@ impl<'r> Matching<'r> {
     }
 
     fn deeper(&mut self, state: usize, at: usize) {
-        if self.broken || stack::here() < self.stack_floor {
-            self.broken = true;
-            return;
+        self.steps += 1;
+        if stack::here() < self.stack_floor {
+            self.broken = Some(MatchError::Stack);
+        } else if self.steps > self.limit {
+            self.broken = Some(MatchError::Steps);
         }
-        self.walk(state, at);
+        if self.broken.is_none() {
+            self.walk(state, at);
+        }
+    }
+
+    fn is_long(&self) -> bool {
+        self.steps > self.patience && self.regex.states.len() * self.text.len() <= KNOWN_MAXIMUM
+    }
+
+    /// Walks on from a state that was just reached by consuming a byte, unless
+    /// that was done before in this walk.
+    ///
+    /// Walking there again could not change the result. What lies behind does
+    /// not depend on the way here: `entered` only holds earlier places, and
+    /// groups decide nothing. The first visit kept the longest match that is
+    /// to be had, and of equally long ones the first is preferred.
+    fn walk_once(&mut self, state: usize, at: usize) {
+        let place = self.text.len() + 1;
+        self.known.resize(self.regex.states.len() * place, Known::Nothing);
+        let index = state * place + at;
+        match self.known[index] {
+            Known::Match => self.found = true,
+            Known::NoMatch => {}
+            Known::Nothing => {
+                self.deeper(state, at);
+                self.known[index] = if self.found { Known::Match } else { Known::NoMatch };
+            }
+        }
     }
 
     /// A repetition of a single byte set, whose ways can be counted instead of
@@ -161,8 +224,12 @@ impl<'r> Matching<'r> {
         let set = &self.regex.sets[set];
         let most = self.text[at..].iter().take_while(|b| set[usize::from(**b)]).count();
         for count in (0..=most).rev() {
-            self.deeper(next, at + count);
-            if self.found || self.broken {
+            if count > 0 && self.is_long() {
+                self.walk_once(next, at + count);
+            } else {
+                self.deeper(next, at + count);
+            }
+            if self.found || self.broken.is_some() {
                 return;
             }
         }
@@ -192,5 +259,59 @@ impl<'r> Matching<'r> {
             let captures = self.current.iter().map(|(a, b, set)| set.then_some((*a, *b))).collect();
             self.best = Some((at, captures));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lang::regex::compile::compile;
+
+    /// A pattern of small pieces over `ab`, nested a few levels deep.
+    fn pattern(random: &mut impl FnMut(usize) -> usize, depth: usize) -> String {
+        let mut text = String::new();
+        for _ in 0..=random(2) {
+            let piece = match random(if depth == 0 { 3 } else { 6 }) {
+                0 => "a".to_owned(),
+                1 => "b".to_owned(),
+                2 => ".".to_owned(),
+                3 => format!("({}|{})", pattern(random, depth - 1), pattern(random, depth - 1)),
+                _ => format!("({})", pattern(random, depth - 1)),
+            };
+            text += &piece;
+            text += ["", "", "*", "+", "?", "{1,2}", "*?"][random(7)];
+        }
+        text
+    }
+
+    #[test]
+    fn remembering_changes_no_result() {
+        let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = move |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as usize % below
+        };
+        let mut matched = 0;
+        for _ in 0..20_000 {
+            let pattern = pattern(&mut random, 2);
+            let Ok(regex) = compile(pattern.as_bytes()) else { continue };
+            let text: Vec<u8> = (0..random(7)).map(|_| b"aab"[random(3)]).collect();
+            let run = |patience: usize, whole: bool| {
+                let mut matching = Matching::new(&regex, &text);
+                matching.patience = patience;
+                matching.limit = 100_000;
+                if whole { matching.whole() } else { matching.search(0, false) }
+            };
+            for whole in [true, false] {
+                // Without remembering, some take too many steps to compare.
+                let result = run(usize::MAX, whole);
+                if result == Err(MatchError::Steps) {
+                    continue;
+                }
+                assert_eq!(run(0, whole), result, "{pattern} on {}", text.escape_ascii());
+                matched += usize::from(matches!(result, Ok(Some(_))));
+            }
+        }
+        assert!(matched > 5_000, "only {matched} patterns matched");
     }
 }

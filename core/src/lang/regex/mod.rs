@@ -21,6 +21,9 @@ pub struct Regex(Compiled);
 pub enum MatchError {
     /// The text nests the expression's repetitions beyond the stack.
     Stack,
+    /// Repetitions of nothing inside each other have more ways than can be
+    /// tried.
+    Steps,
 }
 
 impl Regex {
@@ -86,6 +89,13 @@ mod tests {
         assert_eq!(whole("(a|ab)(c|bcd)(d*)", "abcd"), groups(&["a", "bcd", ""]));
         assert_eq!(whole("(a*)+", "aa"), groups(&[""]));
         assert_eq!(whole("(x)|y", "y"), Some(vec![None]));
+    }
+
+    #[test]
+    fn many_ways_to_fail_are_not_all_tried() {
+        assert_eq!(whole("((a*)+|b{1,3}?)+x*", &format!("aa{})", "b".repeat(60))), None);
+        assert_eq!(whole("(a|a|aa)*c", &"a".repeat(100)), None);
+        assert_eq!(whole("(([ab]*)*)*b", &"ab".repeat(50)).map(|groups| groups.len()), Some(2));
     }
 
     #[test]

@@ -45,17 +45,34 @@ let
     inherit (call ./kernel-config.nix) kernelConfig;
     inherit (call ./oci.nix) ociImage;
     types = call ./types.nix;
-    inherit (call ./modules.nix)
-      attributeSite
-      documentOptions
-      evalModules
-      mergeOptions
+    composedTypes = call ./composed-types.nix;
+    inherit (call ./nearest.nix) nearest;
+    inherit (call ./definitions.nix)
+      bare
+      mkAfter
+      mkBefore
       mkDefault
       mkForce
-      mkOption
-      nearest
+      mkIf
+      mkMerge
+      mkOptionDefault
+      mkOrder
+      mkOverride
       prevailing
+      pushDown
       ;
+    inherit (call ./modules.nix)
+      attributeSite
+      checkConfig
+      evalModules
+      evaluate
+      isOption
+      mergeOptions
+      mkEnableOption
+      mkOption
+      showPath
+      ;
+    inherit (call ./documentation.nix) documentOptions;
     inherit (call ./image.nix) composeImage;
     inherit (call ./variants.nix) evalVariant;
   };

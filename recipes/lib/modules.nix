@@ -1,8 +1,9 @@
-# The module system: typed options, defaults, priorities, merging, and errors
-# that name the option, where it was set, and the type.
+# The module system: options with types, defaults and documentation; modules
+# that set them; errors that name the option, where it was set, and the type.
 #
-# A module is { imports; options; config; }, or only what `config` would hold,
-# or a function of { config, pkgs, lib, ... } to one of these.
+# A module is { imports; disabledModules; options; config; freeformType; }, or
+# only what `config` would hold, or a function of { config, options, lib, … }
+# to one of these, or the path of a file with one of these.
 lib:
 let
   inherit (builtins)
@@ -10,32 +11,23 @@ let
     concatLists
     concatMap
     concatStringsSep
+    elem
     filter
     foldl'
     functionArgs
+    genList
     head
     intersectAttrs
     isAttrs
     isFunction
     isPath
+    isString
     length
     listToAttrs
     map
+    mapAttrs
     removeAttrs
-    sort
     ;
-
-  # Smaller wins: `mkForce` over a plain definition over `mkDefault`.
-  priorities = {
-    force = 50;
-    plain = 100;
-    default = 1000;
-  };
-  prioritised = priority: value: {
-    _override = {
-      inherit priority value;
-    };
-  };
 
   showPath = concatStringsSep ".";
 
@@ -46,28 +38,101 @@ let
     set: name: fallback:
     siteOf (builtins.unsafeGetAttrPos name set) fallback;
 
+  isOption = value: isAttrs value && value._type or null == "option";
+
   # --- Loading -------------------------------------------------------------
 
-  loadModule =
+  shapeNames = [
+    "_file"
+    "config"
+    "disabledModules"
+    "freeformType"
+    "imports"
+    "options"
+  ];
+
+  # What a module is once its file is read and its function called.
+  readModule =
     arguments: module:
     let
-      file = if isPath module then toString module else "<inline module>";
-      raw = if isPath module then import module else module;
+      isFile = isPath module || isString module;
+      file = if isFile then toString module else "<inline module>";
+      raw = if isFile then import module else module;
+      wanted = functionArgs raw;
+      missing = filter (name: !wanted.${name} && !(arguments ? ${name})) (attrNames wanted);
       value =
-        if isFunction raw then raw (intersectAttrs (functionArgs raw) arguments) else raw;
-      isStructured = value ? options || value ? config || value ? imports;
-      shape = if isStructured then value else { config = value; };
+        if !isFunction raw then
+          raw
+        else if missing != [ ] then
+          throw "the module ${file} asks for '${head missing}', but modules get ${concatStringsSep ", " (attrNames arguments)}"
+        else if wanted == { } then
+          raw arguments
+        else
+          raw (intersectAttrs wanted arguments);
+      site = value._file or file;
+      isStructured = value ? options || value ? config || value ? imports || value ? freeformType;
+      strays = filter (name: !(elem name shapeNames)) (attrNames value);
     in
-    concatLists (map (loadModule arguments) (shape.imports or [ ]))
-    ++ [
+    if !isAttrs value then
+      throw "the module ${file} is ${lib.types.show value}, not a set or a function to one"
+    else if isStructured && strays != [ ] then
+      throw "the module ${site} has '${head strays}' beside its options or config: move it below config"
+    else
       {
-        site = value._file or file;
-        options = shape.options or { };
-        config = removeAttrs (shape.config or { }) [ "_file" ];
-      }
-    ];
+        inherit site;
+        imports = value.imports or [ ];
+        disabled = map toString (value.disabledModules or [ ]);
+        options = annotate site (value.options or { });
+        config = if isStructured then value.config or { } else removeAttrs value shapeNames;
+        freeform = value.freeformType or null;
+      };
 
-  isOption = value: isAttrs value && value._type or null == "option";
+  # Every option knows where it was declared.
+  annotate =
+    site: options:
+    mapAttrs (
+      name: value:
+      if isOption value then
+        value // { declared = attributeSite options name site; }
+      else if isAttrs value then
+        annotate site value
+      else
+        throw "'${name}' among the options at ${attributeSite options name site} is neither an option nor a set of them"
+    ) options;
+
+  # Modules with what they import before them, each file once.
+  collect =
+    arguments: refused: modules:
+    let
+      go =
+        parent: state: list:
+        foldl' (
+          state: index:
+          let
+            module = builtins.elemAt list index;
+            isFile = isPath module || isString module;
+            key = if isFile then toString module else "${parent}#${toString index}";
+            loaded = readModule arguments module;
+            after = go key (state // { seen = state.seen // { ${key} = true; }; }) loaded.imports;
+          in
+          if state.seen ? ${key} then
+            state
+          else
+            after // { modules = after.modules ++ [ loaded ]; }
+        ) state (genList (index: index) (length list));
+      seen = listToAttrs (
+        map (name: {
+          inherit name;
+          value = true;
+        }) refused
+      );
+      all = (go "" {
+        inherit seen;
+        modules = [ ];
+      } modules).modules;
+      disabled = concatMap (module: module.disabled) all;
+    in
+    if refused == [ ] && disabled != [ ] then collect arguments disabled modules else all;
 
   # --- Options of several modules become one tree ---------------------------
 
@@ -79,6 +144,12 @@ let
         here = path ++ [ name ];
         old = merged.${name};
         new = right.${name};
+        sites = concatStringsSep " and " (
+          concatMap (option: lib.optional (option ? declared) "at ${option.declared}") [
+            old
+            new
+          ]
+        );
       in
       merged
       // {
@@ -86,7 +157,7 @@ let
           if !(merged ? ${name}) then
             new
           else if isOption old || isOption new then
-            throw "option '${showPath here}' is declared twice"
+            throw "option '${showPath here}' is declared twice, ${sites}"
           else
             mergeDeclarations here old new;
       }
@@ -100,31 +171,43 @@ let
       path,
       options,
       definitions,
+      freeform ? null,
     }:
     let
+      plain = concatMap (
+        definition:
+        map (config: {
+          inherit config;
+          inherit (definition) site;
+        }) (lib.pushDown definition.config)
+      ) definitions;
+
       unknown = concatMap (
         definition:
         map (name: {
           inherit name;
           site = attributeSite definition.config name definition.site;
         }) (filter (name: !(options ? ${name})) (attrNames definition.config))
-      ) definitions;
+      ) plain;
+
+      found =
+        name:
+        concatMap (
+          definition:
+          lib.optional (definition.config ? ${name}) {
+            value = definition.config.${name};
+            site = attributeSite definition.config name definition.site;
+          }
+        ) plain;
 
       value =
         name:
         let
           here = path ++ [ name ];
           declared = options.${name};
-          found = concatMap (
-            definition:
-            lib.optional (definition.config ? ${name}) {
-              value = definition.config.${name};
-              site = attributeSite definition.config name definition.site;
-            }
-          ) definitions;
         in
         if isOption declared then
-          settle here declared found
+          settle here declared (found name)
         else
           mergeOptions {
             path = here;
@@ -138,128 +221,89 @@ let
                 }
               else
                 throw "option '${showPath here}' is a group of options, but ${lib.types.show d.value} was given at ${d.site}"
-            ) found;
+            ) (found name);
           };
+
+      free = lib.types.mergeDefinitions freeform path (
+        map (d: {
+          value = removeAttrs d.config (attrNames options);
+          inherit (d) site;
+        }) plain
+      );
+      known = mapAttrs (name: _: value name) options;
     in
-    if unknown != [ ] then
+    if freeform != null then
+      free // known
+    else if unknown != [ ] then
       unknownOption path options (head unknown)
     else
-      builtins.mapAttrs (name: _: value name) options;
+      known;
 
   unknownOption =
     path: options: wrong:
     let
-      near = nearest wrong.name (attrNames options);
+      near = lib.nearest wrong.name (attrNames options);
       prefix = concatStringsSep "" (map (part: "${part}.") path);
     in
     throw "unknown option '${prefix}${wrong.name}' at ${wrong.site}${
       lib.optionalString (near != null) "; did you mean '${prefix}${near}'?"
     }";
 
-  unwrap =
-    definition:
-    if isAttrs definition.value && definition.value ? _override then
-      {
-        inherit (definition.value._override) priority value;
-        inherit (definition) site;
-      }
-    else
-      definition // { priority = priorities.plain; };
-
-  # Definitions of the best priority, unwrapped.
-  prevailing =
-    definitions:
-    let
-      all = map unwrap definitions;
-      best = foldl' (least: d: if d.priority < least then d.priority else least) 10000 all;
-    in
-    filter (d: d.priority == best) all;
-
   settle =
     path: option: found:
     let
-      winners = prevailing found;
-      byDefault = {
-        value = option.default;
+      own = lib.optional (option ? default) {
+        value = lib.mkOptionDefault option.default;
         site = "its default";
       };
+      definitions = found ++ own;
+      sites = map (d: d.site) (concatMap lib.bare definitions);
+      winners = lib.prevailing definitions;
+      value =
+        if (option.readOnly or false) && length sites > 1 then
+          throw "option '${showPath path}' is read-only, but it is set ${toString (length sites)} times: ${concatStringsSep ", " sites}"
+        else if winners != [ ] then
+          lib.types.mergeChecked option.type path winners
+        else if option.type ? emptyValue then
+          option.type.emptyValue
+        else
+          throw "option '${showPath path}' has no default and is set nowhere: ${option.description}";
     in
-    if winners != [ ] then
-      lib.types.mergeChecked option.type path winners
-    else if option ? default then
-      lib.types.mergeChecked option.type path [ byDefault ]
-    else
-      throw "option '${showPath path}' has no default and is set nowhere: ${option.description}";
+    if option ? apply then option.apply value else value;
 
-  # --- Did you mean ----------------------------------------------------------
+  # --- Evaluation --------------------------------------------------------------
 
-  # Characters that two names share in place from the front and from the back,
-  # which finds the usual slips without a full edit distance.
-  likeness =
-    a: b:
+  # Modules, and definitions that are no modules, below a path → what they
+  # come to.
+  evaluate =
+    {
+      path,
+      modules,
+      arguments,
+      definitions,
+    }:
     let
-      count =
-        part:
-        let
-          go =
-            i:
-            if part a i != null && part a i == part b i then 1 + go (i + 1) else 0;
-        in
-        go 0;
-      front =
-        text: i:
-        if i < builtins.stringLength text then builtins.substring i 1 text else null;
-      back =
-        text: i:
-        let
-          at = builtins.stringLength text - 1 - i;
-        in
-        if at >= 0 then builtins.substring at 1 text else null;
+      loaded = collect (arguments // { inherit lib config options; }) [ ] modules;
+      options = foldl' (mergeDeclarations path) { } (map (module: module.options) loaded);
+      freeforms = filter (type: type != null) (map (module: module.freeform) loaded);
+      config = mergeOptions {
+        inherit path options;
+        definitions = map (module: { inherit (module) config site; }) loaded ++ definitions;
+        freeform = if freeforms == [ ] then null else head freeforms;
+      };
     in
-    count front + count back;
-
-  nearest =
-    name: candidates:
-    let
-      scored = map (candidate: {
-        inherit candidate;
-        score = likeness name candidate;
-      }) candidates;
-      ordered = sort (a: b: a.score > b.score) scored;
-      least = builtins.stringLength name / 2;
-    in
-    if ordered == [ ] || (head ordered).score < (if least < 2 then 2 else least) then
-      null
-    else
-      (head ordered).candidate;
-
-  # --- Documentation ----------------------------------------------------------
-
-  documentOptions =
-    path: options:
-    concatMap (
-      name:
-      let
-        here = path ++ [ name ];
-        option = options.${name};
-      in
-      if isOption option then
-        [
-          {
-            path = showPath here;
-            type = option.type.description;
-            inherit (option) description;
-            default = if option ? default then lib.types.show option.default else null;
-          }
-        ]
-      else
-        documentOptions here option
-    ) (attrNames options);
+    {
+      inherit config options;
+    };
 in
 {
-  inherit attributeSite mergeOptions nearest prevailing;
-
-  documentOptions = documentOptions [ ];
+  inherit
+    attributeSite
+    evaluate
+    isOption
+    mergeOptions
+    showPath
+    ;
 
   mkOption =
     {
@@ -269,8 +313,13 @@ in
     }@option:
     option // { _type = "option"; };
 
-  mkDefault = prioritised priorities.default;
-  mkForce = prioritised priorities.force;
+  mkEnableOption = what: {
+    _type = "option";
+    type = lib.types.bool;
+    default = false;
+    example = true;
+    description = "Whether to enable ${what}.";
+  };
 
   # Modules → { options; config; }.
   evalModules =
@@ -278,16 +327,26 @@ in
       modules,
       arguments ? { },
     }:
-    let
-      loaded = concatLists (map (loadModule (arguments // { inherit lib config; })) modules);
-      options = foldl' (mergeDeclarations [ ]) { } (map (module: module.options) loaded);
-      config = mergeOptions {
-        path = [ ];
-        inherit options;
-        definitions = map (module: { inherit (module) config site; }) loaded;
-      };
-    in
-    {
-      inherit config options;
+    evaluate {
+      path = [ ];
+      inherit modules arguments;
+      definitions = [ ];
     };
+
+  # `value`, if every assertion of the modules holds; their warnings are said
+  # first. An assertion is { holds; message; } or { assertion; message; }.
+  checkConfig =
+    { name, config }:
+    value:
+    let
+      holds = assertion: assertion.holds or assertion.assertion;
+      failed = filter (assertion: !(holds assertion)) (config.assertions or [ ]);
+      warned = foldl' (rest: warning: builtins.warn "${name}: ${warning}" rest) value (
+        config.warnings or [ ]
+      );
+    in
+    if failed == [ ] then
+      warned
+    else
+      throw "${name}: ${concatStringsSep "; " (map (assertion: assertion.message) failed)}";
 }

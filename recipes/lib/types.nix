@@ -1,42 +1,43 @@
 # Types of options. A type says whether one value fits (`check`), how to say
 # what it wants (`description`), and how several definitions become one
-# (`merge`): from the option's path and a list of { value, site }.
+# (`merge`): from the option's path and a list of { value, site }. Types that
+# are made of others are in composed-types.nix.
 lib:
 let
   inherit (builtins)
     all
-    any
-    attrNames
-    concatLists
-    concatMap
     concatStringsSep
     elem
     filter
     head
     isAttrs
     isBool
+    isFloat
+    isFunction
     isInt
     isList
+    isPath
     isString
     length
-    listToAttrs
     map
+    match
+    substring
     toJSON
     ;
 
-  showPath = concatStringsSep ".";
-
   conflict =
     path: definitions:
-    throw "option '${showPath path}' is defined more than once with different values: ${
+    throw "option '${lib.showPath path}' is defined more than once with different values: ${
       concatStringsSep ", " (map (d: "${show d.value} at ${d.site}") definitions)
     }";
 
   # Short and safe for whatever a user may have written.
   show =
     value:
-    if isString value || isInt value || isBool value || value == null then
+    if isString value || isInt value || isBool value || isFloat value || value == null then
       toJSON value
+    else if isPath value then
+      toString value
     else if isList value then
       "a list"
     else if isAttrs value then
@@ -44,12 +45,22 @@ let
     else
       "a ${builtins.typeOf value}";
 
+  # One value, however often it was given. Functions equal nothing, so a
+  # single definition is not compared.
   one =
     path: definitions:
     let
       first = head definitions;
     in
-    if all (d: d.value == first.value) definitions then first.value else conflict path definitions;
+    if length definitions == 1 || all (d: d.value == first.value) definitions then
+      first.value
+    else
+      conflict path definitions;
+
+  # One definition, and no second one.
+  single =
+    path: definitions:
+    if length definitions == 1 then (head definitions).value else conflict path definitions;
 
   scalar = description: check: {
     inherit description check;
@@ -61,136 +72,145 @@ let
     if type.check definition.value then
       definition
     else
-      throw "option '${showPath path}' must be ${type.description}, but ${show definition.value} was given at ${definition.site}";
+      throw "option '${lib.showPath path}' must be ${type.description}, but ${show definition.value} was given at ${definition.site}";
 
   mergeChecked =
     type: path: definitions:
     type.merge path (map (checked type path) definitions);
 
+  # As `mergeChecked`, of definitions that still have their wrappers: members
+  # of sets and lists have priorities and an order of their own.
+  mergeDefinitions =
+    type: path: definitions:
+    mergeChecked type path (lib.prevailing definitions);
+
   isPackage = value: isAttrs value && value.type or null == "derivation" && value ? pname;
+
+  between =
+    low: high:
+    scalar "an integer from ${toString low} to ${toString high}" (
+      value: isInt value && value >= low && value <= high
+    );
+
+  # Texts that several definitions add to.
+  joined = description: separator: {
+    inherit description;
+    check = isString;
+    merge = _: definitions: concatStringsSep separator (map (d: d.value) definitions);
+  };
+
+  isOneLine = value: isString value && length (filter isString (builtins.split "\n" value)) == 1;
 in
 rec {
-  inherit show mergeChecked;
+  inherit
+    conflict
+    isPackage
+    mergeChecked
+    mergeDefinitions
+    one
+    show
+    single
+    ;
+
+  bool = scalar "true or false" isBool;
+
+  int = scalar "an integer" isInt;
+  unsigned = scalar "an integer of at least 0" (value: isInt value && value >= 0);
+  positive = scalar "an integer of at least 1" (value: isInt value && value >= 1);
+  ints = {
+    inherit between positive unsigned;
+    u8 = between 0 255;
+    u16 = between 0 65535;
+    u32 = between 0 4294967295;
+    s8 = between (-128) 127;
+    s16 = between (-32768) 32767;
+    s32 = between (-2147483648) 2147483647;
+  };
+  port = between 0 65535;
+  float = scalar "a floating-point number" isFloat;
+  number = scalar "a number" (value: isInt value || isFloat value);
+  numbers.between =
+    low: high:
+    scalar "a number from ${toString low} to ${toString high}" (
+      value: (isInt value || isFloat value) && value >= low && value <= high
+    );
 
   str = scalar "a string" isString;
-  int = scalar "an integer" isInt;
-  bool = scalar "true or false" isBool;
-  anything = scalar "any value" (_: true);
-  package = {
-    description = "a package";
-    check = isPackage;
-    merge =
-      path: definitions:
-      if length definitions == 1 then (head definitions).value else conflict path definitions;
-  };
-  path = scalar "a path" (value: builtins.isPath value || isString value || isPackage value);
-
-  # A string made of lines: several definitions are put one after the other.
-  lines = {
-    description = "lines of text";
-    check = isString;
-    merge = _: definitions: concatStringsSep "\n" (map (d: d.value) definitions);
-  };
+  nonEmptyStr = scalar "a string that is not blank" (
+    value: isString value && match "[ \t\n]*" value == null
+  );
+  singleLineStr = scalar "a string of one line" isOneLine;
+  strMatching =
+    pattern:
+    scalar "a string that fits the pattern ${pattern}" (
+      value: isString value && match pattern value != null
+    );
+  # Several definitions are put one after the other.
+  lines = joined "lines of text" "\n";
+  commas = joined "words separated by commas" ",";
+  separatedString = separator: joined "a string, its parts separated by ${toJSON separator}" separator;
 
   # SemVer 2.0.0, section 2 and 9, without build metadata.
   semver = scalar "a version as in SemVer 2.0.0 (1.2.3 or 1.2.3-rc.1)" (
     value:
     isString value
-    && builtins.match "(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?" value != null
+    && match "(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?" value != null
   );
-
-  unsigned = scalar "an integer of at least 0" (value: isInt value && value >= 0);
-  positive = scalar "an integer of at least 1" (value: isInt value && value >= 1);
 
   enum = values: scalar "one of ${concatStringsSep ", " (map show values)}" (value: elem value values);
 
-  nullOr = type: {
-    description = "null or ${type.description}";
-    check = value: value == null || type.check value;
+  path = scalar "a path" (value: isPath value || isString value || isPackage value);
+  absolutePath = scalar "an absolute path" (
+    value: isPath value || isPackage value || isString value && substring 0 1 value == "/"
+  );
+
+  package = {
+    description = "a package";
+    check = isPackage;
+    merge = single;
+  };
+
+  # Any value; sets are joined member by member, all else must agree.
+  anything = {
+    description = "any value";
+    check = _: true;
     merge =
       path: definitions:
-      if all (d: d.value == null) definitions then
-        null
-      else if any (d: d.value == null) definitions then
-        conflict path definitions
+      if all (d: isAttrs d.value && !isPackage d.value && !(d.value ? _type)) definitions then
+        (lib.composedTypes.lazyAttrsOf anything).merge path definitions
       else
-        type.merge path definitions;
+        one path definitions;
   };
 
-  either = left: right: {
-    description = "${left.description} or ${right.description}";
-    check = value: left.check value || right.check value;
-    merge =
-      path: definitions:
-      if all (d: left.check d.value) definitions then
-        left.merge path definitions
-      else if all (d: right.check d.value) definitions then
-        right.merge path definitions
-      else
-        conflict path definitions;
+  # A value that is left alone: not merged, not looked into.
+  raw = {
+    description = "any value, given once";
+    check = _: true;
+    merge = single;
   };
 
-  # Definitions are appended, in the order of the modules.
-  listOf = type: {
-    description = "a list, each ${type.description}";
-    check = isList;
-    merge =
-      path: definitions:
-      concatLists (
-        map (
-          definition:
-          builtins.genList (
-            index:
-            mergeChecked type (path ++ [ (toString index) ]) [
-              {
-                value = builtins.elemAt definition.value index;
-                inherit (definition) site;
-              }
-            ]
-          ) (length definition.value)
-        ) definitions
-      );
-  };
-
-  attrsOf = type: {
-    description = "a set, each ${type.description}";
+  # A set whose members are not merged: of two, the later counts.
+  attrs = {
+    description = "a set";
     check = value: isAttrs value && !isPackage value;
-    merge =
-      path: definitions:
-      let
-        names = lib.unique (concatMap (d: attrNames d.value) definitions);
-        member = name: {
-          inherit name;
-          # Priorities count for each member by itself.
-          value = mergeChecked type (path ++ [ name ]) (
-            lib.prevailing (
-              concatMap (
-                d:
-                lib.optional (d.value ? ${name}) {
-                  value = d.value.${name};
-                  site = lib.attributeSite d.value name d.site;
-                }
-              ) definitions
-            )
-          );
-        };
-      in
-      listToAttrs (map member names);
+    merge = _: definitions: builtins.foldl' (all: d: all // d.value) { } definitions;
+    emptyValue = { };
   };
 
-  # A set with options of its own.
-  submodule = options: {
-    description = "a set with the options ${concatStringsSep ", " (attrNames options)}";
-    check = value: isAttrs value && !isPackage value;
-    inherit options;
-    merge =
-      path: definitions:
-      lib.mergeOptions {
-        inherit path options;
-        definitions = map (d: {
-          config = d.value;
-          inherit (d) site;
-        }) definitions;
-      };
-  };
+  function = scalar "a function" isFunction;
+
+  inherit (lib.composedTypes)
+    addCheck
+    attrsOf
+    coercedTo
+    either
+    functionTo
+    lazyAttrsOf
+    listOf
+    nonEmptyListOf
+    nullOr
+    oneOf
+    submodule
+    uniq
+    ;
 }

@@ -138,8 +138,6 @@ in
       inherit (evaluated) config;
       platform = lib.systems.${lib.system};
 
-      failed = builtins.filter (assertion: !assertion.holds) config.assertions;
-
       outside = builtins.filter (check: check.kind == "lease" && check.when == "always") config.health.checks;
 
       image = lib.composeImage {
@@ -193,9 +191,10 @@ in
         dataSizeMiB = config.data.sizeMiB;
       };
     in
-    assert lib.assertMsg (failed == [ ]) (
-      "variant '${name}': " + concatStringsSep "; " (map (assertion: assertion.message) failed)
-    );
+    assert lib.checkConfig {
+      name = "variant '${name}'";
+      inherit config;
+    } true;
     assert lib.assertMsg (outside == [ ])
       "variant '${name}': health check '${(builtins.head outside).name}' depends on the network, so it must say when = \"trial\"";
     image

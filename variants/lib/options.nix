@@ -304,5 +304,6 @@ in
     allow = list "Exceptions from the rules of the root: { glob; rule; reason; }." types.anything;
     interpreterBinaries = list "Programs whose bytes are denied wherever they turn up." types.anything;
     assertions = list "What must hold of the whole: { holds; message; }." types.anything;
+    warnings = list "What whoever builds the variant is told." types.str;
   };
 }

@@ -1,0 +1,1 @@
+{ config.plain = 99; }

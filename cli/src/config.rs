@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use osbuild_core::build::sandbox::catch_interrupts;
 use osbuild_core::fetch::{FetchConfig, Fetcher};
-use osbuild_store::LocalStore;
+use osbuild_store::{LocalStore, StoreDir};
 use serde::Deserialize;
 
 use crate::error::Failure;
@@ -23,6 +23,8 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
     ("OSBUILD_SOURCES", "mirrors by hash, asked first; addresses or directories separated by blanks"),
     ("OSBUILD_ROOT", "the project root, as --root"),
     ("NIX_PATH", "where <x> is looked up by `eval` of files and expressions: [NAME=]DIR separated by colons"),
+    ("NIX_STORE_DIR", "the store directory that nix-instantiate assumes (default: /nix/store)"),
+    ("NIX_REMOTE", "dummy:// lets nix-instantiate only compute, without any store"),
     ("OSBUILD_KEYRING", "the keyring that signs the distribution's archives"),
 ];
 
@@ -38,6 +40,9 @@ pub(crate) struct CommonArguments {
     /// One JSON record a line on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Show every step on the way to an evaluation error
+    #[arg(long, global = true)]
+    pub(crate) show_trace: bool,
     /// The project root (default: the nearest parent with recipes/ and variants/)
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
@@ -91,8 +96,46 @@ pub(crate) fn root() -> Option<PathBuf> {
 
 /// The entries of `NIX_PATH`.
 pub(crate) fn nix_path() -> Vec<String> {
-    let value = variable("NIX_PATH").unwrap_or_default();
-    value.split(':').filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
+    search_entries(&variable("NIX_PATH").unwrap_or_default())
+}
+
+/// Entries between colons; the colon of an address (`https://…`,
+/// `channel:…`) ends none.
+pub(crate) fn search_entries(value: &str) -> Vec<String> {
+    let mut entries = Vec::new();
+    let mut entry = String::new();
+    for (index, part) in value.split(':').enumerate() {
+        let place = entry.rsplit('=').next().unwrap_or_default();
+        let is_address = index > 0
+            && (part.starts_with("//") || matches!(place, "channel" | "flake"))
+            && !place.is_empty()
+            && !place.contains('/');
+        if is_address {
+            entry.push(':');
+        } else if !entry.is_empty() {
+            entries.push(std::mem::take(&mut entry));
+        }
+        entry.push_str(part);
+    }
+    if !entry.is_empty() {
+        entries.push(entry);
+    }
+    entries
+}
+
+/// The logical store directory that `nix-instantiate` is to assume.
+pub(crate) fn nix_store_dir() -> Result<StoreDir, Failure> {
+    let Some(text) = variable("NIX_STORE_DIR") else { return Ok(StoreDir::default()) };
+    let directory = text.trim_end_matches('/');
+    if !directory.starts_with('/') {
+        return Err(Failure::usage(&format!("NIX_STORE_DIR is not an absolute path: '{text}'"), ""));
+    }
+    Ok(StoreDir::new(directory))
+}
+
+/// The store that `nix-instantiate` is to use: `dummy://` means none.
+pub(crate) fn nix_remote() -> Option<String> {
+    variable("NIX_REMOTE")
 }
 
 pub(crate) fn open_store() -> Result<Arc<LocalStore>, Failure> {

@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::io::ErrorKind;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use osbuild_core::build::BuildError;
 use osbuild_core::build::builtin::BuiltinError;
@@ -213,8 +214,16 @@ impl From<SizeError> for Failure {
     }
 }
 
+/// Whether evaluation errors show every step that led to them.
+static WHOLE_TRAIL: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn show_whole_trail(whole: bool) {
+    WHOLE_TRAIL.store(whole, Ordering::Relaxed);
+}
+
 impl From<EvalError> for Failure {
-    fn from(error: EvalError) -> Self {
+    fn from(mut error: EvalError) -> Self {
+        error.whole_trail = WHOLE_TRAIL.load(Ordering::Relaxed);
         let exit = if error.kind == EvalErrorKind::Usage { Exit::UsedWrongly } else { Exit::Failed };
         let hint = error.hint.clone().unwrap_or_default();
         Self::new(exit, &error.to_string()).with_hint(&hint)

@@ -4,6 +4,7 @@
 mod commands;
 mod config;
 mod error;
+mod nix_instantiate;
 mod session;
 mod ui;
 
@@ -25,6 +26,7 @@ struct Arguments {
 enum Command {
     List(commands::list::Arguments),
     Eval(commands::eval::Arguments),
+    Repl(commands::repl::Arguments),
     Build(commands::build::Arguments),
     Boot(commands::boot::Arguments),
     #[command(subcommand)]
@@ -39,6 +41,8 @@ enum Command {
     Lock(commands::lock::Command),
     #[command(subcommand)]
     Store(commands::store::Command),
+    #[command(subcommand)]
+    Docs(commands::docs::Command),
     Completions(commands::generate::CompletionsArguments),
     Man(commands::generate::ManArguments),
 }
@@ -52,6 +56,10 @@ fn environment_help() -> String {
 }
 
 fn main() -> std::process::ExitCode {
+    let mut words = std::env::args_os();
+    if nix_instantiate::is_asked_for(words.next().as_ref()) {
+        return end(std::panic::catch_unwind(|| nix_instantiate::run(words)));
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -61,7 +69,11 @@ fn main() -> std::process::ExitCode {
             return exit.into();
         }
     };
-    match std::panic::catch_unwind(|| run(arguments)) {
+    end(std::panic::catch_unwind(|| run(arguments)))
+}
+
+fn end(result: std::thread::Result<Result<(), Failure>>) -> std::process::ExitCode {
+    match result {
         Ok(Ok(())) => Exit::Done.into(),
         Ok(Err(failure)) => {
             failure.print();
@@ -77,9 +89,11 @@ fn main() -> std::process::ExitCode {
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let common = &arguments.common;
+    error::show_whole_trail(common.show_trace);
     match arguments.command {
         Command::List(arguments) => commands::list::run(arguments, common),
         Command::Eval(arguments) => commands::eval::run(arguments, common),
+        Command::Repl(arguments) => commands::repl::run(arguments, common),
         Command::Derivation(command) => commands::derivation::run(command, common),
         Command::Build(arguments) => commands::build::run(arguments, common),
         Command::Boot(arguments) => commands::boot::run(arguments, common),
@@ -90,6 +104,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Size(arguments) => commands::size::run(arguments, common),
         Command::Lock(command) => commands::lock::run(command, common),
         Command::Store(command) => commands::store::run(command, common),
+        Command::Docs(command) => commands::docs::run(command, common),
         Command::Completions(arguments) => commands::generate::completions::<Arguments>(&arguments),
         Command::Man(arguments) => commands::generate::man::<Arguments>(&arguments),
     }

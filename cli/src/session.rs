@@ -1,7 +1,8 @@
 //! Evaluations as commands start them: purely for targets of a project, as
 //! Nix does it for files and expressions.
 
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use osbuild_core::instantiate::sink::{Computing, Sink};
@@ -12,7 +13,7 @@ use osbuild_core::lang::host::SearchEntry;
 use osbuild_store::StoreDir;
 
 use crate::config::{self, CommonArguments};
-use crate::error::Failure;
+use crate::error::{Exit, Failure};
 
 /// Arguments for functions at the top level.
 #[derive(clap::Args)]
@@ -26,6 +27,18 @@ pub(crate) struct FunctionArguments {
 }
 
 impl FunctionArguments {
+    /// Each argument's name and an expression for it.
+    pub(crate) fn expressions(&self) -> Vec<(String, String)> {
+        let quoted = |text: &str| {
+            let mut out = Vec::new();
+            osbuild_core::lang::show_string(text.as_bytes(), &mut out);
+            String::from_utf8_lossy(&out).into_owned()
+        };
+        let expressions = self.expressions.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
+        let strings = self.strings.chunks_exact(2).map(|pair| (pair[0].clone(), quoted(&pair[1])));
+        expressions.chain(strings).collect()
+    }
+
     pub(crate) fn to_arguments(&self) -> Arguments {
         let expressions = self.expressions.chunks_exact(2);
         let strings = self.strings.chunks_exact(2);
@@ -40,6 +53,13 @@ impl FunctionArguments {
 pub(crate) fn working_directory() -> Result<PathBuf, Failure> {
     std::env::current_dir()
         .map_err(|e| Failure::usage(&format!("cannot find the working directory: {e}"), ""))
+}
+
+pub(crate) fn standard_input() -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    let result = std::io::stdin().lock().read_to_end(&mut text);
+    result.map_err(|e| Failure::new(Exit::Failed, &format!("cannot read standard input: {e}")))?;
+    Ok(text)
 }
 
 /// The project that the command is for.
@@ -79,17 +99,18 @@ pub(crate) fn for_targets(targets: &[Target], project: Option<&Project>, sink: A
 
 /// Programs that see what Nix lets them see.
 pub(crate) fn impure(search_path: &[String]) -> SessionOptions {
-    let directory = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    let given = search_path.iter().map(|entry| search_entry(entry, &directory));
     let configured = config::nix_path();
-    let configured = configured.iter().map(|entry| search_entry(entry, &directory));
-    SessionOptions { search_path: given.chain(configured).collect(), ..SessionOptions::default() }
+    let search_path = search_entries(search_path.iter().chain(&configured));
+    SessionOptions { search_path, ..SessionOptions::default() }
 }
 
 /// `nixpkgs=/path` or `/path`.
-fn search_entry(text: &str, directory: &Path) -> SearchEntry {
-    let (prefix, path) = text.split_once('=').unwrap_or(("", text));
-    SearchEntry { prefix: prefix.to_owned(), path: directory.join(path).to_string_lossy().into_owned() }
+pub(crate) fn search_entries<'a>(entries: impl Iterator<Item = &'a String>) -> Vec<SearchEntry> {
+    let entry = |text: &String| {
+        let (prefix, path) = text.split_once('=').unwrap_or(("", text));
+        SearchEntry { prefix: prefix.to_owned(), path: path.to_owned() }
+    };
+    entries.map(entry).collect()
 }
 
 /// Writes nothing; objects that the user's store already holds can be read.

@@ -174,7 +174,9 @@ fn every_path_is_that_of_real_nix() {
     let options = SessionOptions { message: Arc::new(|_| ()), ..SessionOptions::default() };
     let mut session = Session::new(options, Arc::new(Computing::default()));
     let source = Source::Expression { text: program(), directory };
-    let ours = session.eval(&source, "", &Arguments::new(), Output::Json).expect("the cases evaluate");
+    let ours = session
+        .eval(&source, "", &Arguments::new(), Output::Json { strict: true })
+        .expect("the cases evaluate");
     let ours: serde_json::Value = serde_json::from_slice(&ours).expect("JSON is written");
 
     let wrong: Vec<String> = CASES

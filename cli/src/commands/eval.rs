@@ -13,7 +13,8 @@ use crate::session::{self, FunctionArguments};
 /// Print the value of an expression, a file or a target
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// A variant or package (with an attribute path), a folder or a .nix file
+    /// A variant or package (with an attribute path), a folder, a .nix file, or
+    /// - for a program on standard input
     #[arg(value_name = "TARGET", required_unless_present = "expr", conflicts_with = "expr")]
     target: Option<String>,
     /// Evaluate this text
@@ -55,6 +56,11 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
             let source = Source::Expression { text: text.clone(), directory: directory.clone() };
             (Session::new(options(&directory), sink), source, arguments.attr_path.clone())
         }
+        (None, Some(word)) if word == "-" => {
+            let text = session::standard_input()?;
+            let source = Source::StandardInput { text, directory: directory.clone() };
+            (Session::new(options(&directory), sink), source, arguments.attr_path.clone())
+        }
         (None, target) => {
             let words: Vec<String> = target.iter().cloned().collect();
             let (targets, project) = session::targets(&words, common)?;
@@ -70,13 +76,13 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
         }
     };
     let output = match (common.json, arguments.raw, arguments.xml) {
-        (true, ..) => Output::Json,
+        (true, ..) => Output::Json { strict: true },
         (_, true, _) => Output::Raw,
-        (.., true) => Output::Xml { strict: arguments.strict },
+        (.., true) => Output::Xml { strict: arguments.strict, location: true },
         _ => Output::Nix { strict: arguments.strict },
     };
     let mut text = session.eval(&source, &attr_path, &arguments.arguments.to_arguments(), output)?;
-    if matches!(output, Output::Nix { .. } | Output::Json) {
+    if matches!(output, Output::Nix { .. } | Output::Json { .. }) {
         text.push(b'\n');
     }
     std::io::stdout().lock().write_all(&text)?;

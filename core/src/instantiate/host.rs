@@ -196,6 +196,13 @@ impl Host for StoreHost {
         Some(std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from))
     }
 
+    fn working_directory(&self) -> Option<PathBuf> {
+        if self.options.pure.is_some() {
+            return None;
+        }
+        std::env::current_dir().ok()
+    }
+
     fn search_path(&self) -> Vec<SearchEntry> {
         self.options.search_path.clone()
     }

@@ -8,6 +8,8 @@
 
 pub(crate) mod derivation_strict;
 mod host;
+pub mod interactive;
+pub mod nix;
 mod select;
 pub mod sink;
 mod table;
@@ -16,8 +18,10 @@ pub mod target;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use osbuild_store::StorePath;
 use osbuild_store::action::OutputName;
@@ -26,7 +30,8 @@ use crate::derivation::Derivation;
 use crate::lang::error::ErrorKind;
 use crate::lang::host::SearchEntry;
 use crate::lang::source::{Origin, Pos};
-use crate::lang::{EvalError, Evaluator, stack};
+use crate::lang::value::Value;
+use crate::lang::{Brake, Eval, EvalError, Evaluator, stack};
 use sink::Sink;
 use table::Table;
 
@@ -64,6 +69,11 @@ pub enum Source {
         text: String,
         directory: PathBuf,
     },
+    /// What standard input held.
+    StandardInput {
+        text: Vec<u8>,
+        directory: PathBuf,
+    },
 }
 
 /// Arguments for functions at the top level, by name.
@@ -84,12 +94,25 @@ pub enum Output {
     Nix {
         strict: bool,
     },
-    Json,
+    /// What is not evaluated yet is an error unless `strict`.
+    Json {
+        strict: bool,
+    },
     /// The bytes of a string.
     Raw,
     Xml {
         strict: bool,
+        location: bool,
     },
+}
+
+impl Output {
+    fn shows_laziness(self) -> bool {
+        match self {
+            Self::Nix { strict } | Self::Json { strict } | Self::Xml { strict, .. } => !strict,
+            Self::Raw => false,
+        }
+    }
 }
 
 /// A derivation that a target came to.
@@ -103,6 +126,9 @@ pub struct Instantiated {
     /// The attribute path that led here, as the user would type it.
     pub attr: String,
 }
+
+/// How often an evaluation that may be interrupted is looked after.
+const WATCH: Duration = Duration::from_millis(50);
 
 type Work = Box<dyn FnOnce(&mut Evaluator) + Send>;
 
@@ -141,6 +167,36 @@ impl Session {
         let lost = || EvalError::new(ErrorKind::Depth, "the evaluator stopped: a bug, please report it");
         self.work.send(work).map_err(|_| lost())?;
         receiver.recv().map_err(|_| lost())
+    }
+
+    /// As [`Session::with_evaluator`]; the evaluation fails soon after
+    /// `interrupted` was set.
+    pub(crate) fn with_evaluator_until<T: Send + 'static>(
+        &mut self,
+        interrupted: &AtomicBool,
+        work: impl FnOnce(&mut Evaluator) -> T + Send + 'static,
+    ) -> Result<T, EvalError> {
+        let (hand, brake) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let (done, waiting) = mpsc::channel::<()>();
+            scope.spawn(move || {
+                // Ends when the evaluation does, which drops `done`.
+                let Ok(brake): Result<Brake, _> = brake.recv() else { return };
+                while waiting.recv_timeout(WATCH) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    if interrupted.load(Ordering::Relaxed) {
+                        brake.pull();
+                    }
+                }
+                brake.release();
+            });
+            let result = self.with_evaluator(move |e| {
+                // The watcher waits for it; it is gone only if it panicked.
+                let _ = hand.send(e.brake());
+                work(e)
+            });
+            drop(done);
+            result
+        })
     }
 
     /// The derivations that an attribute of a file comes to: the value itself,
@@ -188,19 +244,10 @@ impl Session {
     ) -> Result<Vec<u8>, EvalError> {
         let (source, path, arguments) = (source.clone(), attr_path.to_owned(), arguments.clone());
         self.with_evaluator(move |e| {
+            e.shows_laziness = output.shows_laziness();
             let result = select::select(e, &source, &path, &arguments).and_then(|value| {
                 let value = select::call_automatically(e, value, &arguments, false)?;
-                match output {
-                    Output::Nix { strict } => {
-                        if strict {
-                            e.force_deep(value)?;
-                        }
-                        e.show(value)
-                    }
-                    Output::Json => Ok(e.json_of(value, Pos::NONE)?.0),
-                    Output::Raw => e.show_raw(value),
-                    Output::Xml { strict } => Ok(e.xml_of(value, strict, true, Pos::NONE)?.0),
-                }
+                write(e, value, output)
             });
             result.map_err(|fault| fault.to_error(&e.sources))
         })?
@@ -216,7 +263,7 @@ impl Session {
         attr_path: &str,
         arguments: &Arguments,
     ) -> Result<String, EvalError> {
-        let bytes = self.eval(source, attr_path, arguments, Output::Json)?;
+        let bytes = self.eval(source, attr_path, arguments, Output::Json { strict: true })?;
         Ok(String::from_utf8(bytes).expect("JSON is written as UTF-8"))
     }
 
@@ -246,16 +293,53 @@ impl Drop for Session {
     }
 }
 
-impl Source {
-    /// The value of the program, not yet called with arguments.
-    fn value(&self, e: &mut Evaluator) -> crate::lang::Eval {
-        match self {
-            Self::File(path) => e.import(path, Pos::NONE),
-            Self::Expression { text, directory } => {
-                let code = e.lower_text(text, Origin::String, directory, None)?;
-                let env = e.scope(None, 0);
-                e.eval(code, env)
+/// A value as text.
+fn write(e: &mut Evaluator, value: Value, output: Output) -> Eval<Vec<u8>> {
+    match output {
+        Output::Nix { strict } => {
+            if strict {
+                e.force_deep(value)?;
             }
+            e.show(value)
         }
+        Output::Json { strict } => {
+            if !strict {
+                e.refuse_unevaluated(value)?;
+            }
+            Ok(e.json_of(value, Pos::NONE)?.0)
+        }
+        Output::Raw => e.show_raw(value),
+        Output::Xml { strict, location } => Ok(e.xml_of(value, strict, location, Pos::NONE)?.0),
+    }
+}
+
+impl Source {
+    /// The program's bytes, where they are from, and where relative paths
+    /// begin.
+    fn text(&self, e: &mut Evaluator) -> Eval<(Vec<u8>, Origin, PathBuf)> {
+        Ok(match self {
+            Self::File(path) => {
+                let (path, text) = e.read_program(path, Pos::NONE)?;
+                let directory = path.parent().unwrap_or(Path::new("/")).to_owned();
+                (text, Origin::File(path), directory)
+            }
+            Self::Expression { text, directory } => {
+                (text.clone().into_bytes(), Origin::String, directory.clone())
+            }
+            Self::StandardInput { text, directory } => {
+                (text.clone(), Origin::StandardInput, directory.clone())
+            }
+        })
+    }
+
+    /// The value of the program, not yet called with arguments.
+    fn value(&self, e: &mut Evaluator) -> Eval {
+        if let Self::File(path) = self {
+            return e.import(path, Pos::NONE);
+        }
+        let (text, origin, directory) = self.text(e)?;
+        let code = e.lower_bytes(&text, origin, &directory, None)?;
+        let env = e.scope(None, 0);
+        e.eval(code, env)
     }
 }

@@ -6,13 +6,22 @@ use osbuild_store::action::OutputName;
 use super::{Argument, Arguments, Instantiated, Source};
 use crate::lang::error::{ErrorKind, nearest};
 use crate::lang::source::{Origin, Pos};
-use crate::lang::value::{Attr, Attrs, Value};
+use crate::lang::value::{Attr, Attrs, State, Thunk, Value};
 use crate::lang::{Eval, Evaluator};
 
 /// Follows an attribute path; functions on the way are called with the
 /// arguments.
 pub(super) fn select(e: &mut Evaluator, source: &Source, path: &str, arguments: &Arguments) -> Eval {
-    let mut value = source.value(e)?;
+    let root = source.value(e)?;
+    follow(e, root, path, arguments)
+}
+
+/// As [`select`], from a value on.
+pub(super) fn follow(e: &mut Evaluator, mut value: Value, path: &str, arguments: &Arguments) -> Eval {
+    if path.matches('"').count() % 2 == 1 {
+        let message = format!("missing closing quote in selection path '{path}'");
+        return e.fail(ErrorKind::Value, message, Pos::NONE);
+    }
     for name in split(path) {
         value = call_automatically(e, value, arguments, true)?;
         value = member(e, value, &name, path)?;
@@ -135,7 +144,8 @@ fn argument_value(e: &mut Evaluator, argument: &Argument) -> Eval {
             let directory = std::env::current_dir().unwrap_or_else(|_| "/".into());
             let code = e.lower_text(text, Origin::String, &directory, None)?;
             let env = e.scope(None, 0);
-            e.eval(code, env)
+            // Evaluated only if the function uses it.
+            Ok(Value::Thunk(e.heap.cell(Thunk::new(State::Code(code, env)))))
         }
     }
 }

@@ -45,7 +45,13 @@ pub struct Computing {
 impl Computing {
     /// Reads objects that already are below `directory`.
     pub fn over(directory: PathBuf) -> Self {
-        Self { store_dir: StoreDir::default(), readable: Some(directory) }
+        Self::of(StoreDir::default(), Some(directory))
+    }
+
+    /// With another store directory, and objects read from where they are
+    /// given to be.
+    pub fn of(store_dir: StoreDir, readable: Option<PathBuf>) -> Self {
+        Self { store_dir, readable }
     }
 }
 

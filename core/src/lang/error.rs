@@ -7,7 +7,7 @@
 use std::fmt;
 
 use super::heap::Heap;
-use super::source::{Location, Origin, Pos, SourceMap};
+use super::source::{Location, Pos, SourceMap};
 
 /// What kind of failure; `tryEval` catches the first three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub enum ErrorKind {
     Value,
     /// A file or the store could not be read or written.
     Host,
+    /// The user ended it.
+    Interrupted,
     /// The user named something that is not there: nothing was evaluated.
     Usage,
 }
@@ -132,6 +134,7 @@ impl Fault {
             at: sources.locate(self.0.pos).map(Box::new),
             trail,
             hint: self.0.hint.map(str::to_owned),
+            whole_trail: false,
         }
     }
 }
@@ -151,6 +154,8 @@ pub struct EvalError {
     pub trail: Vec<TrailStep>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Whether every step is shown, or the first and last only.
+    pub whole_trail: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -161,7 +166,7 @@ pub struct TrailStep {
 
 impl EvalError {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), at: None, trail: Vec::new(), hint: None }
+        Self { kind, message: message.into(), at: None, trail: Vec::new(), hint: None, whole_trail: false }
     }
 
     #[must_use]
@@ -188,8 +193,10 @@ impl fmt::Display for EvalError {
                 write!(f, "\n  {number} | {}\n  {gap} | {indent}^", at.line_text)?;
             }
         }
-        let shown: Vec<&TrailStep> = self.trail.iter().filter(|s| s.at.is_some()).rev().collect();
-        let hidden = shown.len().saturating_sub(2 * FRAMES_SHOWN);
+        let shown: Vec<&TrailStep> =
+            self.trail.iter().filter(|s| self.whole_trail || s.at.is_some()).rev().collect();
+        let limit = if self.whole_trail { usize::MAX } else { 2 * FRAMES_SHOWN };
+        let hidden = shown.len().saturating_sub(limit);
         for (index, step) in shown.iter().enumerate() {
             if hidden > 0 && (FRAMES_SHOWN..FRAMES_SHOWN + hidden).contains(&index) {
                 if index == FRAMES_SHOWN {
@@ -207,10 +214,7 @@ impl fmt::Display for EvalError {
 }
 
 fn place(at: &Location) -> String {
-    match &at.origin {
-        Origin::File(path) => format!("{}:{}:{}", path.display(), at.line, at.column),
-        Origin::String => format!("«string»:{}:{}", at.line, at.column),
-    }
+    format!("{}:{}:{}", at.origin, at.line, at.column)
 }
 
 /// The nearest of `candidates`, if it is near enough to be a slip of the hand.

@@ -91,6 +91,12 @@ pub trait Host {
 
     fn home(&self) -> Option<PathBuf>;
 
+    /// Where relative entries of the search path begin; `None` where programs
+    /// may not know.
+    fn working_directory(&self) -> Option<PathBuf> {
+        None
+    }
+
     fn search_path(&self) -> Vec<SearchEntry>;
 
     /// `None` in pure evaluation.

@@ -5,8 +5,9 @@
 //! length of a single chain such as `f x x x …`; ten thousand links take half
 //! a second, and no one writes them.)
 
+use super::grammar::Token;
 use rnix::ast::Root;
-use rnix::{ParseError, SyntaxKind, TextRange};
+use rnix::{ParseError, SyntaxKind};
 
 /// A text that is no program.
 pub(super) struct SyntaxError {
@@ -27,12 +28,39 @@ pub(super) fn parse(text: &str) -> Result<Root, SyntaxError> {
     }
     let normalised = end_comments_at_bare_cr(text);
     let text = normalised.as_deref().unwrap_or(text);
-    check_nesting(text)?;
+    super::grammar::check(&tokens(text)?, text)?;
     let parse = Root::parse(text);
     if let Some(error) = parse.errors().first() {
-        return Err(describe(error, text));
+        return Err(not_read(error));
     }
     Ok(parse.tree())
+}
+
+/// Whether a program stops too early, so that further lines may complete it.
+pub fn is_unfinished(text: &str) -> bool {
+    tokens(text)
+        .and_then(|tokens| super::grammar::check(&tokens, text))
+        .is_err_and(|error| error.message.contains("unexpected end of file"))
+}
+
+/// Whether the tokens of a text make a program; its names may still be wrong.
+pub fn is_program(text: &str) -> bool {
+    tokens(text).and_then(|tokens| super::grammar::check(&tokens, text)).is_ok()
+}
+
+/// The text of a program that is not UTF-8: each byte that makes no character
+/// becomes a control character, which no program may hold outside strings and
+/// comments. Offsets stay true.
+pub(super) fn stand_in(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        if chunk.invalid().is_empty() && text.is_empty() {
+            return std::borrow::Cow::Borrowed(chunk.valid());
+        }
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| '\u{1a}'));
+    }
+    std::borrow::Cow::Owned(text)
 }
 
 /// Nix ends a `#` comment at a carriage return, `rnix` only at a line feed.
@@ -74,11 +102,14 @@ fn needs_more(text: &str) -> bool {
     })
 }
 
-fn check_nesting(text: &str) -> Result<(), SyntaxError> {
+/// The tokens that mean something, unless they nest too deeply.
+fn tokens(text: &str) -> Result<Vec<Token>, SyntaxError> {
     use SyntaxKind::*;
-    let (mut depth, mut chain, mut offset) = (0usize, 0usize, 0u32);
+    let mut tokens = Vec::with_capacity(text.len() / 4);
+    let (mut depth, mut chain, mut start) = (0usize, 0usize, 0u32);
     let mut previous_prefix = 0usize;
     for (kind, token) in rnix::tokenize(text) {
+        let end = start + token.len() as u32;
         match kind {
             TOKEN_L_BRACK | TOKEN_L_BRACE | TOKEN_L_PAREN | TOKEN_INTERPOL_START => depth += 1,
             TOKEN_R_BRACK | TOKEN_R_BRACE | TOKEN_R_PAREN | TOKEN_INTERPOL_END => {
@@ -93,108 +124,32 @@ fn check_nesting(text: &str) -> Result<(), SyntaxError> {
             previous_prefix = 0;
         }
         if depth + previous_prefix > NESTING_MAXIMUM || chain > CHAIN_MAXIMUM {
-            return Err(SyntaxError { message: "expression is nested too deeply".to_owned(), offset });
+            let message = "expression is nested too deeply".to_owned();
+            return Err(SyntaxError { message, offset: start });
         }
-        offset += token.len() as u32;
+        if !kind.is_trivia() {
+            tokens.push(Token { kind, start, end });
+        }
+        start = end;
     }
-    Ok(())
+    Ok(tokens)
 }
 
-fn describe(error: &ParseError, text: &str) -> SyntaxError {
-    let end = text.trim_end().len() as u32;
-    let at = |range: &TextRange, expected: &str| {
-        let start = usize::from(range.start());
-        let rest = text.get(start..).unwrap_or("");
-        let skipped = rest.len() - rest.trim_start().len();
-        let token = rnix::tokenize(&rest[skipped..]).next().map_or("", |(_, token)| token);
-        let found = if token.is_empty() {
-            "end of file".to_owned()
-        } else {
-            format!("'{}'", token.chars().take(40).collect::<String>())
-        };
-        SyntaxError {
-            message: format!("syntax error, unexpected {found}{expected}"),
-            offset: (start + skipped) as u32,
-        }
+/// The grammar has accepted the text, so what is left are forms that only Nix
+/// reads: an old `let { … }` or a `!` as a bare operand.
+fn not_read(error: &ParseError) -> SyntaxError {
+    let offset = match error {
+        ParseError::Unexpected(range)
+        | ParseError::UnexpectedExtra(range)
+        | ParseError::UnexpectedWanted(_, range, _)
+        | ParseError::UnexpectedDoubleBind(range)
+        | ParseError::DuplicatedArgs(range, _) => range.start().into(),
+        _ => 0,
     };
-    match error {
-        ParseError::UnexpectedWanted(_, range, wanted) if wanted.contains(&SyntaxKind::TOKEN_STRING_END) => {
-            SyntaxError {
-                message: "syntax error, unexpected end of file, expecting '\"'".to_owned(),
-                offset: string_start(text, range.start().into()),
-            }
-        }
-        ParseError::Unexpected(range) | ParseError::UnexpectedExtra(range) => at(range, ""),
-        ParseError::UnexpectedWanted(_, range, wanted) => at(range, &expecting(wanted)),
-        ParseError::UnexpectedDoubleBind(range) => at(range, ""),
-        ParseError::UnexpectedEOF => {
-            SyntaxError { message: "syntax error, unexpected end of file".to_owned(), offset: end }
-        }
-        ParseError::UnexpectedEOFWanted(wanted) => SyntaxError {
-            message: format!("syntax error, unexpected end of file{}", expecting(wanted)),
-            offset: end,
-        },
-        ParseError::DuplicatedArgs(range, name) => SyntaxError {
-            message: format!("duplicate formal function argument '{name}'"),
-            offset: range.start().into(),
-        },
-        ParseError::RecursionLimitExceeded => {
-            SyntaxError { message: "expression is nested too deeply".to_owned(), offset: end }
-        }
-        other => SyntaxError { message: format!("syntax error, {other}"), offset: end },
-    }
-}
-
-/// Where the string begins that the text never ends.
-fn string_start(text: &str, end: usize) -> u32 {
-    let (mut offset, mut open) = (0, Vec::new());
-    for (kind, token) in rnix::tokenize(text) {
-        match kind {
-            SyntaxKind::TOKEN_STRING_START => open.push(offset),
-            SyntaxKind::TOKEN_STRING_END => drop(open.pop()),
-            _ => {}
-        }
-        offset += token.len() as u32;
-        if offset as usize > end {
-            break;
-        }
-    }
-    open.pop().unwrap_or(end as u32)
-}
-
-fn expecting(wanted: &[SyntaxKind]) -> String {
-    use SyntaxKind::*;
-    let mut names: Vec<&str> = wanted
-        .iter()
-        .map(|kind| match kind {
-            TOKEN_SEMICOLON => "';'",
-            TOKEN_COLON => "':'",
-            TOKEN_ASSIGN => "'='",
-            TOKEN_L_BRACE => "'{'",
-            TOKEN_R_BRACE => "'}'",
-            TOKEN_L_PAREN => "'('",
-            TOKEN_R_PAREN => "')'",
-            TOKEN_L_BRACK => "'['",
-            TOKEN_R_BRACK => "']'",
-            TOKEN_INTERPOL_END => "'}'",
-            TOKEN_INTERPOL_START => "'${'",
-            TOKEN_STRING_START => "a string",
-            TOKEN_STRING_END => "the end of the string",
-            TOKEN_STRING_CONTENT => "text",
-            TOKEN_IDENT => "a name",
-            TOKEN_OR => "'or'",
-            TOKEN_IN => "'in'",
-            TOKEN_THEN => "'then'",
-            TOKEN_ELSE => "'else'",
-            TOKEN_ELLIPSIS => "'...'",
-            TOKEN_REC => "'rec'",
-            TOKEN_AT => "'@'",
-            TOKEN_QUESTION => "'?'",
-            TOKEN_COMMA => "','",
-            _ => "",
-        })
-        .filter(|name| !name.is_empty())
-        .collect();
-    names.dedup();
-    if names.is_empty() { String::new() } else { format!(", expecting {}", names.join(" or ")) }
+    let message = match error {
+        ParseError::DuplicatedArgs(_, name) => format!("duplicate formal function argument '{name}'"),
+        ParseError::RecursionLimitExceeded => "expression is nested too deeply".to_owned(),
+        _ => "syntax error, this operand needs parentheses around it".to_owned(),
+    };
+    SyntaxError { message, offset }
 }

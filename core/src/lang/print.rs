@@ -243,7 +243,7 @@ pub fn show_string(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// An attribute name as a program would write it.
-fn show_name(name: &[u8], out: &mut Vec<u8>) {
+pub(super) fn show_name(name: &[u8], out: &mut Vec<u8>) {
     const KEYWORDS: [&[u8]; 9] =
         [b"if", b"then", b"else", b"assert", b"with", b"let", b"in", b"rec", b"inherit"];
     let starts = name.first().is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');

@@ -25,6 +25,7 @@ pub enum Origin {
     File(PathBuf),
     /// Given on the command line or by the program.
     String,
+    StandardInput,
 }
 
 impl std::fmt::Display for Origin {
@@ -32,6 +33,7 @@ impl std::fmt::Display for Origin {
         match self {
             Self::File(path) => write!(f, "{}", path.display()),
             Self::String => f.write_str("«string»"),
+            Self::StandardInput => f.write_str("«stdin»"),
         }
     }
 }
@@ -112,7 +114,7 @@ impl SourceMap {
     pub fn file(&self, pos: Pos) -> Option<&Path> {
         match &self.find(pos)?.0.origin {
             Origin::File(path) => Some(path),
-            Origin::String => None,
+            Origin::String | Origin::StandardInput => None,
         }
     }
 

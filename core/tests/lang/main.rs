@@ -6,6 +6,8 @@
 //! are committed.
 
 mod corpus;
+mod documented;
+mod parsed;
 mod robust;
 
 #[path = "../../../store/tests/judge/mod.rs"]

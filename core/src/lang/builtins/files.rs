@@ -132,7 +132,17 @@ fn find_file(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
                 _ => continue,
             }
         };
-        let (base, _) = e.readable_path(path, pos)?;
+        let path = e.force_at(path, pos)?;
+        // Relative ones, which only the command line and NIX_PATH give, begin
+        // where the command was started.
+        let text = e.coerce(path, Coercion::REFERENCE, pos)?;
+        let bytes = text.bytes(e.heap);
+        let base = match e.host.working_directory() {
+            Some(directory) if text.context.is_empty() && bytes.first() != Some(&b'/') => {
+                directory.join(bytes_path(bytes))
+            }
+            _ => e.readable_path(path, pos)?.0,
+        };
         let candidate = base.join(bytes_path(rest));
         let candidate = bytes_path(&lower::normal(&candidate));
         if matches!(e.host.file_kind(&candidate), Ok(Some(_))) {
@@ -202,20 +212,61 @@ impl Evaluator {
         self.fail(ErrorKind::Host, message, pos)
     }
 
+    /// A program's file, as [`Evaluator::import`] finds it, and its bytes.
+    pub fn read_program(&mut self, path: &Path, pos: Pos) -> Eval<(PathBuf, Vec<u8>)> {
+        let path = self.program_path(path, pos)?;
+        let contents = self.host.read_file(&path).map_err(|error| self.host_fault(&error, pos))?;
+        Ok((path, contents))
+    }
+
     fn lower_file(&mut self, path: &Path, outermost: Option<&[Sym]>, pos: Pos) -> Eval<&'static Expr> {
         let contents = self.host.read_file(path).map_err(|error| self.host_fault(&error, pos))?;
-        let Ok(text) = String::from_utf8(contents) else {
-            let message = format!("file '{}' is not UTF-8", path.display());
-            return self.fail(ErrorKind::Syntax, message, pos);
-        };
         let directory = path.parent().unwrap_or(Path::new("/")).to_owned();
-        self.lower_text(&text, Origin::File(path.to_owned()), &directory, outermost)
+        self.lower_bytes(&contents, Origin::File(path.to_owned()), &directory, outermost)
+    }
+
+    /// The file that `<name>` means.
+    pub fn look_up(&mut self, name: &[u8]) -> Eval<PathBuf> {
+        let entries = search_path_value(self);
+        let name = self.string(name);
+        match find_file(self, &[entries, name], Pos::NONE)? {
+            Value::Path(path) => Ok(bytes_path(path.bytes(self.heap))),
+            other => Err(self.wrong_type("a path", other, Pos::NONE)),
+        }
+    }
+
+    /// As [`Evaluator::lower_text`]. Strings and comments may hold any bytes.
+    pub fn lower_bytes(
+        &mut self,
+        bytes: &[u8],
+        origin: Origin,
+        directory: &Path,
+        outermost: Option<&[Sym]>,
+    ) -> Eval<&'static Expr> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.lower_text(text, origin, directory, outermost),
+            Err(_) => {
+                let text = crate::lang::parse::stand_in(bytes);
+                self.lower(&text, Some(bytes), origin, directory, outermost)
+            }
+        }
     }
 
     /// Reads a program; relative paths in it begin at `directory`.
     pub fn lower_text(
         &mut self,
         text: &str,
+        origin: Origin,
+        directory: &Path,
+        outermost: Option<&[Sym]>,
+    ) -> Eval<&'static Expr> {
+        self.lower(text, None, origin, directory, outermost)
+    }
+
+    fn lower(
+        &mut self,
+        text: &str,
+        original: Option<&[u8]>,
         origin: Origin,
         directory: &Path,
         outermost: Option<&[Sym]>,
@@ -242,6 +293,7 @@ impl Evaluator {
                 globals: &self.globals,
                 base,
                 text,
+                original,
                 origin: &origin,
                 directory,
                 home: home.as_deref(),

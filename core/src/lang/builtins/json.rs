@@ -5,6 +5,7 @@ use crate::lang::coerce::Coercion;
 use crate::lang::context::Context;
 use crate::lang::error::ErrorKind;
 use crate::lang::float;
+use crate::lang::value::State;
 
 pub(super) const BUILTINS: &[Builtin] = &[Builtin::new("toJSON", 1, to_json)];
 
@@ -20,6 +21,30 @@ impl Evaluator {
         let mut context = Context::EMPTY;
         self.write_json(value, &mut out, &mut context, pos)?;
         Ok((out, context))
+    }
+
+    /// Fails if writing the value as JSON would have to evaluate something.
+    pub fn refuse_unevaluated(&mut self, value: Value) -> Eval<()> {
+        self.check_stack(Pos::NONE)?;
+        let value = match value {
+            Value::Thunk(thunk) => match thunk.state() {
+                State::Done(value) => value,
+                _ => return self.fail(ErrorKind::Type, "cannot convert a thunk to JSON", Pos::NONE),
+            },
+            value => value,
+        };
+        match value {
+            Value::List(list) => list.items.iter().try_for_each(|item| self.refuse_unevaluated(*item)),
+            Value::Attrs(attrs) if attrs.get(self.known.to_string).is_some() => Ok(()),
+            Value::Attrs(attrs) => match attrs.get(self.known.out_path) {
+                Some(path) => self.refuse_unevaluated(path.value),
+                None => {
+                    let entries = attrs.entries(self.heap);
+                    entries.iter().try_for_each(|attr| self.refuse_unevaluated(attr.value))
+                }
+            },
+            _ => Ok(()),
+        }
     }
 
     fn write_json(&mut self, value: Value, out: &mut Vec<u8>, context: &mut Context, pos: Pos) -> Eval<()> {

@@ -3,6 +3,7 @@
 mod attrs;
 pub mod context;
 mod control;
+pub mod documentation;
 mod fetch;
 mod files;
 mod from_json;
@@ -68,7 +69,7 @@ const BARE: &[&str] = &[
 ];
 
 /// The release of Nix whose language this is.
-const NIX_VERSION: &str = "2.34.8";
+pub const NIX_VERSION: &str = "2.34.8";
 const LANGUAGE_VERSION: i64 = 6;
 
 /// `derivation`: the lazy set around `derivationStrict`, one for each output,

@@ -1,5 +1,7 @@
 //! Making values and faults.
 
+use std::sync::atomic::Ordering;
+
 use super::{Eval, Evaluator};
 use crate::lang::context::Context;
 use crate::lang::error::{ErrorKind, Fault, nearest};
@@ -106,7 +108,7 @@ impl Evaluator {
     /// decide how deep to go.
     #[inline]
     pub fn check_stack(&self, pos: Pos) -> Eval<()> {
-        if stack::here() < self.stack_floor {
+        if stack::here() < self.stack_floor.load(Ordering::Relaxed) {
             return self.too_deep(pos);
         }
         Ok(())
@@ -114,6 +116,9 @@ impl Evaluator {
 
     #[cold]
     pub(super) fn too_deep<T>(&self, pos: Pos) -> Eval<T> {
+        if self.stack_floor.load(Ordering::Relaxed) == usize::MAX {
+            return self.fail(ErrorKind::Interrupted, "interrupted", Pos::NONE);
+        }
         self.fail(ErrorKind::Depth, "stack overflow; max-call-depth exceeded", pos)
     }
 

@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use osbuild_store::StorePath;
 
@@ -32,6 +33,24 @@ pub type Eval<T = Value> = Result<T, Fault>;
 /// As in Nix, where it is a setting.
 const CALL_DEPTH_MAXIMUM: u32 = 10_000;
 
+/// Ends an evaluation from another thread: the stack that is left becomes
+/// none, which costs a running evaluation nothing to notice.
+pub struct Brake {
+    floor: &'static AtomicUsize,
+    released: usize,
+}
+
+impl Brake {
+    pub fn pull(&self) {
+        self.floor.store(usize::MAX, Ordering::Relaxed);
+    }
+
+    /// The next evaluation runs freely.
+    pub fn release(&self) {
+        self.floor.store(self.released, Ordering::Relaxed);
+    }
+}
+
 pub struct Evaluator {
     pub heap: Heap,
     pub symbols: Symbols,
@@ -46,8 +65,12 @@ pub struct Evaluator {
     /// Paths that coercion has copied to the store.
     pub(super) copied: HashMap<PathBuf, StorePath>,
     pub(super) empty: &'static Str,
+    /// Whether functions and empty sets inside others wait like the rest, as
+    /// Nix shows them when it prints what was evaluated and what was not.
+    pub shows_laziness: bool,
     depth: u32,
-    stack_floor: usize,
+    /// Shared with who may stop an evaluation, see [`Brake`].
+    stack_floor: &'static AtomicUsize,
 }
 
 impl Evaluator {
@@ -70,11 +93,28 @@ impl Evaluator {
             regexes: HashMap::new(),
             copied: HashMap::new(),
             empty: heap.cell(Str::flat(&[], Context::EMPTY)),
+            shows_laziness: false,
             depth: 0,
-            stack_floor: stack::floor(),
+            stack_floor: heap.cell(AtomicUsize::new(stack::floor())),
         };
         builtins::install(&mut evaluator, further);
         evaluator
+    }
+
+    /// For a thread that may have to end what is about to run.
+    pub fn brake(&self) -> Brake {
+        Brake { floor: self.stack_floor, released: stack::floor() }
+    }
+
+    /// Names that every program sees, without those of old (`__add`, …).
+    pub fn global_names(&self) -> Vec<String> {
+        let names = self.globals.keys().map(|name| self.symbols.display(*name));
+        names.filter(|name| !name.starts_with("__")).collect()
+    }
+
+    /// Files are read anew when they are next imported.
+    pub fn forget_files(&mut self) {
+        self.imports.clear();
     }
 
     // Forcing.
@@ -97,7 +137,8 @@ impl Evaluator {
     }
 
     fn force_thunk(&mut self, thunk: &'static Thunk, pos: Pos) -> Eval {
-        let result = match thunk.state() {
+        let before = thunk.state();
+        let result = match before {
             State::Done(value) => return Ok(value),
             State::Failed(fault) => return Err(fault),
             State::Busy => {
@@ -120,7 +161,9 @@ impl Evaluator {
                 Ok(value)
             }
             Err(fault) => {
-                thunk.set(State::Failed(fault));
+                // What was interrupted may be tried again.
+                let is_final = fault.kind() != ErrorKind::Interrupted;
+                thunk.set(if is_final { State::Failed(fault) } else { before });
                 Err(fault)
             }
         }
@@ -130,6 +173,7 @@ impl Evaluator {
     #[inline]
     fn delay(&self, code: &'static Expr, env: &'static Env) -> Value {
         match code {
+            Expr::Const(Value::Attrs(_)) | Expr::Lambda(_) if self.shows_laziness => self.thunk(code, env),
             Expr::Const(value) => *value,
             Expr::Lambda(lambda) => Value::Lambda(self.heap.cell(Closure { lambda, env })),
             Expr::Local { depth, slot, .. } => match env.at(*depth).slots[*slot as usize].get() {

@@ -18,6 +18,7 @@ use super::heap::Heap;
 use super::source::{Base, Origin, Pos};
 use super::symbol::{Known, Sym, Symbols};
 use super::value::{Str, Value};
+pub(super) use strings::{Piece, string_pieces};
 
 /// A program that cannot be lowered.
 pub(super) struct LowerError {
@@ -36,6 +37,9 @@ pub(super) struct Surroundings<'a> {
     pub globals: &'a HashMap<Sym, Value>,
     pub base: Base,
     pub text: &'a str,
+    /// The bytes themselves where they are no UTF-8 and `text` stands in for
+    /// them, byte by byte.
+    pub original: Option<&'a [u8]>,
     /// How messages name the text.
     pub origin: &'a Origin,
     /// Relative paths begin here.
@@ -314,17 +318,22 @@ impl Lowerer<'_> {
     /// `f a b c` becomes one call with three arguments.
     fn apply(&mut self, expr: &Ast) -> Lowered<&'static Expr> {
         let pos = self.pos(expr.syntax());
-        let mut arguments = Vec::new();
+        let mut operands = Vec::new();
         let mut function = expr.clone();
         while let Ast::Apply(apply) = &function {
-            arguments.push(self.required(apply.argument(), apply.syntax())?);
             let Some(inner) = apply.lambda() else {
                 return self.error("syntax error, a function is missing here", pos);
             };
+            operands.push((apply.argument(), apply.syntax().clone()));
             function = inner;
         }
-        arguments.reverse();
+        // Of two errors the first in the text is told.
         let function = self.expr(&function)?;
+        let arguments = operands
+            .into_iter()
+            .rev()
+            .map(|(operand, parent)| self.required(operand, &parent))
+            .collect::<Lowered<Vec<_>>>()?;
         Ok(self.call(function, &arguments, pos))
     }
 
@@ -407,10 +416,11 @@ impl Lowerer<'_> {
                 return Ok(self.arithmetic("__lessThan", Operator::GreaterOrEqual, left, right, pos));
             }
             BinOpKind::PipeRight | BinOpKind::PipeLeft => {
-                return self.error(
-                    "experimental Nix feature 'pipe-operators' is disabled; write a function call instead",
+                return Err(LowerError {
+                    message: "experimental Nix feature 'pipe-operators' is disabled".to_owned(),
+                    hint: Some("write a function call instead".to_owned()),
                     pos,
-                );
+                });
             }
             BinOpKind::Add => Operator::Add,
             BinOpKind::Concat => Operator::Concat,
@@ -514,23 +524,11 @@ impl Lowerer<'_> {
                 rnix::NodeOrToken::Token(token) => {
                     let text = token.text();
                     if parts.is_empty() {
-                        let absolute = match kind {
-                            SyntaxKind::TOKEN_PATH_ABS => PathBuf::from(text),
-                            SyntaxKind::TOKEN_PATH_HOME => match self.around.home {
-                                Some(home) => home.join(text.trim_start_matches("~/")),
-                                None => {
-                                    return self.error(
-                                        format!("the path '{text}' can not be resolved in pure mode"),
-                                        pos,
-                                    );
-                                }
-                            },
-                            _ => self.around.directory.join(text),
+                        let start = path_start(text, kind, self.around.directory, self.around.home);
+                        let Some(bytes) = start else {
+                            return self
+                                .error(format!("the path '{text}' can not be resolved in pure mode"), pos);
                         };
-                        let mut bytes = normal(&absolute);
-                        if text.ends_with('/') && bytes != b"/" {
-                            bytes.push(b'/');
-                        }
                         let bytes = self.heap().bytes(&bytes);
                         let path = self.heap().cell(Str::flat(bytes, Context::EMPTY));
                         parts.push(self.constant(Value::Path(path)));
@@ -551,13 +549,33 @@ impl Lowerer<'_> {
     }
 }
 
+/// The first part of a path literal, absolute; a slash at its end stays for
+/// what is interpolated after it. `None`: programs may not know the home.
+pub(super) fn path_start(
+    text: &str,
+    kind: SyntaxKind,
+    directory: &Path,
+    home: Option<&Path>,
+) -> Option<Vec<u8>> {
+    let absolute = match kind {
+        SyntaxKind::TOKEN_PATH_ABS => PathBuf::from(text),
+        SyntaxKind::TOKEN_PATH_HOME => home?.join(text.trim_start_matches("~/")),
+        _ => directory.join(text),
+    };
+    let mut bytes = normal(&absolute);
+    if text.ends_with('/') && bytes != b"/" {
+        bytes.push(b'/');
+    }
+    Some(bytes)
+}
+
 /// `x ? default`: the expression after the question mark. (The name beside it
 /// is a node of the same kind, so "the second expression" would be wrong.)
-fn default_of(entry: &ast::PatEntry) -> Option<Ast> {
+pub(super) fn default_of(entry: &ast::PatEntry) -> Option<Ast> {
     entry.syntax().children().filter_map(Ast::cast).nth(1)
 }
 
-fn strip_parens(mut expr: Ast) -> Ast {
+pub(super) fn strip_parens(mut expr: Ast) -> Ast {
     while let Ast::Paren(paren) = &expr {
         match paren.expr() {
             Some(inner) => expr = inner,

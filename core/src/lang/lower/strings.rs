@@ -10,56 +10,77 @@ use rowan::ast::AstNode;
 use super::{Lowered, Lowerer};
 use crate::lang::code::Expr;
 
-enum Piece {
+/// A part of a string literal.
+pub(in crate::lang) enum Piece {
     Text { bytes: Vec<u8>, indents: bool },
-    Code(&'static Expr),
+    Code(ast::Interpol),
+}
+
+impl Piece {
+    /// The bytes, none for code.
+    pub(in crate::lang) fn text(&self) -> &[u8] {
+        match self {
+            Self::Text { bytes, .. } => bytes,
+            Self::Code(_) => &[],
+        }
+    }
+}
+
+/// The parts of a literal that are not empty, escapes and indentation
+/// resolved, and whether one of them is code. `original` holds the text's own
+/// bytes where the tree is made of a stand-in.
+pub(in crate::lang) fn string_pieces(string: &ast::Str, original: Option<&[u8]>) -> (Vec<Piece>, bool) {
+    let mut indented = false;
+    let mut first = true;
+    let mut pieces = Vec::new();
+    for child in string.syntax().children_with_tokens() {
+        match child {
+            rnix::NodeOrToken::Token(token) => match token.kind() {
+                rnix::SyntaxKind::TOKEN_STRING_START => indented = token.text() == "''",
+                rnix::SyntaxKind::TOKEN_STRING_CONTENT => {
+                    let range = std::ops::Range::<usize>::from(token.text_range());
+                    let own = original.and_then(|bytes| bytes.get(range));
+                    let text = own.unwrap_or(token.text().as_bytes());
+                    if indented {
+                        let text = if first { skip_first_line(text) } else { text };
+                        indented_chunks(text, &mut pieces);
+                    } else {
+                        pieces.push(Piece::Text { bytes: unescape(text), indents: true });
+                    }
+                    first = false;
+                }
+                _ => {}
+            },
+            rnix::NodeOrToken::Node(node) => {
+                let Some(interpol) = ast::Interpol::cast(node) else { continue };
+                pieces.push(Piece::Code(interpol));
+                first = false;
+            }
+        }
+    }
+    if indented {
+        strip_indentation(&mut pieces);
+    }
+    pieces.retain(|piece| !matches!(piece, Piece::Text { bytes, .. } if bytes.is_empty()));
+    let has_code = pieces.iter().any(|piece| matches!(piece, Piece::Code(_)));
+    (pieces, has_code)
 }
 
 impl Lowerer<'_> {
     pub(super) fn string_expr(&mut self, string: &ast::Str) -> Lowered<&'static Expr> {
         let pos = self.pos(string.syntax());
-        let mut indented = false;
-        let mut first = true;
-        let mut pieces = Vec::new();
-        for child in string.syntax().children_with_tokens() {
-            match child {
-                rnix::NodeOrToken::Token(token) => match token.kind() {
-                    rnix::SyntaxKind::TOKEN_STRING_START => indented = token.text() == "''",
-                    rnix::SyntaxKind::TOKEN_STRING_CONTENT => {
-                        let text = token.text();
-                        if indented {
-                            let text = if first { skip_first_line(text) } else { text };
-                            indented_chunks(text.as_bytes(), &mut pieces);
-                        } else {
-                            pieces.push(Piece::Text { bytes: unescape(text.as_bytes()), indents: true });
-                        }
-                        first = false;
-                    }
-                    _ => {}
-                },
-                rnix::NodeOrToken::Node(node) => {
-                    let Some(interpol) = ast::Interpol::cast(node) else { continue };
-                    pieces.push(Piece::Code(self.required(interpol.expr(), interpol.syntax())?));
-                    first = false;
-                }
-            }
-        }
-        if indented {
-            strip_indentation(&mut pieces);
-        }
+        let (pieces, has_code) = string_pieces(string, self.around.original);
         let mut parts: Vec<&'static Expr> = Vec::new();
         let mut text: Vec<u8> = Vec::new();
-        let mut has_code = false;
         for piece in pieces {
             match piece {
                 Piece::Text { bytes, .. } => text.extend_from_slice(&bytes),
                 Piece::Code(code) => {
-                    has_code = true;
                     if !text.is_empty() {
                         parts.push(self.constant(self.string(&text)));
                         text.clear();
                     }
-                    parts.push(code);
+                    parts.push(self.required(code.expr(), code.syntax())?);
                 }
             }
         }
@@ -100,8 +121,9 @@ fn unescape(text: &[u8]) -> Vec<u8> {
 
 /// Text after the opening quotes is dropped up to the line's end if it is
 /// only spaces.
-fn skip_first_line(text: &str) -> &str {
-    text.trim_start_matches(' ').strip_prefix('\n').unwrap_or(text)
+fn skip_first_line(text: &[u8]) -> &[u8] {
+    let spaces = text.iter().take_while(|byte| **byte == b' ').count();
+    text[spaces..].strip_prefix(b"\n").unwrap_or(text)
 }
 
 /// Cuts the raw text of `''…''` where Nix's lexer does.

@@ -1,0 +1,186 @@
+//! The program `nix-instantiate`: what osbuild is when it is started under
+//! that name, so that editors and scripts made for Nix run unchanged.
+//!
+//! Standard output and exit codes are Nix's. Messages keep our form, with
+//! Nix's words in their first line. Nothing here builds.
+
+mod arguments;
+mod settings;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use osbuild_core::instantiate::nix::Found;
+use osbuild_core::instantiate::sink::{Computing, Sink};
+use osbuild_core::instantiate::{Output, Session, SessionOptions, Source};
+use osbuild_store::{LocalStore, StoreDir};
+
+use crate::config;
+use crate::error::Failure;
+use crate::session;
+use arguments::{Form, Given, Mode, Request};
+
+/// Whether the program was started under this name.
+pub(crate) fn is_asked_for(name: Option<&OsString>) -> bool {
+    name.is_some_and(|name| Path::new(name).file_name().is_some_and(|base| base == "nix-instantiate"))
+}
+
+pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+    let words = words.map(|word| word.to_string_lossy().into_owned());
+    let request = match Given::parse(words).and_then(Given::check)? {
+        Some(request) => request,
+        // `--help` or `--version` has answered.
+        None => return Ok(()),
+    };
+    crate::error::show_whole_trail(request.show_trace);
+    let Place { sink, store } = place(&request)?;
+    let mut session = Session::new(options(&request), sink);
+    let mut out = std::io::stdout().lock();
+    if request.mode == Mode::FindFile {
+        for name in &request.programs {
+            writeln!(out, "{}", session.find_file(name)?.display())?;
+        }
+        return Ok(());
+    }
+    let mut roots = Roots { store: store.as_deref(), link: request.root.clone(), made: 0 };
+    for source in sources(&request, &mut session)? {
+        match request.mode {
+            Mode::Parse => {
+                let mut text = session.parse(&source)?;
+                text.push(b'\n');
+                out.write_all(&text)?;
+            }
+            Mode::Evaluate(form) => {
+                let output = match form {
+                    Form::Nix => Output::Nix { strict: request.strict },
+                    Form::Json => Output::Json { strict: request.strict },
+                    Form::Raw => Output::Raw,
+                    Form::Xml => Output::Xml { strict: request.strict, location: request.location },
+                };
+                let (texts, error) =
+                    session.eval_each(&source, &request.attr_paths, &request.arguments, output);
+                for mut text in texts {
+                    if matches!(form, Form::Nix | Form::Json) {
+                        text.push(b'\n');
+                    }
+                    out.write_all(&text)?;
+                }
+                error.map_or(Ok(()), Err)?;
+            }
+            Mode::Instantiate => {
+                let (found, error) =
+                    session.derivations_of_each(&source, &request.attr_paths, &request.arguments);
+                for found in found.iter().flatten() {
+                    writeln!(out, "{}", roots.shown(found, &request.store_dir)?)?;
+                }
+                error.map_or(Ok(()), Err)?;
+            }
+            Mode::FindFile => {}
+        }
+    }
+    Ok(())
+}
+
+fn options(request: &Request) -> SessionOptions {
+    let mut options = session::impure(&request.search_path);
+    if let Some(places) = &request.nix_path {
+        options.search_path = session::search_entries(request.search_path.iter().chain(places));
+    }
+    if let Some(system) = &request.system {
+        options.system.clone_from(system);
+    }
+    if request.pure {
+        options.pure = Some(Vec::new());
+    }
+    options
+}
+
+struct Place {
+    sink: Arc<dyn Sink>,
+    /// The store that the sink is, if it is one.
+    store: Option<Arc<LocalStore>>,
+}
+
+/// Where derivations go: into the user's store if they are asked for and the
+/// store is the usual one, nowhere otherwise.
+fn place(request: &Request) -> Result<Place, Failure> {
+    let usual = request.store_dir == StoreDir::default() && !request.no_store;
+    if usual && (request.mode == Mode::Instantiate || request.read_write) {
+        let store = config::open_store()?;
+        return Ok(Place { sink: store.clone(), store: Some(store) });
+    }
+    let readable = match config::home() {
+        Ok(home) if usual => Some(home.join("store")),
+        // Only if derivations were to be read, a store would be needed.
+        _ => None,
+    };
+    let sink = Arc::new(Computing::of(request.store_dir.clone(), readable));
+    Ok(Place { sink, store: None })
+}
+
+fn sources(request: &Request, session: &mut Session) -> Result<Vec<Source>, Failure> {
+    let directory = session::working_directory()?;
+    let mut sources = Vec::new();
+    if request.standard_input {
+        let text = session::standard_input()?;
+        sources.push(Source::StandardInput { text, directory: directory.clone() });
+    }
+    for program in &request.programs {
+        let looked_up = program.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+        sources.push(match looked_up {
+            _ if request.expressions => {
+                Source::Expression { text: program.clone(), directory: directory.clone() }
+            }
+            Some(name) => Source::File(session.find_file(name)?),
+            None => Source::File(absolute(&directory.join(program))),
+        });
+    }
+    Ok(sources)
+}
+
+/// Without `.` and `..`, which messages would show.
+fn absolute(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for component in path.components() {
+        match component {
+            std::path::Component::ParentDir => drop(clean.pop()),
+            std::path::Component::CurDir => {}
+            other => clean.push(other),
+        }
+    }
+    clean
+}
+
+/// Links that keep derivations alive: `LINK`, `LINK-2`, …
+struct Roots<'a> {
+    store: Option<&'a LocalStore>,
+    link: Option<PathBuf>,
+    made: usize,
+}
+
+impl Roots<'_> {
+    /// What is printed of a derivation: its link if there is one.
+    fn shown(&mut self, found: &Found, store_dir: &StoreDir) -> Result<String, Failure> {
+        self.made += 1;
+        let place = match (&self.link, self.store) {
+            (Some(link), Some(store)) => {
+                let mut link = link.clone().into_os_string();
+                if self.made > 1 {
+                    link.push(format!("-{}", self.made));
+                }
+                store.add_root(Path::new(&link), &found.drv_path)?;
+                link.to_string_lossy().into_owned()
+            }
+            _ => store_dir.display(&found.drv_path),
+        };
+        if self.made == 1 && self.link.is_none() {
+            eprintln!(
+                "warning: you did not specify '--add-root'; the result might be removed by the garbage collector"
+            );
+        }
+        let output = if found.output == "out" { String::new() } else { format!("!{}", found.output) };
+        Ok(format!("{place}{output}"))
+    }
+}

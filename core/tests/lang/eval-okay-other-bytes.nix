@@ -1,0 +1,4 @@
+# café ÿ
+[ (builtins.stringLength "caféÿ") "é" ''
+  Ã ÿ
+'' ({ "é" = 1; }.${"é"}) ]

@@ -1,0 +1,3 @@
+# one
+a: /* two */ a # three
+  + /* four * / **/ 1

@@ -1,0 +1,1 @@
+let { body = a; a = 1; b.c = 2; }

@@ -217,11 +217,15 @@ fn read_attr(
     if ignore_nulls && matches!(e.force_at(value, pos)?, Value::Null) {
         return Ok(());
     }
-    if attr.name == e.known.content_addressed && e.force_bool(value, pos)? {
-        recipe.floating = true;
+    // These two leave no trace in the environment, not even when false.
+    if attr.name == e.known.content_addressed {
+        recipe.floating = e.force_bool(value, pos)?;
         return Ok(());
     }
-    if attr.name == e.known.impure && e.force_bool(value, pos)? {
+    if attr.name == e.known.impure {
+        if !e.force_bool(value, pos)? {
+            return Ok(());
+        }
         let message = "experimental Nix feature 'impure-derivations' is disabled";
         return e.fail(ErrorKind::Value, message, pos);
     }

@@ -165,11 +165,15 @@ impl Evaluator {
         if name.ends_with(".drv") {
             return self.fail(ErrorKind::Value, "file names are not allowed to end in '.drv'", pos);
         }
+        let host = self.host.clone();
+        if host.file_kind(path).map_err(|error| self.host_fault(&error, pos))?.is_none() {
+            let message = format!("path '{}' does not exist", path.display());
+            return self.fail(ErrorKind::Host, message, pos);
+        }
         if let Err(error) = check_name(&name) {
             return self.fail(ErrorKind::Value, error.to_string(), pos);
         }
         let tree = self.source_tree(path, pos, &mut |_, _, _| Ok(true))?;
-        let host = self.host.clone();
         let store_path = host
             .add_source(&name, &tree, Ingestion::Recursive)
             .map_err(|error| self.host_fault(&error, pos))?;

@@ -29,6 +29,7 @@ pub mod stack;
 pub mod symbol;
 #[cfg(test)]
 mod tests;
+mod unequal;
 pub mod value;
 
 pub use builtins::NIX_VERSION;

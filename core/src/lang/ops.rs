@@ -25,6 +25,11 @@ impl Value {
         }
     }
 
+    /// Whether `+` goes by the kind of this left side; all else is coerced.
+    pub(super) fn adds_by_kind(self) -> bool {
+        matches!(self, Self::Int(_) | Self::Float(_) | Self::String(_) | Self::Path(_))
+    }
+
     /// The kind as messages name it.
     pub fn kind_with_article(self) -> String {
         match self {
@@ -181,7 +186,8 @@ impl Evaluator {
         }))
     }
 
-    /// `+`: of numbers, strings, or a path and a string, as the left side says.
+    /// `+`: of numbers, strings, or a path and a string, as the left side says
+    /// ([`Value::adds_by_kind`]).
     pub(super) fn add(&mut self, left: Value, right: Value, pos: Pos) -> Eval {
         match (left, right) {
             (Value::Int(_) | Value::Float(_), Value::Int(_) | Value::Float(_)) => {
@@ -196,15 +202,7 @@ impl Evaluator {
                 self.fail(ErrorKind::Type, message, pos)
             }
             (Value::Path(_), _) => self.join_path(&[left, right], pos),
-            (Value::String(_), _) => self.join_strings(&[left, right], pos),
-            // A set or another thing that coerces: nothing is copied then.
-            _ => {
-                let parts = [
-                    self.coerce(left, super::coerce::Coercion::REFERENCE, pos)?,
-                    self.coerce(right, super::coerce::Coercion::REFERENCE, pos)?,
-                ];
-                Ok(self.join(&parts))
-            }
+            _ => self.join_strings(&[left, right], pos),
         }
     }
 

@@ -32,12 +32,16 @@ impl Evaluator {
         let root = super::parse::parse(&text)
             .map_err(|error| self.fault(ErrorKind::Syntax, &error.message, Pos::NONE))?;
         let home = self.host.home();
-        let mut printer = Printer { original, directory, home: home.as_deref(), out: Vec::new() };
-        if let Some(expr) = root.expr() {
-            printer.expr(&expr);
-        }
-        Ok(printer.out)
+        let home = home.as_deref();
+        Ok(root.expr().map_or_else(Vec::new, |expr| shown(&expr, original, directory, home)))
     }
+}
+
+/// The text of an expression that was lowered.
+pub(super) fn shown(expr: &Ast, original: Option<&[u8]>, directory: &Path, home: Option<&Path>) -> Vec<u8> {
+    let mut printer = Printer { original, directory, home, out: Vec::new() };
+    printer.expr(expr);
+    printer.out
 }
 
 struct Printer<'a> {
@@ -194,6 +198,14 @@ impl Printer<'_> {
         }
         if pieces.is_empty() {
             return self.text("\"\"");
+        }
+        // `''${"x"}''` is that string itself; `"${"x"}"` is still a sum.
+        if let [Piece::Code(code)] = pieces.as_slice()
+            && string.syntax().text().to_string().starts_with("''")
+            && let Some(Ast::Str(inner)) = code.expr().map(strip_parens)
+            && !string_pieces(&inner, self.original).1
+        {
+            return self.string(&inner);
         }
         self.text("(");
         for (index, piece) in pieces.iter().enumerate() {

@@ -49,12 +49,22 @@ impl Evaluator {
 
     fn show_into(&self, value: Value, out: &mut Vec<u8>, seen: &mut HashSet<usize>) -> Eval<()> {
         self.check_stack(Pos::NONE)?;
-        match value {
+        let identity = identity(value);
+        let value = match value {
             Value::Thunk(thunk) => match thunk.state() {
-                State::Done(value) => self.show_into(value, out, seen)?,
-                State::Busy => out.extend_from_slice("«potential infinite recursion»".as_bytes()),
-                _ => out.extend_from_slice(b"<CODE>"),
+                State::Done(value) => value,
+                State::Busy => {
+                    out.extend_from_slice("«potential infinite recursion»".as_bytes());
+                    return Ok(());
+                }
+                _ => {
+                    out.extend_from_slice(b"<CODE>");
+                    return Ok(());
+                }
             },
+            value => value,
+        };
+        match value {
             Value::Attrs(attrs) => {
                 if !attrs.is_empty() && !seen.insert(std::ptr::from_ref(attrs).addr()) {
                     out.extend_from_slice("«repeated»".as_bytes());
@@ -70,7 +80,7 @@ impl Evaluator {
                 out.push(b'}');
             }
             Value::List(list) => {
-                if !list.items.is_empty() && !seen.insert(list.items.as_ptr().addr()) {
+                if !list.items.is_empty() && !seen.insert(identity) {
                     out.extend_from_slice("«repeated»".as_bytes());
                     return Ok(());
                 }
@@ -129,6 +139,16 @@ impl Evaluator {
     }
 }
 
+/// What makes a list met again the same one: the place that holds it, since
+/// two places may hold equal lists that share their items.
+fn identity(value: Value) -> usize {
+    match value {
+        Value::Thunk(thunk) => std::ptr::from_ref(thunk).addr(),
+        Value::List(list) => std::ptr::from_ref(list).addr(),
+        _ => 0,
+    }
+}
+
 /// Writes a value for a message. The limits count over all of it, not for each
 /// list or set.
 struct Brief<'e> {
@@ -149,15 +169,19 @@ impl Brief<'_> {
     }
 
     fn value(&mut self, value: Value, depth: usize) {
+        let identity = identity(value);
+        let value = match value {
+            Value::Thunk(thunk) => match thunk.state() {
+                State::Done(value) => value,
+                State::Busy => return self.text("«potential infinite recursion»"),
+                _ => Value::Unset,
+            },
+            value => value,
+        };
         match value {
             Value::Unset => self.text("«thunk»"),
-            Value::Thunk(thunk) => match thunk.state() {
-                State::Done(value) => self.value(value, depth),
-                State::Busy => self.text("«potential infinite recursion»"),
-                _ => self.text("«thunk»"),
-            },
             Value::Attrs(attrs) => self.attrs(attrs, depth),
-            Value::List(list) => self.list(list.items, depth),
+            Value::List(list) => self.list(list.items, identity, depth),
             // Inside of something, a function that was only written down has
             // not been evaluated, as far as Nix is concerned.
             Value::Lambda(_) if depth > 0 => self.text("«thunk»"),
@@ -200,8 +224,8 @@ impl Brief<'_> {
         self.text("}");
     }
 
-    fn list(&mut self, items: &'static [Value], depth: usize) {
-        if !items.is_empty() && !self.seen.insert(items.as_ptr().addr()) {
+    fn list(&mut self, items: &'static [Value], identity: usize, depth: usize) {
+        if !items.is_empty() && !self.seen.insert(identity) {
             return self.text("«repeated»");
         }
         if depth >= Self::DEPTH {

@@ -71,9 +71,6 @@ fn remove_attrs(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     gone.sort_unstable();
     let kept: Vec<Attr> =
         attrs.entries(e.heap).iter().filter(|a| gone.binary_search(&a.name).is_err()).copied().collect();
-    if kept.len() == attrs.len() {
-        return Ok(Value::Attrs(attrs));
-    }
     Ok(e.attrs_sorted(&kept))
 }
 
@@ -92,9 +89,10 @@ fn list_to_attrs(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     named.dedup_by_key(|(name, _)| *name);
     let mut members = Vec::with_capacity(named.len());
     for (name, item) in named {
-        let value = e.required_attr(item, e.known.value, pos)?;
-        let at = item.get(e.known.name).map_or(Pos::NONE, |a| a.pos);
-        members.push(Attr { name, pos: at, value });
+        let Some(value) = item.get(e.known.value) else {
+            return Err(e.missing_attribute(e.known.value, item, pos));
+        };
+        members.push(Attr { name, ..*value });
     }
     Ok(e.attrs_sorted(&members))
 }
@@ -145,7 +143,7 @@ fn map_attrs(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
         .iter()
         .map(|a| {
             let name = e.string_static(e.symbols.text(a.name), EMPTY);
-            Attr { value: e.lazy_call(function, &[name, a.value]), ..*a }
+            Attr { name: a.name, pos: Pos::NONE, value: e.lazy_call(function, &[name, a.value]) }
         })
         .collect();
     Ok(e.attrs_sorted(&entries))

@@ -18,14 +18,14 @@ pub(super) const BUILTINS: &[Builtin] = &[
 ];
 
 fn abort(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
-    let text = e.coerce(args[0], Coercion::REFERENCE, pos)?;
+    let text = e.coerce(args[0], Coercion::INTERPOLATE, pos)?;
     let text = String::from_utf8_lossy(text.bytes(e.heap));
     let message = format!("evaluation aborted with the following error message: '{text}'");
     e.fail(ErrorKind::Abort, message, pos)
 }
 
 fn throw(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
-    let text = e.coerce(args[0], Coercion::REFERENCE, pos)?;
+    let text = e.coerce(args[0], Coercion::INTERPOLATE, pos)?;
     let text = String::from_utf8_lossy(text.bytes(e.heap));
     e.fail(ErrorKind::Throw, text, pos)
 }

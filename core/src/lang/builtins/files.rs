@@ -115,7 +115,8 @@ pub(super) fn search_path_value(e: &mut Evaluator) -> Value {
 
 fn find_file(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let entries = e.force_list(args[0], pos)?;
-    let wanted = e.force_plain(args[1], pos)?;
+    // All places are read before the name is; what they hold only then.
+    let mut places = Vec::with_capacity(entries.len());
     for entry in entries {
         let entry = e.force_attrs(*entry, pos)?;
         let prefix = match entry.get(e.known.prefix) {
@@ -123,6 +124,10 @@ fn find_file(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
             None => b"",
         };
         let path = e.required_attr(entry, e.known.path, pos)?;
+        places.push((prefix, e.coerce(path, Coercion::REFERENCE, pos)?));
+    }
+    let wanted = e.force_plain(args[1], pos)?;
+    for (prefix, base) in places {
         let rest = if prefix.is_empty() {
             wanted
         } else {
@@ -132,16 +137,14 @@ fn find_file(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
                 _ => continue,
             }
         };
-        let path = e.force_at(path, pos)?;
         // Relative ones, which only the command line and NIX_PATH give, begin
         // where the command was started.
-        let text = e.coerce(path, Coercion::REFERENCE, pos)?;
-        let bytes = text.bytes(e.heap);
         let base = match e.host.working_directory() {
-            Some(directory) if text.context.is_empty() && bytes.first() != Some(&b'/') => {
-                directory.join(bytes_path(bytes))
+            Some(directory) if base.context.is_empty() && base.bytes(e.heap).first() != Some(&b'/') => {
+                directory.join(bytes_path(base.bytes(e.heap)))
             }
-            _ => e.readable_path(path, pos)?.0,
+            _ if base.bytes(e.heap).first() != Some(&b'/') => continue,
+            _ => e.readable_path(Value::String(base), pos)?.0,
         };
         let candidate = base.join(bytes_path(rest));
         let candidate = bytes_path(&lower::normal(&candidate));
@@ -158,6 +161,9 @@ fn find_file(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 
 fn import(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let (path, _) = e.readable_path(args[0], pos)?;
+    if let Some((object, derivation)) = e.derivation_at(&path) {
+        return e.imported_derivation(&object, &derivation, pos);
+    }
     e.import(&path, pos)
 }
 

@@ -64,10 +64,10 @@ fn map(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 
 fn gen_list(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let count = e.force_int(args[1], pos)?;
-    let function = e.force_function(args[0], pos)?;
     let Some(count) = usize::try_from(count).ok().filter(|n| *n < 1 << 32) else {
         return e.refuse(format!("cannot create list of size {count}"), pos);
     };
+    let function = e.force_function(args[0], pos)?;
     let items = e.heap.fill(count, |i| e.lazy_call(function, &[Value::Int(i as i64)]));
     Ok(e.list_static(items))
 }
@@ -97,6 +97,7 @@ fn partition(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let list = e.force_list(args[1], pos)?;
     let (mut right, mut wrong) = (Vec::new(), Vec::new());
     for item in list {
+        e.force_at(*item, pos)?;
         if test(e, function, *item, pos)? { right.push(*item) } else { wrong.push(*item) }
     }
     let (right, wrong) = (e.list(&right), e.list(&wrong));

@@ -8,6 +8,7 @@ mod fetch;
 mod files;
 mod from_json;
 mod hash;
+mod imported;
 mod json;
 mod lists;
 mod numbers;

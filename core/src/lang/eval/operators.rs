@@ -2,6 +2,7 @@
 
 use super::{Eval, Evaluator};
 use crate::lang::code::{Expr, Operator};
+use crate::lang::coerce::Coercion;
 use crate::lang::error::ErrorKind;
 use crate::lang::source::Pos;
 use crate::lang::value::{Attrs, Env, Value};
@@ -34,18 +35,24 @@ impl Evaluator {
                 let less = self.less_than(right, left, pos)?;
                 Ok(Value::Bool(less == (operator == Operator::Greater)))
             }
+            Operator::Update => {
+                // The right side first, as Nix does.
+                let right = self.eval(right, env)?;
+                let right = self.as_attrs(right, pos)?;
+                let left = self.eval(left, env)?;
+                let left = self.as_attrs(left, pos)?;
+                Ok(Value::Attrs(Attrs::update(left, right, self.heap)))
+            }
             _ => {
                 let left = self.eval(left, env)?;
+                if operator == Operator::Add && !left.adds_by_kind() {
+                    return self.add_coerced(left, right, env, pos);
+                }
                 let right = self.eval(right, env)?;
                 match operator {
                     Operator::Add => self.add(left, right, pos),
                     Operator::Sub | Operator::Mul | Operator::Div => {
                         self.arithmetic(operator, left, right, pos)
-                    }
-                    Operator::Update => {
-                        let left = self.as_attrs(left, pos)?;
-                        let right = self.as_attrs(right, pos)?;
-                        Ok(Value::Attrs(Attrs::update(left, right, self.heap)))
                     }
                     Operator::Equal => Ok(Value::Bool(self.equal(left, right, pos)?)),
                     Operator::NotEqual => Ok(Value::Bool(!self.equal(left, right, pos)?)),
@@ -66,15 +73,23 @@ impl Evaluator {
         pos: Pos,
     ) -> Eval {
         let first = self.eval(left, env)?;
-        let mut lists = vec![self.as_list(first, pos)?];
+        let mut values = vec![(first, pos)];
         let mut rest = right;
+        let mut last_pos = pos;
         while let Expr::Binary { operator: Operator::Concat, left, right, pos } = rest {
-            let next = self.eval(left, env)?;
-            lists.push(self.as_list(next, *pos)?);
+            values.push((self.eval(left, env)?, *pos));
+            last_pos = *pos;
             rest = right;
         }
-        let last = self.eval(rest, env)?;
-        lists.push(self.as_list(last, pos)?);
+        values.push((self.eval(rest, env)?, last_pos));
+        // The innermost `++` joins first, so its operands are looked at first.
+        let last = values.len() - 1;
+        for index in [last - 1, last].into_iter().chain((0..last - 1).rev()) {
+            let (value, pos) = values[index];
+            self.as_list(value, pos)?;
+        }
+        let lists = values.into_iter().map(|(value, pos)| self.as_list(value, pos));
+        let mut lists = lists.collect::<Eval<Vec<_>>>()?;
         lists.retain(|list| !list.is_empty());
         Ok(match lists.as_slice() {
             [single] => self.list_static(single),
@@ -89,9 +104,15 @@ impl Evaluator {
         env: &'static Env,
         pos: Pos,
     ) -> Eval {
+        // Each part is made a string before the next is evaluated, as in Nix,
+        // which decides which of two errors is met.
         let mut values = Vec::with_capacity(parts.len());
+        let how = if path { Coercion::REFERENCE } else { Coercion::INTERPOLATE };
         for part in parts {
-            values.push(self.eval(part, env)?);
+            values.push(match self.eval(part, env)? {
+                kept @ Value::Path(_) if path => kept,
+                other => Value::String(self.coerce(other, how, pos)?),
+            });
         }
         if path { self.join_path(&values, pos) } else { self.join_strings(&values, pos) }
     }
@@ -104,15 +125,21 @@ impl Evaluator {
         env: &'static Env,
         pos: Pos,
     ) -> Eval {
-        let fault = self.fault(ErrorKind::Assertion, format!("assertion '{text}' failed"), pos);
         // `assert a == b` says what differs.
         if let Expr::Binary { operator: Operator::Equal, left, right, .. } = condition {
             let (left, right) = (self.eval(left, env)?, self.eval(right, env)?);
-            let (left, right) = (self.show_brief(left), self.show_brief(right));
-            return Err(
-                fault.with_hint(self.heap, &format!("the left side is {left}, the right side {right}"))
-            );
+            self.explain_unequal(left, right, pos)?;
         }
-        Err(fault)
+        self.fail(ErrorKind::Assertion, format!("assertion '{text}' failed"), pos)
+    }
+
+    /// `+` where the left side is neither number, string nor path: it is made a
+    /// string before the right side is looked at.
+    #[cold]
+    fn add_coerced(&mut self, left: Value, right: &'static Expr, env: &'static Env, pos: Pos) -> Eval {
+        let left = self.coerce(left, Coercion::REFERENCE, pos)?;
+        let right = self.eval(right, env)?;
+        let right = self.coerce(right, Coercion::REFERENCE, pos)?;
+        Ok(self.join(&[left, right]))
     }
 }

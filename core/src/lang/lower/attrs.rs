@@ -12,6 +12,7 @@ use rowan::ast::AstNode;
 
 use super::{Lowered, Lowerer, Scope, strip_parens};
 use crate::lang::code::{AttrsCode, Binding, BindingScope, DynamicBinding, Expr, Name};
+use crate::lang::print::show_name;
 use crate::lang::source::Pos;
 use crate::lang::symbol::Sym;
 use crate::lang::value::{Attrs, Value};
@@ -216,9 +217,15 @@ impl Lowerer<'_> {
     }
 
     fn duplicate<T>(&self, path: &[Sym], pos: Pos, earlier: Pos) -> Lowered<T> {
-        let names: Vec<String> = path.iter().map(|s| self.around.symbols.display(*s)).collect();
-        let place = self.place(earlier);
-        self.error(format!("attribute '{}' already defined at {place}", names.join(".")), pos)
+        let mut names = Vec::new();
+        for (index, name) in path.iter().enumerate() {
+            if index > 0 {
+                names.push(b'.');
+            }
+            show_name(self.around.symbols.text(*name), &mut names);
+        }
+        let (names, place) = (String::from_utf8_lossy(&names), self.place(earlier));
+        self.error(format!("attribute '{names}' already defined at {place}"), pos)
     }
 
     fn set(&mut self, draft: Draft, pos: Pos) -> Lowered<&'static Expr> {

@@ -15,6 +15,7 @@ use super::code::{Expr, Formal, Formals, Lambda, Name, Operator};
 use super::context::Context;
 use super::error::nearest;
 use super::heap::Heap;
+use super::parsed::shown;
 use super::source::{Base, Origin, Pos};
 use super::symbol::{Known, Sym, Symbols};
 use super::value::{Str, Value};
@@ -163,9 +164,11 @@ impl Lowerer<'_> {
             }
             Ast::Assert(assert) => {
                 let node = assert.condition();
-                let text = node.as_ref().map(|c| c.syntax().text().to_string()).unwrap_or_default();
-                let condition = self.required(node, assert.syntax())?;
+                let condition = self.required(node.clone(), assert.syntax())?;
                 let body = self.required(assert.body(), assert.syntax())?;
+                let Surroundings { original, directory, home, .. } = self.around;
+                let text = node.map_or_else(Vec::new, |node| shown(&node, original, directory, home));
+                let text = String::from_utf8_lossy(&text);
                 let text = std::str::from_utf8(self.heap().bytes(text.as_bytes())).unwrap_or("");
                 self.put(Expr::Assert { condition, body, text, pos })
             }

@@ -1,0 +1,1 @@
+builtins.addErrorContext (throw "not asked for") (throw "cause")

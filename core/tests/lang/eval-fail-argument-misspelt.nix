@@ -1,0 +1,1 @@
+let f = { version, ... }: version; in f { verison = 1; }

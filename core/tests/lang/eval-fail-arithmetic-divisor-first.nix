@@ -1,0 +1,1 @@
+builtins.div (throw "left") 0

@@ -1,0 +1,1 @@
+{ functor = x: x; } 1

@@ -1,0 +1,1 @@
+(derivation { name = "n"; builder = "b"; system = "s"; outputHash = "md5-1B2M2Y8AsgTpgAmY7PhCfg=="; outputHashMode = "tree"; }).drvPath

@@ -1,0 +1,1 @@
+(derivation { name = "n.drv"; builder = "b"; system = "s"; }).drvPath

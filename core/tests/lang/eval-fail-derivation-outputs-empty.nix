@@ -1,0 +1,1 @@
+builtins.derivationStrict { name = "n"; builder = "b"; system = "s"; outputs = [ ]; }

@@ -1,0 +1,1 @@
+builtins.foldl' (a: b: throw "step ${toString b}") 0 [ 1 2 ]

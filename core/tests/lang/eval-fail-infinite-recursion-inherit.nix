@@ -1,0 +1,1 @@
+let x = { inherit (x) a; }; in x.a

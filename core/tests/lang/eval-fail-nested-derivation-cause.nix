@@ -1,0 +1,1 @@
+(derivation { name = "outer"; builder = derivation { name = "inner"; builder = throw "innermost"; system = "s"; }; system = "s"; }).drvPath

@@ -1,0 +1,1 @@
+builtins.path { path = ./data/text.txt; sha256 = "no hash"; }

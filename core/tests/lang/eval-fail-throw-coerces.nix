@@ -1,0 +1,1 @@
+throw { outPath = "message of a set"; }

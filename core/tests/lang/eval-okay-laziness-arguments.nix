@@ -1,0 +1,20 @@
+# What is not needed is not evaluated.
+[
+  ((x: 1) (throw "x"))
+  (({ a, b ? throw "default" }: a) { a = 2; })
+  (({ a, ... }: a) { a = 3; b = throw "b"; })
+  (let x = throw "x"; in 4)
+  (builtins.length [ (throw "a") (throw "b") ])
+  (builtins.attrNames { a = throw "a"; })
+  ({ a = throw "a"; } ? a)
+  (builtins.head [ 5 (throw "tail") ])
+  (true || throw "or")
+  (false && throw "and")
+  (false -> throw "implies")
+  (builtins.elemAt (map (x: throw "mapped") [ 1 ] ++ [ 6 ]) 1)
+  (builtins.foldl' (a: b: b) (throw "initial") [ 7 ])
+  ((builtins.mapAttrs (n: v: throw n) { a = 1; }) ? a)
+  (let s = { a = 9; inherit (throw "from") b; }; in s.a)
+  (with throw "namespace"; 10)
+  ((builtins.tryEval { a = throw "inside"; }).success)
+]

@@ -42,7 +42,7 @@ fn random_programs_mean_the_same() {
     }
     let seed = number("OSBUILD_DIFFERENTIAL_SEED", 1);
     let end = Instant::now() + Duration::from_secs(number("OSBUILD_DIFFERENTIAL_SECONDS", 20));
-    let (mut programs, mut failing, mut same_words) = (0, 0, 0);
+    let (mut programs, mut failing, mut same_words, mut unjudged) = (0, 0, 0, 0);
     let mut wrong = Vec::new();
     let mut batch = 0;
     while Instant::now() < end && wrong.len() < DIFFERENCES_MAXIMUM {
@@ -59,6 +59,10 @@ fn random_programs_mean_the_same() {
             programs += 1;
             match outcome {
                 Outcome::Same => {}
+                Outcome::Unjudged => {
+                    unjudged += 1;
+                    eprintln!("{program}\n  the judge ended without an answer");
+                }
                 Outcome::BothFail { ours, theirs } => {
                     failing += 1;
                     if ours == theirs {
@@ -81,9 +85,10 @@ fn random_programs_mean_the_same() {
     }
     eprintln!(
         "{programs} programs, {failing} fail on both sides, {same_words} of them with the same words; \
-         {} differ (seed {seed})",
+         {} differ, {unjudged} without an answer (seed {seed})",
         wrong.len()
     );
+    assert!(unjudged * 100 <= programs, "the judge did not answer for {unjudged} of {programs} programs");
     assert!(wrong.is_empty(), "{} programs differ\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -100,6 +105,7 @@ fn compare_file(twins: &mut Twins, file: &std::path::Path) {
                 Outcome::BothFail { ours, theirs } => {
                     println!("WORDS {program}\n  ours:   {ours}\n  theirs: {theirs}");
                 }
+                Outcome::Unjudged => println!("NO ANSWER {program}"),
                 outcome @ Outcome::Different { .. } => {
                     different += 1;
                     println!("DIFFERENT {program}\n  {outcome}");

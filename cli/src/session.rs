@@ -83,6 +83,10 @@ pub(crate) fn targets(
 /// A session for targets of a project: they see the project, the folders
 /// that were named, and the store.
 pub(crate) fn for_targets(targets: &[Target], project: Option<&Project>, sink: Arc<dyn Sink>) -> Session {
+    Session::new(target_options(targets, project), sink)
+}
+
+pub(crate) fn target_options(targets: &[Target], project: Option<&Project>) -> SessionOptions {
     let mut places: Vec<PathBuf> = project.iter().map(|p| p.root().to_owned()).collect();
     let mut pure = true;
     for target in targets {
@@ -92,9 +96,7 @@ pub(crate) fn for_targets(targets: &[Target], project: Option<&Project>, sink: A
             Target::Attribute(_) | Target::Derivation(_) => {}
         }
     }
-    let options =
-        if pure { SessionOptions { pure: Some(places), ..SessionOptions::default() } } else { impure(&[]) };
-    Session::new(options, sink)
+    if pure { SessionOptions { pure: Some(places), ..SessionOptions::default() } } else { impure(&[]) }
 }
 
 /// Programs that see what Nix lets them see.

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use osbuild_core::instantiate::memory;
 use osbuild_core::instantiate::target::Target;
 use osbuild_core::instantiate::{Output, Session, SessionOptions, Source};
 
@@ -35,6 +36,10 @@ pub(crate) struct Arguments {
     /// See no environment, no time, and only files below the working directory
     #[arg(long)]
     pure: bool,
+    /// Give up when values take more memory than this: bytes, or with K, M, G
+    /// [default: three quarters of the machine's]
+    #[arg(long, value_name = "SIZE", value_parser = memory_size)]
+    max_memory: Option<usize>,
     #[command(flatten)]
     arguments: FunctionArguments,
     /// Where <x> is looked up: DIR or NAME=DIR; before NIX_PATH
@@ -42,14 +47,20 @@ pub(crate) struct Arguments {
     search_path: Vec<String>,
 }
 
+fn memory_size(text: &str) -> Result<usize, String> {
+    memory::parse_size(text).ok_or_else(|| "expected a number of bytes, or one with K, M or G".to_owned())
+}
+
 pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), Failure> {
     let directory = session::working_directory()?;
     let sink = session::computing()?;
     let options = |place: &Path| {
-        if arguments.pure {
-            return SessionOptions { pure: Some(vec![place.to_owned()]), ..SessionOptions::default() };
-        }
-        session::impure(&arguments.search_path)
+        let options = if arguments.pure {
+            SessionOptions { pure: Some(vec![place.to_owned()]), ..SessionOptions::default() }
+        } else {
+            session::impure(&arguments.search_path)
+        };
+        SessionOptions { memory_ceiling: arguments.max_memory, ..options }
     };
     let (mut session, source, attr_path) = match (&arguments.expr, &arguments.target) {
         (Some(text), _) => {
@@ -67,7 +78,10 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
             let target = &targets[0];
             let mut session = match target {
                 Target::File { path, .. } => Session::new(options(path.parent().unwrap_or(&directory)), sink),
-                _ => session::for_targets(&targets, project.as_ref(), sink),
+                _ => {
+                    let options = session::target_options(&targets, project.as_ref());
+                    Session::new(SessionOptions { memory_ceiling: arguments.max_memory, ..options }, sink)
+                }
             };
             let (source, found) = target.source(&mut session, project.as_ref())?;
             let dot = if found.is_empty() || arguments.attr_path.is_empty() { "" } else { "." };

@@ -203,6 +203,10 @@ impl Host for StoreHost {
         std::env::current_dir().ok()
     }
 
+    fn memory_ceiling(&self) -> Option<usize> {
+        Some(self.options.memory_ceiling.unwrap_or_else(super::memory::default_ceiling))
+    }
+
     fn search_path(&self) -> Vec<SearchEntry> {
         self.options.search_path.clone()
     }

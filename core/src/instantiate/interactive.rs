@@ -16,7 +16,7 @@ use super::{Arguments, Session, SessionOptions, Source, nix, select};
 use crate::lang::builtins::documentation::documentation;
 use crate::lang::source::{Origin, Pos};
 use crate::lang::symbol::Sym;
-use crate::lang::value::{State, Thunk, Value};
+use crate::lang::value::Value;
 use crate::lang::{Eval, EvalError, Evaluator};
 
 thread_local! {
@@ -56,6 +56,7 @@ impl Interactive {
         self.interrupted.store(false, Ordering::Relaxed);
         self.session.with_evaluator_until(self.interrupted, move |e| {
             e.shows_laziness = false;
+            e.early = false;
             work(e).map_err(|fault| fault.to_error(&e.sources))
         })?
     }
@@ -200,7 +201,7 @@ fn value(e: &mut Evaluator, text: &str, directory: &Path) -> Eval {
     for (slot, (_, value)) in variables.iter().enumerate() {
         env.slots[slot].set(*value);
     }
-    Ok(Value::Thunk(e.heap.cell(Thunk::new(State::Code(code, env)))))
+    Ok(e.later(code, env))
 }
 
 fn add(e: &mut Evaluator, value: Value) -> Eval<usize> {

@@ -9,6 +9,7 @@
 pub(crate) mod derivation_strict;
 mod host;
 pub mod interactive;
+pub mod memory;
 pub mod nix;
 mod select;
 pub mod sink;
@@ -16,6 +17,7 @@ mod table;
 pub mod target;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,6 +30,7 @@ use osbuild_store::action::OutputName;
 
 use crate::derivation::Derivation;
 use crate::lang::error::ErrorKind;
+use crate::lang::heap::Exhausted;
 use crate::lang::host::SearchEntry;
 use crate::lang::source::{Origin, Pos};
 use crate::lang::value::Value;
@@ -45,6 +48,9 @@ pub struct SessionOptions {
     pub search_path: Vec<SearchEntry>,
     /// `builtins.currentSystem`, where programs may know it.
     pub system: String,
+    /// How much memory values may take; `None`: most of what the machine has
+    /// (see `memory`).
+    pub memory_ceiling: Option<usize>,
     /// Receives lines of `trace` and `warn`.
     pub message: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -55,6 +61,7 @@ impl Default for SessionOptions {
             pure: None,
             search_path: Vec::new(),
             system: format!("{}-linux", std::env::consts::ARCH),
+            memory_ceiling: None,
             message: Arc::new(|line| eprintln!("{line}")),
         }
     }
@@ -161,12 +168,21 @@ impl Session {
     ) -> Result<T, EvalError> {
         let (sender, receiver) = mpsc::channel();
         let work: Work = Box::new(move |evaluator| {
+            let result = match catch_unwind(AssertUnwindSafe(|| work(evaluator))) {
+                Ok(result) => Ok(result),
+                // The memory was used up where no error could be returned.
+                Err(payload) if payload.is::<Exhausted>() => {
+                    evaluator.recover();
+                    Err(evaluator.out_of_memory(Pos::NONE).to_error(&evaluator.sources))
+                }
+                Err(payload) => resume_unwind(payload),
+            };
             // The receiver waits below; it is gone only if we panic.
-            let _ = sender.send(work(evaluator));
+            let _ = sender.send(result);
         });
         let lost = || EvalError::new(ErrorKind::Depth, "the evaluator stopped: a bug, please report it");
         self.work.send(work).map_err(|_| lost())?;
-        receiver.recv().map_err(|_| lost())
+        receiver.recv().map_err(|_| lost())?
     }
 
     /// As [`Session::with_evaluator`]; the evaluation fails soon after
@@ -225,6 +241,7 @@ impl Session {
     ) -> Result<Vec<Instantiated>, EvalError> {
         let (source, path, arguments) = (source.clone(), attr_path.to_owned(), arguments.clone());
         self.with_evaluator(move |e| {
+            e.early = true;
             let result = select::select(e, &source, &path, &arguments)
                 .and_then(|value| select::derivations(e, value, &path, &arguments));
             result.map_err(|fault| fault.to_error(&e.sources))
@@ -245,6 +262,8 @@ impl Session {
         let (source, path, arguments) = (source.clone(), attr_path.to_owned(), arguments.clone());
         self.with_evaluator(move |e| {
             e.shows_laziness = output.shows_laziness();
+            // Whoever sees what was not evaluated sees it as Nix shows it.
+            e.early = !output.shows_laziness();
             let result = select::select(e, &source, &path, &arguments).and_then(|value| {
                 let value = select::call_automatically(e, value, &arguments, false)?;
                 write(e, value, output)

@@ -89,6 +89,7 @@ impl Session {
         let (source, paths, arguments) = (source.clone(), attr_paths.to_vec(), arguments.clone());
         let done = self.with_evaluator(move |e| {
             e.shows_laziness = shows_laziness;
+            e.early = !shows_laziness;
             let mut answers = Vec::new();
             let result = source.value(e).and_then(|root| {
                 for path in &paths {

@@ -6,7 +6,7 @@ use osbuild_store::action::OutputName;
 use super::{Argument, Arguments, Instantiated, Source};
 use crate::lang::error::{ErrorKind, nearest};
 use crate::lang::source::{Origin, Pos};
-use crate::lang::value::{Attr, Attrs, State, Thunk, Value};
+use crate::lang::value::{Attr, Attrs, Value};
 use crate::lang::{Eval, Evaluator};
 
 /// Follows an attribute path; functions on the way are called with the
@@ -145,7 +145,7 @@ fn argument_value(e: &mut Evaluator, argument: &Argument) -> Eval {
             let code = e.lower_text(text, Origin::String, &directory, None)?;
             let env = e.scope(None, 0);
             // Evaluated only if the function uses it.
-            Ok(Value::Thunk(e.heap.cell(Thunk::new(State::Code(code, env)))))
+            Ok(e.later(code, env))
         }
     }
 }

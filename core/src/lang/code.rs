@@ -40,11 +40,11 @@ pub enum Expr {
     },
     Apply {
         function: &'static Expr,
-        arguments: &'static [&'static Expr],
+        arguments: &'static [Delayed],
         pos: Pos,
     },
     Lambda(&'static Lambda),
-    List(&'static [&'static Expr]),
+    List(&'static [Delayed]),
     Attrs(&'static AttrsCode),
     RecAttrs(&'static AttrsCode),
     Let {
@@ -52,7 +52,7 @@ pub enum Expr {
         body: &'static Expr,
     },
     OpenWith {
-        namespace: &'static Expr,
+        namespace: Delayed,
         body: &'static Expr,
         pos: Pos,
     },
@@ -83,6 +83,26 @@ pub enum Expr {
         pos: Pos,
     },
     CurPos(Pos),
+}
+
+/// An expression whose value may wait until it is needed.
+#[derive(Clone, Copy)]
+pub struct Delayed {
+    pub code: &'static Expr,
+    /// Of the code in the evaluator's table.
+    pub number: u32,
+    pub delay: Delay,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delay {
+    /// A constant, a variable or a function: its value is there already.
+    Ready,
+    /// Numbers computed or compared, or a member of a set: worth trying at
+    /// once where the variables have their values, since that costs less than
+    /// to remember it.
+    Quick,
+    Thunk,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,12 +139,21 @@ impl Name {
     }
 }
 
+/// A function. `x: y: body` is one function of two arguments, whose variables
+/// are in one scope; called with one it becomes the function `rest`, which
+/// holds that one.
 pub struct Lambda {
-    /// The variable of `x:` or `x@{ … }:`, always slot 0 then.
+    /// The variable of `x:` or `x@{ … }:`.
     pub argument: Option<Sym>,
     pub formals: Option<Formals>,
     pub body: &'static Expr,
     pub slots: u32,
+    /// Slots that its closure's own scope has filled already.
+    pub held: u32,
+    /// Arguments until the body can run; one if there are formals.
+    pub takes: u32,
+    /// What is left after one argument.
+    pub rest: Option<&'static Lambda>,
     /// The name of the attribute or variable it was bound to, for messages.
     pub name: Option<Sym>,
     pub pos: Pos,
@@ -140,7 +169,7 @@ pub struct Formals {
 pub struct Formal {
     pub name: Sym,
     pub pos: Pos,
-    pub default: Option<&'static Expr>,
+    pub default: Option<Delayed>,
 }
 
 /// The bindings of a set or a `let`.
@@ -149,7 +178,7 @@ pub struct AttrsCode {
     pub entries: &'static [Binding],
     pub dynamic: &'static [DynamicBinding],
     /// Sources of `inherit (from)`, evaluated once each.
-    pub froms: &'static [&'static Expr],
+    pub froms: &'static [Delayed],
     pub pos: Pos,
 }
 
@@ -158,7 +187,7 @@ pub struct Binding {
     pub name: Sym,
     pub pos: Pos,
     pub scope: BindingScope,
-    pub code: &'static Expr,
+    pub code: Delayed,
 }
 
 /// In which environment a binding's code runs.
@@ -175,6 +204,6 @@ pub enum BindingScope {
 #[derive(Clone, Copy)]
 pub struct DynamicBinding {
     pub name: &'static Expr,
-    pub value: &'static Expr,
+    pub value: Delayed,
     pub pos: Pos,
 }

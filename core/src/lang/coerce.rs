@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use osbuild_store::store::{Ingestion, SourceTree};
 use osbuild_store::{StorePath, path::check_name};
 
-use super::context::{Context, Element};
+use super::context::{Context, Element, Gathered};
 use super::error::ErrorKind;
 use super::eval::{Eval, Evaluator};
 use super::float;
@@ -58,17 +58,18 @@ impl Evaluator {
             Value::Float(number) if how.more => float::fixed(number).into_bytes(),
             Value::List(list) if how.more => {
                 let mut text = Vec::new();
-                let mut context = Context::EMPTY;
+                let mut context = Gathered::default();
                 for (index, item) in list.items.iter().enumerate() {
                     let part = self.coerce(*item, how, pos)?;
                     text.extend_from_slice(part.bytes(self.heap));
-                    context = self.contexts.union(context, part.context);
+                    context.add(part.context);
                     // An empty list inside leaves no space behind it.
                     let empty = matches!(self.force(*item)?, Value::List(l) if l.items.is_empty());
                     if index + 1 < list.items.len() && !empty {
                         text.push(b' ');
                     }
                 }
+                let context = self.contexts.join(context);
                 return Ok(self.heap.cell(Str::flat(self.heap.bytes(&text), context)));
             }
             other => return Err(self.cannot_coerce(other, pos)),

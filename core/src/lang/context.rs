@@ -85,4 +85,45 @@ impl Contexts {
         self.unions.insert((a, b), union);
         union
     }
+
+    /// The union of all that was gathered.
+    pub fn join(&mut self, mut gathered: Gathered) -> Context {
+        gathered.compact();
+        match gathered.contexts.as_slice() {
+            [] => Context::EMPTY,
+            [single] => *single,
+            [a, b] => self.union(*a, *b),
+            many => {
+                let elements = many.iter().flat_map(|c| self.sets[c.0 as usize].iter()).cloned().collect();
+                self.set(elements)
+            }
+        }
+    }
+}
+
+/// Contexts of many strings that become one string. Joining them one by one
+/// would keep each set in between, which is quadratic.
+#[derive(Default)]
+pub struct Gathered {
+    contexts: Vec<Context>,
+    /// How many are sorted and distinct.
+    compacted: usize,
+}
+
+impl Gathered {
+    pub fn add(&mut self, context: Context) {
+        if context.is_empty() || self.contexts.last() == Some(&context) {
+            return;
+        }
+        self.contexts.push(context);
+        if self.contexts.len() > 64 + 2 * self.compacted {
+            self.compact();
+        }
+    }
+
+    fn compact(&mut self) {
+        self.contexts.sort_unstable_by_key(|context| context.0);
+        self.contexts.dedup();
+        self.compacted = self.contexts.len();
+    }
 }

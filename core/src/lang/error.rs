@@ -32,6 +32,8 @@ pub enum ErrorKind {
     InfiniteRecursion,
     /// Calls or data are nested too deeply.
     Depth,
+    /// The evaluation would take more memory than it may.
+    Memory,
     /// A value of the right type that the operation cannot use.
     Value,
     /// A file or the store could not be read or written.

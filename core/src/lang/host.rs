@@ -97,6 +97,11 @@ pub trait Host {
         None
     }
 
+    /// How much memory values may take.
+    fn memory_ceiling(&self) -> Option<usize> {
+        None
+    }
+
     fn search_path(&self) -> Vec<SearchEntry>;
 
     /// `None` in pure evaluation.

@@ -25,6 +25,7 @@ mod pretty;
 mod print;
 pub mod regex;
 pub mod source;
+mod spacing;
 pub mod stack;
 pub mod symbol;
 #[cfg(test)]

@@ -137,8 +137,11 @@ impl Evaluator {
 
     /// The name of an attribute, from an evaluated value.
     pub fn name_of(&mut self, value: Value, pos: Pos) -> Eval<Sym> {
-        let bytes = self.force_plain(value, pos)?;
-        Ok(self.symbols.intern(bytes))
+        let text = self.force_str(value, pos)?;
+        if !text.context.is_empty() {
+            self.force_plain(value, pos)?;
+        }
+        Ok(self.symbols.intern_str(text))
     }
 
     // Numbers.

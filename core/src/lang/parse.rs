@@ -1,13 +1,14 @@
 //! From text to `rnix`'s tree, or to a message that says where it stops.
 //!
 //! `rnix` recurses over the text, so nesting is bounded here first: whatever
-//! the input, the parser's own stack lasts. (Its time is quadratic in the
-//! length of a single chain such as `f x x x …`; ten thousand links take half
-//! a second, and no one writes them.)
+//! the input, the parser's own stack lasts. What would take it quadratic time
+//! is spaced out (see `spacing`).
 
 use super::grammar::Token;
 use rnix::ast::Root;
 use rnix::{ParseError, SyntaxKind};
+
+use super::spacing::{self, Spacing};
 
 /// A text that is no program.
 pub(super) struct SyntaxError {
@@ -22,18 +23,37 @@ const NESTING_MAXIMUM: usize = 20_000;
 /// Operators whose chains lean to the right, in one text.
 const CHAIN_MAXIMUM: usize = 200_000;
 
+/// The tree of a text, whose offsets are those of the text.
 pub(super) fn parse(text: &str) -> Result<Root, SyntaxError> {
+    parse_with(text, |_| None).map(|(root, _)| root)
+}
+
+/// As [`parse`], in linear time also for long chains; `Spacing` turns the
+/// tree's offsets into those of the text.
+pub(super) fn parse_spaced(text: &str) -> Result<(Root, Spacing), SyntaxError> {
+    parse_with(text, spacing::space)
+}
+
+fn parse_with(
+    text: &str,
+    space: impl Fn(&str) -> Option<(String, Spacing)>,
+) -> Result<(Root, Spacing), SyntaxError> {
     if u32::try_from(text.len()).is_err() {
         return Err(SyntaxError { message: "file is larger than 4 GiB".to_owned(), offset: 0 });
     }
     let normalised = end_comments_at_bare_cr(text);
     let text = normalised.as_deref().unwrap_or(text);
     super::grammar::check(&tokens(text)?, text)?;
-    let parse = Root::parse(text);
+    let (spaced, spacing) = match space(text) {
+        Some((spaced, spacing)) => (Some(spaced), spacing),
+        None => (None, Spacing::default()),
+    };
+    let parse = Root::parse(spaced.as_deref().unwrap_or(text));
     if let Some(error) = parse.errors().first() {
-        return Err(not_read(error));
+        let error = not_read(error);
+        return Err(SyntaxError { offset: spacing.original(error.offset), ..error });
     }
-    Ok(parse.tree())
+    Ok((parse.tree(), spacing))
 }
 
 /// Whether a program stops too early, so that further lines may complete it.

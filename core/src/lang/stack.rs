@@ -57,7 +57,7 @@ pub(super) fn floor() -> usize {
 }
 
 /// Roughly the top of the stack.
-#[inline(never)]
+#[inline(always)]
 pub(super) fn here() -> usize {
     let mark = 0u8;
     std::ptr::from_ref(std::hint::black_box(&mark)).addr()

@@ -4,30 +4,65 @@
 //! text; whatever shows names in order sorts by bytes first.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 
+use super::context::Context;
 use super::heap::Heap;
+use super::value::Str;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sym(u32);
+pub struct Sym(NonZeroU32);
+
+impl Sym {
+    fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
+/// A map whose keys are symbols or texts of programs; its seed differs in each
+/// process.
+pub(super) type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 pub struct Symbols {
     heap: Heap,
-    by_text: HashMap<&'static [u8], Sym>,
-    texts: Vec<&'static [u8]>,
+    by_text: FastMap<&'static [u8], Sym>,
+    /// Each text once, as the string that lists of names show.
+    texts: Vec<&'static Str>,
 }
 
 impl Symbols {
     pub fn new(heap: Heap) -> Self {
-        Self { heap, by_text: HashMap::new(), texts: Vec::new() }
+        Self { heap, by_text: FastMap::default(), texts: Vec::new() }
     }
 
     pub fn intern(&mut self, text: &[u8]) -> Sym {
         if let Some(symbol) = self.by_text.get(text) {
             return *symbol;
         }
-        let symbol = Sym(self.texts.len() as u32);
         let text = self.heap.bytes(text);
-        self.texts.push(text);
+        self.add(text)
+    }
+
+    /// The symbol of a string without context, which remembers it.
+    pub fn intern_str(&mut self, text: &'static Str) -> Sym {
+        if let Some(symbol) = text.symbol.get() {
+            return symbol;
+        }
+        let bytes = text.bytes(self.heap);
+        let symbol = match self.by_text.get(bytes) {
+            Some(symbol) => *symbol,
+            None => self.add(bytes),
+        };
+        text.symbol.set(Some(symbol));
+        symbol
+    }
+
+    fn add(&mut self, text: &'static [u8]) -> Sym {
+        let number = u32::try_from(self.texts.len() + 1).expect("memory ends before four billion names");
+        let symbol = Sym(NonZeroU32::new(number).expect("counted from one"));
+        let shown = self.heap.cell(Str::flat(text, Context::EMPTY));
+        shown.symbol.set(Some(symbol));
+        self.texts.push(shown);
         self.by_text.insert(text, symbol);
         symbol
     }
@@ -38,7 +73,12 @@ impl Symbols {
     }
 
     pub fn text(&self, symbol: Sym) -> &'static [u8] {
-        self.texts[symbol.0 as usize]
+        self.texts[symbol.index()].bytes(self.heap)
+    }
+
+    /// The text as a string without context.
+    pub fn string(&self, symbol: Sym) -> &'static Str {
+        self.texts[symbol.index()]
     }
 
     pub fn display(&self, symbol: Sym) -> String {

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 
 use super::builtins::Builtin;
-use super::code::{Expr, Lambda};
+use super::code::Lambda;
 use super::context::Context;
 use super::error::Fault;
 use super::heap::Heap;
@@ -67,8 +67,11 @@ pub struct Thunk(Cell<State>);
 
 #[derive(Clone, Copy)]
 pub enum State {
-    Code(&'static Expr, &'static Env),
-    /// A call that was not needed yet (`map`, `genList`, …).
+    /// Code by its number, which leaves room for the environment.
+    Code(Pending<&'static Env>),
+    /// A member of what `map` and its like make, by its index.
+    Member(Pending<&'static Mapped>),
+    /// A call that was not needed yet.
     Call(&'static Call),
     /// Being evaluated: meeting it again is an infinite recursion.
     Busy,
@@ -77,10 +80,36 @@ pub enum State {
     Failed(Fault),
 }
 
+/// A number and a reference that leave four bytes of sixteen to the state's
+/// tag, which lies where a value has its own.
+#[derive(Clone, Copy)]
+#[repr(C, packed(4))]
+pub struct Pending<T> {
+    pub number: u32,
+    pub place: T,
+}
+
+const _: () = assert!(size_of::<Thunk>() == 16);
+
 #[derive(Clone, Copy)]
 pub struct Call {
     pub function: Value,
     pub arguments: &'static [Value],
+}
+
+/// A function and what it is called with, one member at a time.
+pub struct Mapped {
+    pub function: Value,
+    pub items: Items,
+}
+
+pub enum Items {
+    /// `genList`: the index itself.
+    Numbers,
+    /// `map`.
+    List(&'static [Value]),
+    /// `mapAttrs`: the name and the value.
+    Attrs(&'static [Attr]),
 }
 
 impl Thunk {
@@ -109,53 +138,73 @@ pub struct List {
 /// someone reads their bytes, so that appending in a loop is not quadratic.
 pub struct Str {
     repr: Cell<Repr>,
-    length: usize,
     pub context: Context,
+    /// The symbol of the same text, once something asked for it.
+    pub(super) symbol: Cell<Option<Sym>>,
 }
 
 #[derive(Clone, Copy)]
 enum Repr {
     Flat(&'static [u8]),
-    Join(&'static Str, &'static Str),
+    Join(&'static Join),
 }
+
+#[derive(Clone, Copy)]
+struct Join {
+    left: &'static Str,
+    right: &'static Str,
+    length: usize,
+}
+
+const _: () = assert!(size_of::<Str>() == 24);
 
 /// Shorter strings are joined at once.
 const ROPE_MINIMUM: usize = 512;
 
 impl Str {
     pub fn flat(bytes: &'static [u8], context: Context) -> Self {
-        Self { repr: Cell::new(Repr::Flat(bytes)), length: bytes.len(), context }
+        Self { repr: Cell::new(Repr::Flat(bytes)), context, symbol: Cell::new(None) }
     }
 
     pub fn join(left: &'static Str, right: &'static Str, context: Context, heap: Heap) -> Self {
-        let length = left.length + right.length;
+        let length = left.len().saturating_add(right.len());
         if length < ROPE_MINIMUM {
-            let bytes = [left.bytes(heap), right.bytes(heap)].concat();
-            return Self::flat(heap.bytes(&bytes), context);
+            return Self::flat(heap.joined(left.bytes(heap), right.bytes(heap)), context);
         }
-        Self { repr: Cell::new(Repr::Join(left, right)), length, context }
+        let repr = Repr::Join(heap.put(Join { left, right, length }));
+        Self { repr: Cell::new(repr), context, symbol: Cell::new(None) }
     }
 
     pub fn len(&self) -> usize {
-        self.length
+        match self.repr.get() {
+            Repr::Flat(bytes) => bytes.len(),
+            Repr::Join(join) => join.length,
+        }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.length == 0
+        self.len() == 0
     }
 
+    #[inline]
     pub fn bytes(&self, heap: Heap) -> &'static [u8] {
-        if let Repr::Flat(bytes) = self.repr.get() {
-            return bytes;
+        match self.repr.get() {
+            Repr::Flat(bytes) => bytes,
+            Repr::Join(join) => self.flatten(join, heap),
         }
-        let mut bytes = Vec::with_capacity(self.length);
+    }
+
+    #[cold]
+    fn flatten(&self, join: &'static Join, heap: Heap) -> &'static [u8] {
+        heap.expect_room(join.length);
+        let mut bytes = Vec::with_capacity(join.length);
         let mut pending = vec![self.repr.get()];
         while let Some(repr) = pending.pop() {
             match repr {
                 Repr::Flat(part) => bytes.extend_from_slice(part),
-                Repr::Join(left, right) => {
-                    pending.push(right.repr.get());
-                    pending.push(left.repr.get());
+                Repr::Join(join) => {
+                    pending.push(join.right.repr.get());
+                    pending.push(join.left.repr.get());
                 }
             }
         }
@@ -174,65 +223,73 @@ pub struct Attr {
 
 /// An attribute set: a slice sorted by symbol, perhaps laid over another set.
 ///
-/// `a // b` with a small `b` copies only `b`; a set that is listed is
+/// `a // b` copies neither where `b` is small: it becomes a layer, joined with
+/// the layers below that are not much larger. So there are few layers, and a
+/// set that grows by `//` in a loop costs n log n. A set that is listed is
 /// flattened then, once.
 pub struct Attrs {
     own: Cell<&'static [Attr]>,
-    under: Cell<Option<&'static Attrs>>,
-    len: usize,
-    layers: u8,
+    under: Cell<Option<&'static Under>>,
 }
 
-const LAYERS_MAXIMUM: u8 = 8;
+/// What a layer lies on.
+#[derive(Clone, Copy)]
+struct Under {
+    set: &'static Attrs,
+    /// Of both together.
+    len: usize,
+}
 
 impl Attrs {
     /// From entries sorted by symbol, without duplicates.
     pub fn sorted(entries: &'static [Attr]) -> Self {
-        Self { own: Cell::new(entries), under: Cell::new(None), len: entries.len(), layers: 0 }
+        Self { own: Cell::new(entries), under: Cell::new(None) }
     }
 
     pub fn len(&self) -> usize {
-        self.len
+        self.under.get().map_or(self.own.get().len(), |under| under.len)
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     #[inline]
     pub fn get(&self, name: Sym) -> Option<&'static Attr> {
-        let mut entries = self.own.get();
-        let mut under = self.under.get();
+        let mut set = self;
         loop {
-            if let Ok(index) = entries.binary_search_by_key(&name, |a| a.name) {
-                return Some(&entries[index]);
+            if let Some(attr) = find(set.own.get(), name) {
+                return Some(attr);
             }
-            let below = under?;
-            entries = below.own.get();
-            under = below.under.get();
+            set = set.under.get()?.set;
         }
     }
 
     /// All entries, sorted by symbol.
+    #[inline]
     pub fn entries(&self, heap: Heap) -> &'static [Attr] {
-        let Some(under) = self.under.get() else { return self.own.get() };
-        let below = under.entries(heap);
-        let own = self.own.get();
-        let mut merged = Vec::with_capacity(below.len() + own.len());
-        let (mut i, mut j) = (0, 0);
-        while i < below.len() || j < own.len() {
-            if j == own.len() || (i < below.len() && below[i].name < own[j].name) {
-                merged.push(below[i]);
-                i += 1;
-            } else {
-                if i < below.len() && below[i].name == own[j].name {
-                    i += 1;
-                }
-                merged.push(own[j]);
-                j += 1;
-            }
+        if self.under.get().is_none() {
+            return self.own.get();
         }
-        let entries = heap.slice(&merged);
+        self.flatten(heap)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn flatten(&self, heap: Heap) -> &'static [Attr] {
+        let mut layers = vec![self.own.get()];
+        let mut under = self.under.get();
+        while let Some(Under { set, .. }) = under {
+            layers.push(set.own.get());
+            under = set.under.get();
+        }
+        // From the top, where they are small.
+        let lowest = layers.pop().expect("there are two layers at least");
+        let mut upper = layers.first().map_or_else(Vec::new, |top| top.to_vec());
+        for layer in layers.iter().skip(1) {
+            upper = merge(layer, &upper);
+        }
+        let entries = heap.slice(&merge(lowest, &upper));
         self.own.set(entries);
         self.under.set(None);
         entries
@@ -247,17 +304,52 @@ impl Attrs {
             return right;
         }
         let over = right.entries(heap);
-        let added = over.iter().filter(|a| left.get(a.name).is_none()).count();
-        let layers = if left.under.get().is_some() { left.layers + 1 } else { 1 };
-        let set = heap.cell(Attrs {
-            own: Cell::new(over),
-            under: Cell::new(Some(left)),
-            len: left.len + added,
-            layers,
-        });
-        if layers >= LAYERS_MAXIMUM || over.len() * 4 > left.len {
-            set.entries(heap);
+        if over.len() * 4 > left.len() {
+            return heap.cell(Attrs::sorted(heap.slice(&merge(left.entries(heap), over))));
         }
-        set
+        let added = over.iter().filter(|a| left.get(a.name).is_none()).count();
+        let mut own = over;
+        let mut under = left;
+        // The lowest layer stays: joining it would copy the whole set.
+        while let Some(below) = under.under.get()
+            && under.own.get().len() <= 2 * own.len()
+        {
+            own = heap.slice(&merge(under.own.get(), own));
+            under = below.set;
+        }
+        let under = heap.put(Under { set: under, len: left.len() + added });
+        heap.cell(Attrs { own: Cell::new(own), under: Cell::new(Some(under)) })
     }
+}
+
+#[inline]
+fn find(entries: &'static [Attr], name: Sym) -> Option<&'static Attr> {
+    /// Up to here looking at each in turn is faster than halving.
+    const FEW: usize = 8;
+    if entries.len() <= FEW {
+        return entries.iter().find(|a| a.name == name);
+    }
+    entries.binary_search_by_key(&name, |a| a.name).ok().map(|index| &entries[index])
+}
+
+/// Two sorted slices as one; of two entries with one name `over`'s stays.
+fn merge(below: &[Attr], over: &[Attr]) -> Vec<Attr> {
+    let mut merged = Vec::with_capacity(below.len() + over.len());
+    let mut rest = below;
+    for attr in over {
+        // Long stretches between few entries are found by halving.
+        let before = if over.len() * 8 < below.len() {
+            rest.partition_point(|a| a.name < attr.name)
+        } else {
+            rest.iter().take_while(|a| a.name < attr.name).count()
+        };
+        merged.extend_from_slice(&rest[..before]);
+        rest = &rest[before..];
+        if rest.first().is_some_and(|a| a.name == attr.name) {
+            rest = &rest[1..];
+        }
+        merged.push(*attr);
+    }
+    merged.extend_from_slice(rest);
+    merged
 }

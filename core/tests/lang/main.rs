@@ -7,6 +7,7 @@
 
 mod corpus;
 mod documented;
+mod memory;
 mod parsed;
 mod robust;
 

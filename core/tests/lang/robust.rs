@@ -78,11 +78,30 @@ fn deep_programs() {
         ] {
             survives(deep(open, middle, close, count), &format!("{count} times {open}"));
         }
-        // The parser takes quadratic time here.
+        survives(deep("f ", "1", "", count), "applications");
+        // The lexer looks for a path in the rest of the chain at every name,
+        // as Nix's does, which is quadratic.
         if count < 10_000 {
-            survives(deep("f ", "1", "", count), "applications");
             survives(deep("a.", "a", "", count), "selections");
         }
+    }
+}
+
+/// Long texts take time in proportion to their length: with the square of it,
+/// these would take minutes.
+#[test]
+fn long_programs() {
+    let long =
+        |open: &str, item: &str, close: &str, count: usize| format!("{open}{}{close}", item.repeat(count));
+    for (text, what) in [
+        (long("let f = x: f; in f", " 1", "", 100_000), "a call with many arguments"),
+        (long("1", " + 1", "", 100_000), "a sum"),
+        (long("[", " 1", " ]", 300_000), "a list"),
+        (long("\"", "${\"a\"}", "\"", 50_000), "a string"),
+    ] {
+        let begin = std::time::Instant::now();
+        survives(text, what);
+        assert!(begin.elapsed().as_secs() < 60, "{what} took {:?}", begin.elapsed());
     }
 }
 

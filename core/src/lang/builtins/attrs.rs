@@ -1,8 +1,8 @@
 //! Attribute sets.
 
 use super::{Builtin, Eval, Evaluator, Pos, Value};
-use crate::lang::symbol::Sym;
-use crate::lang::value::{Attr, Attrs};
+use crate::lang::symbol::{FastMap, Sym};
+use crate::lang::value::{Attr, Attrs, Items};
 
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("attrNames", 1, attr_names),
@@ -23,11 +23,9 @@ pub(super) const BUILTINS: &[Builtin] = &[
 fn attr_names(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let attrs = e.force_attrs(args[0], pos)?;
     let names: Vec<Value> =
-        e.entries_by_name(attrs).iter().map(|a| e.string_static(e.symbols.text(a.name), EMPTY)).collect();
+        e.entries_by_name(attrs).iter().map(|a| Value::String(e.symbols.string(a.name))).collect();
     Ok(e.list(&names))
 }
-
-const EMPTY: crate::lang::context::Context = crate::lang::context::Context::EMPTY;
 
 fn attr_values(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let attrs = e.force_attrs(args[0], pos)?;
@@ -100,11 +98,29 @@ fn list_to_attrs(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 fn intersect_attrs(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let left = e.force_attrs(args[0], pos)?;
     let right = e.force_attrs(args[1], pos)?;
-    let kept: Vec<Attr> = if left.len() < right.len() {
-        left.entries(e.heap).iter().filter_map(|a| right.get(a.name).copied()).collect()
-    } else {
-        right.entries(e.heap).iter().filter(|a| left.get(a.name).is_some()).copied().collect()
-    };
+    let (mut left, mut right) = (left.entries(e.heap), right.entries(e.heap));
+    let mut kept: Vec<Attr> = Vec::new();
+    if left.len() * 8 < right.len() || right.len() * 8 < left.len() {
+        // The few are looked up among the many.
+        let find = |entries: &[Attr], name| entries.binary_search_by_key(&name, |a: &Attr| a.name).ok();
+        if left.len() < right.len() {
+            kept.extend(left.iter().filter_map(|a| find(right, a.name)).map(|index| right[index]));
+        } else {
+            kept.extend(right.iter().filter(|a| find(left, a.name).is_some()));
+        }
+        return Ok(e.attrs_sorted(&kept));
+    }
+    while let ([a, left_rest @ ..], [b, right_rest @ ..]) = (left, right) {
+        if a.name == b.name {
+            kept.push(*b);
+        }
+        if a.name <= b.name {
+            left = left_rest;
+        }
+        if b.name <= a.name {
+            right = right_rest;
+        }
+    }
     Ok(e.attrs_sorted(&kept))
 }
 
@@ -138,55 +154,83 @@ fn function_args(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 fn map_attrs(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let attrs = e.force_attrs(args[1], pos)?;
     let function = args[0];
-    let entries: Vec<Attr> = attrs
-        .entries(e.heap)
-        .iter()
-        .map(|a| {
-            let name = e.string_static(e.symbols.text(a.name), EMPTY);
-            Attr { name: a.name, pos: Pos::NONE, value: e.lazy_call(function, &[name, a.value]) }
-        })
-        .collect();
-    Ok(e.attrs_sorted(&entries))
+    let entries = attrs.entries(e.heap);
+    if entries.is_empty() {
+        return Ok(Value::Attrs(attrs));
+    }
+    let member = e.members(function, Items::Attrs(entries));
+    let entries =
+        e.heap.fill(entries.len(), |i| Attr { name: entries[i].name, pos: Pos::NONE, value: member(i) });
+    Ok(Value::Attrs(e.heap.cell(Attrs::sorted(entries))))
 }
 
 fn group_by(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let function = e.force_function(args[0], pos)?;
     let list = e.force_list(args[1], pos)?;
-    let mut groups: Vec<(Sym, Vec<Value>)> = Vec::new();
-    let mut index = std::collections::HashMap::new();
+    let mut groups = Groups::default();
     for item in list {
         let key = e.call(function, &[*item], pos)?;
-        let key = e.name_of(key, pos)?;
-        let at = *index.entry(key).or_insert_with(|| {
-            groups.push((key, Vec::new()));
-            groups.len() - 1
-        });
-        groups[at].1.push(*item);
+        groups.add(e.name_of(key, pos)?, *item);
     }
-    let entries = groups.iter().map(|(name, items)| e.attr(*name, e.list(items))).collect();
+    let entries = groups.finish(e).map(|(name, items)| e.attr(name, e.list_static(items))).collect();
     Ok(e.attrs(entries))
 }
 
 fn zip_attrs_with(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let function = e.force_function(args[0], pos)?;
     let list = e.force_list(args[1], pos)?;
-    let mut groups: Vec<(Sym, Vec<Value>)> = Vec::new();
-    let mut index = std::collections::HashMap::new();
+    let mut groups = Groups::default();
     for item in list {
         for attr in e.force_attrs(*item, pos)?.entries(e.heap) {
-            let at = *index.entry(attr.name).or_insert_with(|| {
-                groups.push((attr.name, Vec::new()));
-                groups.len() - 1
-            });
-            groups[at].1.push(attr.value);
+            groups.add(attr.name, attr.value);
         }
     }
-    let mut entries = Vec::with_capacity(groups.len());
-    for (name, items) in groups {
-        let shown = e.string_static(e.symbols.text(name), EMPTY);
-        let items = e.list(&items);
-        let value = e.lazy_call(function, &[shown, items]);
-        entries.push(e.attr(name, value));
-    }
+    let member = |(name, items)| {
+        let shown = Value::String(e.symbols.string(name));
+        e.attr(name, e.lazy_call(function, &[shown, e.list_static(items)]))
+    };
+    let entries = groups.finish(e).map(member).collect();
     Ok(e.attrs(entries))
+}
+
+/// Values by name, in the order in which they came: two long buffers rather
+/// than one for each name.
+#[derive(Default)]
+struct Groups {
+    index: FastMap<Sym, u32>,
+    /// The names, each with the number of its values.
+    names: Vec<(Sym, u32)>,
+    values: Vec<(u32, Value)>,
+}
+
+impl Groups {
+    fn add(&mut self, name: Sym, value: Value) {
+        let next = self.names.len() as u32;
+        let group = *self.index.entry(name).or_insert(next);
+        if group == next {
+            self.names.push((name, 0));
+        }
+        self.names[group as usize].1 += 1;
+        self.values.push((group, value));
+    }
+
+    fn finish(self, e: &Evaluator) -> impl Iterator<Item = (Sym, &'static [Value])> {
+        let mut ends: Vec<usize> = Vec::with_capacity(self.names.len());
+        let mut total = 0;
+        for (_, count) in &self.names {
+            ends.push(total);
+            total += *count as usize;
+        }
+        let mut sorted = vec![Value::Unset; total];
+        for (group, value) in &self.values {
+            let end = &mut ends[*group as usize];
+            sorted[*end] = *value;
+            *end += 1;
+        }
+        let sorted = e.heap.slice(&sorted);
+        self.names
+            .into_iter()
+            .zip(ends)
+            .map(move |((name, count), end)| (name, &sorted[end - count as usize..end]))
+    }
 }

@@ -10,6 +10,7 @@ use crate::lang::error::{ErrorKind, Fault};
 use crate::lang::host::FileKind;
 use crate::lang::lower::{self, Surroundings};
 use crate::lang::source::Origin;
+use crate::lang::spacing::Spacing;
 use crate::lang::symbol::Sym;
 
 pub(super) const BUILTINS: &[Builtin] = &[
@@ -287,8 +288,13 @@ impl Evaluator {
                 Pos::NONE,
             );
         }
-        let root = crate::lang::parse::parse(text)
-            .map_err(|error| self.fault(ErrorKind::Syntax, &error.message, base.at(error.offset)))?;
+        // The bytes of a text that is not UTF-8 are found by the tree's offsets.
+        let parsed = match original {
+            Some(_) => crate::lang::parse::parse(text).map(|root| (root, Spacing::default())),
+            None => crate::lang::parse::parse_spaced(text),
+        };
+        let (root, spacing) =
+            parsed.map_err(|error| self.fault(ErrorKind::Syntax, &error.message, base.at(error.offset)))?;
         let home = self.host.home();
         let lowered = lower::lower(
             &root,
@@ -297,7 +303,9 @@ impl Evaluator {
                 symbols: &mut self.symbols,
                 known: &self.known,
                 globals: &self.globals,
+                codes: &mut self.codes,
                 base,
+                spacing: &spacing,
                 text,
                 original,
                 origin: &origin,

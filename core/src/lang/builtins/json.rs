@@ -2,7 +2,7 @@
 
 use super::{Builtin, Eval, Evaluator, Pos, Value};
 use crate::lang::coerce::Coercion;
-use crate::lang::context::Context;
+use crate::lang::context::{Context, Gathered};
 use crate::lang::error::ErrorKind;
 use crate::lang::float;
 use crate::lang::value::State;
@@ -18,9 +18,9 @@ impl Evaluator {
     /// A value as JSON without spaces, everything evaluated, paths copied.
     pub fn json_of(&mut self, value: Value, pos: Pos) -> Eval<(Vec<u8>, Context)> {
         let mut out = Vec::new();
-        let mut context = Context::EMPTY;
+        let mut context = Gathered::default();
         self.write_json(value, &mut out, &mut context, pos)?;
-        Ok((out, context))
+        Ok((out, self.contexts.join(context)))
     }
 
     /// Fails if writing the value as JSON would have to evaluate something.
@@ -47,7 +47,7 @@ impl Evaluator {
         }
     }
 
-    fn write_json(&mut self, value: Value, out: &mut Vec<u8>, context: &mut Context, pos: Pos) -> Eval<()> {
+    fn write_json(&mut self, value: Value, out: &mut Vec<u8>, context: &mut Gathered, pos: Pos) -> Eval<()> {
         self.check_stack(pos)?;
         match self.force_at(value, pos)? {
             Value::Null => out.extend_from_slice(b"null"),
@@ -55,12 +55,12 @@ impl Evaluator {
             Value::Int(number) => out.extend_from_slice(number.to_string().as_bytes()),
             Value::Float(number) => out.extend_from_slice(float::shortest(number).as_bytes()),
             Value::String(text) => {
-                *context = self.contexts.union(*context, text.context);
+                context.add(text.context);
                 self.write_json_string(text.bytes(self.heap), out, pos)?;
             }
             path @ Value::Path(_) => {
                 let text = self.coerce(path, Coercion::INTERPOLATE, pos)?;
-                *context = self.contexts.union(*context, text.context);
+                context.add(text.context);
                 self.write_json_string(text.bytes(self.heap), out, pos)?;
             }
             Value::List(list) => {
@@ -76,7 +76,7 @@ impl Evaluator {
             set @ Value::Attrs(attrs) => {
                 if attrs.get(self.known.to_string).is_some() {
                     let text = self.coerce(set, Coercion::REFERENCE, pos)?;
-                    *context = self.contexts.union(*context, text.context);
+                    context.add(text.context);
                     return self.write_json_string(text.bytes(self.heap), out, pos);
                 }
                 if let Some(path) = attrs.get(self.known.out_path) {

@@ -1,8 +1,8 @@
 //! Lists.
 
-use std::collections::BTreeMap;
-
 use super::{Builtin, Eval, Evaluator, Pos, Value};
+use crate::lang::symbol::FastMap;
+use crate::lang::value::Items;
 
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("all", 2, all),
@@ -58,17 +58,22 @@ fn map(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
         return Ok(e.list_static(list));
     }
     let function = e.force_function(args[0], pos)?;
-    let items = e.heap.fill(list.len(), |i| e.lazy_call(function, &[list[i]]));
+    let items = e.heap.fill(list.len(), e.members(function, Items::List(list)));
     Ok(e.list_static(items))
 }
 
 fn gen_list(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let count = e.force_int(args[1], pos)?;
-    let Some(count) = usize::try_from(count).ok().filter(|n| *n < 1 << 32) else {
+    let Ok(size) = usize::try_from(count) else {
         return e.refuse(format!("cannot create list of size {count}"), pos);
     };
     let function = e.force_function(args[0], pos)?;
-    let items = e.heap.fill(count, |i| e.lazy_call(function, &[Value::Int(i as i64)]));
+    // The list and a thunk for each member, which is known by a `u32`.
+    e.check_room(size, 2 * size_of::<Value>(), pos)?;
+    let Some(count) = Some(size).filter(|size| *size < 1 << 32) else {
+        return e.refuse(format!("cannot create list of size {count}"), pos);
+    };
+    let items = e.heap.fill(count, e.members(function, Items::Numbers));
     Ok(e.list_static(items))
 }
 
@@ -134,22 +139,21 @@ fn elem(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 }
 
 fn concat_lists(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
-    let lists = e.force_list(args[0], pos)?;
-    let mut items = Vec::new();
-    for list in lists {
-        items.extend_from_slice(e.force_list(*list, pos)?);
+    let mut lists = Vec::new();
+    for list in e.force_list(args[0], pos)? {
+        lists.push(e.force_list(*list, pos)?);
     }
-    Ok(e.list(&items))
+    e.concat(&lists, pos)
 }
 
 fn concat_map(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let function = e.force_function(args[0], pos)?;
-    let mut items = Vec::new();
+    let mut lists = Vec::new();
     for item in e.force_list(args[1], pos)? {
         let part = e.call(function, &[*item], pos)?;
-        items.extend_from_slice(e.as_list(part, pos)?);
+        lists.push(e.as_list(part, pos)?);
     }
-    Ok(e.list(&items))
+    e.concat(&lists, pos)
 }
 
 /// The first accumulator is not forced, each result is.
@@ -164,11 +168,11 @@ fn foldl(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 
 /// A key that can be told apart from others quickly. Integers and floats that
 /// are equal are one key.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(PartialEq, Eq, Hash)]
 enum Key {
     Number(u64),
-    Text(Vec<u8>),
-    Path(Vec<u8>),
+    Text(&'static [u8]),
+    Path(&'static [u8]),
 }
 
 fn generic_closure(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
@@ -180,7 +184,7 @@ fn generic_closure(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     }
     let operator = e.required_attr(attrs, e.known.operator, pos)?;
     let operator = e.force_function(operator, pos)?;
-    let mut seen: BTreeMap<Key, ()> = BTreeMap::new();
+    let mut seen: FastMap<Key, ()> = FastMap::default();
     let mut seen_lists: Vec<Value> = Vec::new();
     let mut done = Vec::new();
     let mut queue: std::collections::VecDeque<Value> = start.iter().copied().collect();
@@ -216,8 +220,8 @@ fn key_of(e: &Evaluator, key: Value) -> Option<Key> {
     Some(match key {
         Value::Int(number) if number.unsigned_abs() < 1 << 53 => Key::Number(ordered(number as f64)),
         Value::Float(number) => Key::Number(ordered(number)),
-        Value::String(text) => Key::Text(text.bytes(e.heap).to_vec()),
-        Value::Path(path) => Key::Path(path.bytes(e.heap).to_vec()),
+        Value::String(text) => Key::Text(text.bytes(e.heap)),
+        Value::Path(path) => Key::Path(path.bytes(e.heap)),
         _ => return None,
     })
 }

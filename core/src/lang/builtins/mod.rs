@@ -24,7 +24,7 @@ mod xml;
 use super::error::ErrorKind;
 use super::eval::{Eval, Evaluator};
 use super::source::Pos;
-use super::value::{State, Thunk, Value};
+use super::value::{Pending, State, Thunk, Value};
 
 /// A function that is part of the language.
 pub struct Builtin {
@@ -173,7 +173,8 @@ pub(super) fn install(evaluator: &mut Evaluator, further: &'static [Builtin]) {
         evaluator.lower_text(DERIVATION, super::source::Origin::String, std::path::Path::new("/"), None);
     let Ok(code) = code else { unreachable!("the text of `derivation` is a program") };
     let env = evaluator.scope(None, 0);
-    derivation.set(State::Code(code, env));
+    let number = evaluator.number(code);
+    derivation.set(State::Code(Pending { number, place: env }));
     let name = evaluator.symbols.intern(b"derivation");
     if let Ok(value) = evaluator.force(Value::Thunk(derivation)) {
         evaluator.globals.insert(name, value);

@@ -2,7 +2,7 @@
 
 use super::{Builtin, Eval, Evaluator, Pos, Value};
 use crate::lang::coerce::Coercion;
-use crate::lang::context::Context;
+use crate::lang::context::{Context, Gathered};
 
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("concatStringsSep", 2, concat_strings_sep),
@@ -39,16 +39,19 @@ fn substring(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 fn concat_strings_sep(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let separator = e.force_str(args[0], pos)?;
     let list = e.force_list(args[1], pos)?;
-    let mut context = separator.context;
+    let mut context = Gathered::default();
+    context.add(separator.context);
     let mut out = Vec::new();
     for (index, item) in list.iter().enumerate() {
         if index > 0 {
             out.extend_from_slice(separator.bytes(e.heap));
         }
         let part = e.coerce(*item, Coercion::INTERPOLATE, pos)?;
-        context = e.contexts.union(context, part.context);
+        context.add(part.context);
+        e.check_room(out.len(), 2, pos)?;
         out.extend_from_slice(part.bytes(e.heap));
     }
+    let context = e.contexts.join(context);
     Ok(e.string_with(&out, context))
 }
 

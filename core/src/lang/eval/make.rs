@@ -1,7 +1,5 @@
 //! Making values and faults.
 
-use std::sync::atomic::Ordering;
-
 use super::{Eval, Evaluator};
 use crate::lang::context::Context;
 use crate::lang::error::{ErrorKind, Fault, nearest};
@@ -71,9 +69,19 @@ impl Evaluator {
 
     /// Entries in order of names, as everything shows them.
     pub fn entries_by_name(&self, attrs: &'static Attrs) -> Vec<Attr> {
-        let mut entries = attrs.entries(self.heap).to_vec();
-        entries.sort_by_key(|a| self.symbols.text(a.name));
-        entries
+        let entries = attrs.entries(self.heap);
+        if entries.len() < 2 {
+            return entries.to_vec();
+        }
+        // Most names differ in their first bytes, which are compared as one
+        // number, without looking the text up.
+        let mut order: Vec<(u64, u32)> = (0..)
+            .zip(entries)
+            .map(|(index, attr)| (beginning(self.symbols.text(attr.name)), index))
+            .collect();
+        let text = |index: u32| self.symbols.text(entries[index as usize].name);
+        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| text(a.1).cmp(text(b.1))));
+        order.iter().map(|(_, index)| entries[*index as usize]).collect()
     }
 
     /// `{ file, line, column }`, or null for what is not in a file.
@@ -106,9 +114,9 @@ impl Evaluator {
 
     /// Fails if the stack is nearly used up; called wherever data or programs
     /// decide how deep to go.
-    #[inline]
+    #[inline(always)]
     pub fn check_stack(&self, pos: Pos) -> Eval<()> {
-        if stack::here() < self.stack_floor.load(Ordering::Relaxed) {
+        if stack::here() < self.heap.stack_floor() {
             return self.too_deep(pos);
         }
         Ok(())
@@ -116,10 +124,29 @@ impl Evaluator {
 
     #[cold]
     pub(super) fn too_deep<T>(&self, pos: Pos) -> Eval<T> {
-        if self.stack_floor.load(Ordering::Relaxed) == usize::MAX {
+        if self.heap.allocated() > self.heap.ceiling() {
+            return Err(self.out_of_memory(pos));
+        }
+        if self.heap.stack_floor() == usize::MAX {
             return self.fail(ErrorKind::Interrupted, "interrupted", Pos::NONE);
         }
         self.fail(ErrorKind::Depth, "stack overflow; max-call-depth exceeded", pos)
+    }
+
+    /// Fails if a list or string of this size would pass the ceiling of memory.
+    #[inline]
+    pub fn check_room(&self, count: usize, size_bytes: usize, pos: Pos) -> Eval<()> {
+        match count.checked_mul(size_bytes) {
+            Some(bytes) if bytes <= self.heap.room().min(isize::MAX as usize) => Ok(()),
+            _ => Err(self.out_of_memory(pos)),
+        }
+    }
+
+    #[cold]
+    pub fn out_of_memory(&self, pos: Pos) -> Fault {
+        let mebibytes = self.heap.ceiling() >> 20;
+        let message = format!("out of memory: the evaluation needs more than {mebibytes} MiB");
+        self.fault(ErrorKind::Memory, message, pos)
     }
 
     pub(super) fn suggest(&self, fault: Fault, wanted: &str, candidates: &[String]) -> Fault {
@@ -138,4 +165,12 @@ impl Evaluator {
             self.entries_by_name(attrs).iter().map(|a| self.symbols.display(a.name)).collect();
         self.suggest(fault, &name, &names)
     }
+}
+
+/// The first eight bytes as a number that sorts like them.
+fn beginning(text: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let length = text.len().min(8);
+    bytes[..length].copy_from_slice(&text[..length]);
+    u64::from_be_bytes(bytes)
 }

@@ -4,6 +4,7 @@
 //! `stack`): recursion in the program is recursion here.
 
 mod call;
+mod delay;
 mod make;
 mod operators;
 mod sets;
@@ -25,8 +26,10 @@ use crate::lang::host::Host;
 use crate::lang::regex::Regex;
 use crate::lang::source::{Pos, SourceMap};
 use crate::lang::stack;
-use crate::lang::symbol::{Known, Sym, Symbols};
-use crate::lang::value::{Closure, Env, State, Str, Thunk, Value};
+use crate::lang::symbol::{FastMap, Known, Sym, Symbols};
+use crate::lang::value::{Closure, Env, Items, Pending, State, Str, Thunk, Value};
+
+pub(super) use delay::is_quick;
 
 pub type Eval<T = Value> = Result<T, Fault>;
 
@@ -58,19 +61,25 @@ pub struct Evaluator {
     pub contexts: Contexts,
     pub sources: SourceMap,
     pub host: Rc<dyn Host>,
-    pub(super) globals: HashMap<Sym, Value>,
+    pub(super) globals: FastMap<Sym, Value>,
     pub(super) builtins: Value,
     pub(super) imports: HashMap<PathBuf, Value>,
-    pub(super) regexes: HashMap<&'static [u8], Result<Rc<Regex>, String>>,
+    pub(super) regexes: FastMap<&'static [u8], Result<Rc<Regex>, String>>,
+    /// Code that thunks refer to by number.
+    pub(super) codes: Vec<&'static Expr>,
     /// Paths that coercion has copied to the store.
     pub(super) copied: HashMap<PathBuf, StorePath>,
     pub(super) empty: &'static Str,
     /// Whether functions and empty sets inside others wait like the rest, as
     /// Nix shows them when it prints what was evaluated and what was not.
     pub shows_laziness: bool,
+    /// Whether cheap arguments may be computed before they are needed. No
+    /// result differs, but a value that is shown without being evaluated
+    /// throughout shows more than Nix's does.
+    pub early: bool,
     depth: u32,
-    /// Shared with who may stop an evaluation, see [`Brake`].
-    stack_floor: &'static AtomicUsize,
+    /// Where strings are put together before they go to the heap.
+    pub(super) scratch: Vec<u8>,
 }
 
 impl Evaluator {
@@ -78,6 +87,10 @@ impl Evaluator {
     /// make derivations, which the language knows nothing of.
     pub fn new(host: Rc<dyn Host>, further: &'static [Builtin]) -> Self {
         let heap = Heap::new();
+        heap.set_stack_floor(stack::floor());
+        if let Some(ceiling) = host.memory_ceiling() {
+            heap.set_ceiling(ceiling);
+        }
         let mut symbols = Symbols::new(heap);
         let known = Known::new(&mut symbols);
         let mut evaluator = Self {
@@ -87,15 +100,17 @@ impl Evaluator {
             contexts: Contexts::default(),
             sources: SourceMap::default(),
             host,
-            globals: HashMap::new(),
+            globals: FastMap::default(),
             builtins: Value::Unset,
             imports: HashMap::new(),
-            regexes: HashMap::new(),
+            regexes: FastMap::default(),
+            codes: Vec::new(),
             copied: HashMap::new(),
             empty: heap.cell(Str::flat(&[], Context::EMPTY)),
             shows_laziness: false,
+            early: false,
             depth: 0,
-            stack_floor: heap.cell(AtomicUsize::new(stack::floor())),
+            scratch: Vec::new(),
         };
         builtins::install(&mut evaluator, further);
         evaluator
@@ -103,7 +118,7 @@ impl Evaluator {
 
     /// For a thread that may have to end what is about to run.
     pub fn brake(&self) -> Brake {
-        Brake { floor: self.stack_floor, released: stack::floor() }
+        Brake { floor: self.heap.stack_floor_cell(), released: stack::floor() }
     }
 
     /// Names that every program sees, without those of old (`__add`, …).
@@ -117,78 +132,78 @@ impl Evaluator {
         self.imports.clear();
     }
 
+    /// Makes the evaluator fit for another program after one was ended by
+    /// unwinding.
+    pub fn recover(&mut self) {
+        self.heap.set_stack_floor(stack::floor());
+        self.depth = 0;
+    }
+
     // Forcing.
 
     /// The value itself, evaluated if it was not yet.
     #[inline]
     pub fn force(&mut self, value: Value) -> Eval {
-        match value {
-            Value::Thunk(thunk) => self.force_thunk(thunk, Pos::NONE),
-            value => Ok(value),
-        }
+        self.force_at(value, Pos::NONE)
     }
 
     #[inline]
     pub fn force_at(&mut self, value: Value, pos: Pos) -> Eval {
         match value {
-            Value::Thunk(thunk) => self.force_thunk(thunk, pos),
+            Value::Thunk(thunk) => match thunk.state() {
+                State::Done(value) => Ok(value),
+                _ => self.force_thunk(thunk, pos),
+            },
             value => Ok(value),
         }
     }
 
+    #[inline(never)]
     fn force_thunk(&mut self, thunk: &'static Thunk, pos: Pos) -> Eval {
-        let before = thunk.state();
-        let result = match before {
+        let state = thunk.state();
+        match state {
             State::Done(value) => return Ok(value),
             State::Failed(fault) => return Err(fault),
-            State::Busy => {
-                return self.fail(ErrorKind::InfiniteRecursion, "infinite recursion encountered", pos);
+            State::Busy => return self.infinite_recursion(pos),
+            State::Code(_) | State::Member(_) | State::Call(_) => {}
+        }
+        self.check_stack(pos)?;
+        thunk.set(State::Busy);
+        let result = match state {
+            State::Code(Pending { number, place }) => {
+                let code = self.codes[number as usize];
+                self.eval(code, place)
             }
-            State::Code(code, env) => {
-                self.check_stack(pos)?;
-                thunk.set(State::Busy);
-                self.eval(code, env)
+            State::Member(Pending { number, place }) => {
+                let function = place.function;
+                match &place.items {
+                    Items::Numbers => self.call(function, &[Value::Int(number.into())], pos),
+                    Items::List(items) => self.call(function, &[items[number as usize]], pos),
+                    Items::Attrs(entries) => {
+                        let attr = &entries[number as usize];
+                        let name = Value::String(self.symbols.string(attr.name));
+                        self.call(function, &[name, attr.value], pos)
+                    }
+                }
             }
-            State::Call(call) => {
-                self.check_stack(pos)?;
-                thunk.set(State::Busy);
-                self.call(call.function, call.arguments, pos)
-            }
+            State::Call(call) => self.call(call.function, call.arguments, pos),
+            State::Busy | State::Done(_) | State::Failed(_) => unreachable!("returned above"),
         };
-        match result {
-            Ok(value) => {
-                thunk.set(State::Done(value));
-                Ok(value)
-            }
-            Err(fault) => {
-                // What was interrupted may be tried again.
-                let is_final = fault.kind() != ErrorKind::Interrupted;
-                thunk.set(if is_final { State::Failed(fault) } else { before });
-                Err(fault)
-            }
-        }
+        thunk.set(match result {
+            Ok(value) => State::Done(value),
+            // What was interrupted may be tried again.
+            Err(fault) if fault.kind() == ErrorKind::Interrupted => state,
+            Err(fault) => State::Failed(fault),
+        });
+        result
     }
 
-    /// Code to be evaluated later, or its value where that costs nothing.
-    #[inline]
-    fn delay(&self, code: &'static Expr, env: &'static Env) -> Value {
-        match code {
-            Expr::Const(Value::Attrs(_)) | Expr::Lambda(_) if self.shows_laziness => self.thunk(code, env),
-            Expr::Const(value) => *value,
-            Expr::Lambda(lambda) => Value::Lambda(self.heap.cell(Closure { lambda, env })),
-            Expr::Local { depth, slot, .. } => match env.at(*depth).slots[*slot as usize].get() {
-                Value::Unset => self.thunk(code, env),
-                value => value,
-            },
-            _ => self.thunk(code, env),
-        }
+    #[cold]
+    fn infinite_recursion(&self, pos: Pos) -> Eval {
+        self.fail(ErrorKind::InfiniteRecursion, "infinite recursion encountered", pos)
     }
 
     #[inline]
-    fn thunk(&self, code: &'static Expr, env: &'static Env) -> Value {
-        Value::Thunk(self.heap.cell(Thunk::new(State::Code(code, env))))
-    }
-
     pub fn scope(&self, up: Option<&'static Env>, slots: usize) -> &'static Env {
         let slots = self.heap.fill(slots, |_| Cell::new(Value::Unset));
         self.heap.cell(Env { up, slots })
@@ -196,64 +211,82 @@ impl Evaluator {
 
     // Evaluating.
 
-    /// Evaluates code to a value that is no thunk.
-    pub fn eval(&mut self, code: &'static Expr, env: &'static Env) -> Eval {
+    /// As [`Evaluator::eval`], quicker for constants and variables.
+    #[inline(always)]
+    fn operand(&mut self, code: &'static Expr, env: &'static Env) -> Eval {
         match code {
             Expr::Const(value) => Ok(*value),
-            Expr::Local { depth, slot, pos } => match env.at(*depth).slots[*slot as usize].get() {
-                Value::Thunk(thunk) => self.force_thunk(thunk, *pos),
-                value => Ok(value),
-            },
-            Expr::Apply { function, arguments, pos } => self.eval_apply(function, arguments, env, *pos),
-            Expr::Select { base, path, default, pos } => self.eval_select(base, path, *default, env, *pos),
-            Expr::Lambda(lambda) => Ok(Value::Lambda(self.heap.cell(Closure { lambda, env }))),
-            Expr::If { condition, then, otherwise, pos } => {
-                let branch = if self.eval_bool(condition, env, *pos)? { then } else { otherwise };
-                self.eval(branch, env)
+            Expr::Local { depth, slot, pos } => {
+                let value = env.at(*depth).slots[*slot as usize].get();
+                self.force_at(value, *pos)
             }
-            Expr::Let { bindings, body } => {
-                let scope = self.open_scope(bindings, env);
-                self.eval(body, scope)
-            }
-            Expr::Attrs(code) => self.eval_attrs(code, env),
-            Expr::RecAttrs(code) => self.eval_rec_attrs(code, env),
-            Expr::List(items) => {
-                let items = self.heap.fill(items.len(), |i| self.delay(items[i], env));
-                Ok(self.list_static(items))
-            }
-            Expr::Binary { operator, left, right, pos } => {
-                self.eval_binary(*operator, left, right, env, *pos)
-            }
-            Expr::Interpolate { parts, path, pos } => self.eval_interpolate(parts, *path, env, *pos),
-            Expr::With { name, depths, pos } => self.eval_with(*name, depths, env, *pos),
-            Expr::OpenWith { namespace, body, .. } => {
-                let scope = self.scope(Some(env), 1);
-                scope.slots[0].set(self.delay(namespace, env));
-                self.eval(body, scope)
-            }
-            Expr::HasAttr { base, path } => self.eval_has_attr(base, path, env),
-            Expr::InheritFrom { slot, name, pos } => {
-                let from = env.slots[*slot as usize].get();
-                let from = self.force_at(from, *pos)?;
-                let attrs = self.as_attrs(from, *pos)?;
-                match attrs.get(*name) {
-                    Some(attr) => self.force_at(attr.value, attr.pos),
-                    None => Err(self.missing_attribute(*name, attrs, *pos)),
-                }
-            }
-            Expr::Not(operand, pos) => Ok(Value::Bool(!self.eval_bool(operand, env, *pos)?)),
-            Expr::Assert { condition, body, text, pos } => {
-                if !self.eval_bool(condition, env, *pos)? {
-                    return self.assertion_failed(condition, text, env, *pos);
-                }
-                self.eval(body, env)
-            }
-            Expr::CurPos(pos) => Ok(self.position(*pos)),
+            _ => self.eval(code, env),
         }
     }
 
+    /// Evaluates code to a value that is no thunk.
+    pub fn eval(&mut self, mut code: &'static Expr, mut env: &'static Env) -> Eval {
+        loop {
+            match code {
+                Expr::Const(value) => return Ok(*value),
+                Expr::Local { depth, slot, pos } => {
+                    let value = env.at(*depth).slots[*slot as usize].get();
+                    return self.force_at(value, *pos);
+                }
+                Expr::Apply { function, arguments, pos } => {
+                    return self.eval_apply(function, arguments, env, *pos);
+                }
+                Expr::Select { base, path, default, pos } => {
+                    return self.eval_select(base, path, *default, env, *pos);
+                }
+                Expr::Lambda(lambda) => {
+                    return Ok(Value::Lambda(self.heap.cell(Closure { lambda, env })));
+                }
+                Expr::If { condition, then, otherwise, pos } => {
+                    code = if self.eval_bool(condition, env, *pos)? { then } else { otherwise };
+                }
+                Expr::Let { bindings, body } => {
+                    env = self.open_scope(bindings, env);
+                    code = body;
+                }
+                Expr::Attrs(attrs) => return self.eval_attrs(attrs, env),
+                Expr::RecAttrs(attrs) => return self.eval_rec_attrs(attrs, env),
+                Expr::List(items) => {
+                    let items = self.heap.fill(items.len(), |i| self.delay(&items[i], env));
+                    return Ok(self.list_static(items));
+                }
+                Expr::Binary { operator, left, right, pos } => {
+                    return self.eval_binary(*operator, left, right, env, *pos);
+                }
+                Expr::Interpolate { parts, path, pos } => {
+                    return self.eval_interpolate(parts, *path, env, *pos);
+                }
+                Expr::With { name, depths, pos } => return self.eval_with(*name, depths, env, *pos),
+                Expr::OpenWith { namespace, body, .. } => {
+                    let scope = self.scope(Some(env), 1);
+                    scope.slots[0].set(self.delay(namespace, env));
+                    env = scope;
+                    code = body;
+                }
+                Expr::HasAttr { base, path } => return self.eval_has_attr(base, path, env),
+                Expr::InheritFrom { slot, name, pos } => {
+                    return self.eval_inherit_from(*slot, *name, env, *pos);
+                }
+                Expr::Not(operand, pos) => return Ok(Value::Bool(!self.eval_bool(operand, env, *pos)?)),
+                Expr::Assert { condition, body, text, pos } => {
+                    if !self.eval_bool(condition, env, *pos)? {
+                        return self.assertion_failed(condition, text, env, *pos);
+                    }
+                    code = body;
+                }
+                Expr::CurPos(pos) => return Ok(self.position(*pos)),
+            }
+        }
+    }
+
+    #[inline]
     fn eval_bool(&mut self, code: &'static Expr, env: &'static Env, pos: Pos) -> Eval<bool> {
-        match self.eval(code, env)? {
+        match self.operand(code, env)? {
             Value::Bool(truth) => Ok(truth),
             other => Err(self.wrong_type("a Boolean", other, pos)),
         }

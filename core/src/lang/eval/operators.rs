@@ -3,6 +3,7 @@
 use super::{Eval, Evaluator};
 use crate::lang::code::{Expr, Operator};
 use crate::lang::coerce::Coercion;
+use crate::lang::context::Context;
 use crate::lang::error::ErrorKind;
 use crate::lang::source::Pos;
 use crate::lang::value::{Attrs, Env, Value};
@@ -30,9 +31,12 @@ impl Evaluator {
             Operator::Greater | Operator::LessOrEqual => {
                 // As Nix writes them: `a > b` is `b < a`, which decides the
                 // order in which errors are met.
-                let right = self.eval(right, env)?;
-                let left = self.eval(left, env)?;
-                let less = self.less_than(right, left, pos)?;
+                let right = self.operand(right, env)?;
+                let left = self.operand(left, env)?;
+                let less = match (right, left) {
+                    (Value::Int(a), Value::Int(b)) => a < b,
+                    _ => self.less_than(right, left, pos)?,
+                };
                 Ok(Value::Bool(less == (operator == Operator::Greater)))
             }
             Operator::Update => {
@@ -44,11 +48,26 @@ impl Evaluator {
                 Ok(Value::Attrs(Attrs::update(left, right, self.heap)))
             }
             _ => {
-                let left = self.eval(left, env)?;
+                let left = self.operand(left, env)?;
                 if operator == Operator::Add && !left.adds_by_kind() {
                     return self.add_coerced(left, right, env, pos);
                 }
-                let right = self.eval(right, env)?;
+                let right = self.operand(right, env)?;
+                if let (Value::Int(a), Value::Int(b)) = (left, right) {
+                    // What is left out is an error or a division.
+                    let result = match operator {
+                        Operator::Add => a.checked_add(b).map(Value::Int),
+                        Operator::Sub => a.checked_sub(b).map(Value::Int),
+                        Operator::Mul => a.checked_mul(b).map(Value::Int),
+                        Operator::Equal => Some(Value::Bool(a == b)),
+                        Operator::NotEqual => Some(Value::Bool(a != b)),
+                        Operator::Less => Some(Value::Bool(a < b)),
+                        _ => None,
+                    };
+                    if let Some(value) = result {
+                        return Ok(value);
+                    }
+                }
                 match operator {
                     Operator::Add => self.add(left, right, pos),
                     Operator::Sub | Operator::Mul | Operator::Div => {
@@ -73,6 +92,10 @@ impl Evaluator {
         pos: Pos,
     ) -> Eval {
         let first = self.eval(left, env)?;
+        if !matches!(right, Expr::Binary { operator: Operator::Concat, .. }) {
+            let second = self.eval(right, env)?;
+            return self.concat(&[self.as_list(first, pos)?, self.as_list(second, pos)?], pos);
+        }
         let mut values = vec![(first, pos)];
         let mut rest = right;
         let mut last_pos = pos;
@@ -89,12 +112,19 @@ impl Evaluator {
             self.as_list(value, pos)?;
         }
         let lists = values.into_iter().map(|(value, pos)| self.as_list(value, pos));
-        let mut lists = lists.collect::<Eval<Vec<_>>>()?;
-        lists.retain(|list| !list.is_empty());
-        Ok(match lists.as_slice() {
-            [single] => self.list_static(single),
-            lists => self.list(&lists.concat()),
-        })
+        let lists = lists.collect::<Eval<Vec<_>>>()?;
+        self.concat(&lists, pos)
+    }
+
+    /// Lists laid end to end; a single one that is not empty is not copied.
+    pub(in crate::lang) fn concat(&self, lists: &[&'static [Value]], pos: Pos) -> Eval {
+        let length = lists.iter().map(|list| list.len()).sum();
+        if let Some(whole) = lists.iter().find(|list| list.len() == length) {
+            return Ok(self.list_static(whole));
+        }
+        self.check_room(length, size_of::<Value>(), pos)?;
+        let mut items = lists.iter().flat_map(|list| list.iter());
+        Ok(self.list_static(self.heap.fill(length, |_| *items.next().expect("counted above"))))
     }
 
     pub(super) fn eval_interpolate(
@@ -104,17 +134,42 @@ impl Evaluator {
         env: &'static Env,
         pos: Pos,
     ) -> Eval {
+        if path {
+            let mut values = Vec::with_capacity(parts.len());
+            for part in parts {
+                values.push(match self.eval(part, env)? {
+                    kept @ Value::Path(_) => kept,
+                    other => Value::String(self.coerce(other, Coercion::REFERENCE, pos)?),
+                });
+            }
+            return self.join_path(&values, pos);
+        }
         // Each part is made a string before the next is evaluated, as in Nix,
         // which decides which of two errors is met.
-        let mut values = Vec::with_capacity(parts.len());
-        let how = if path { Coercion::REFERENCE } else { Coercion::INTERPOLATE };
+        let mut text = std::mem::take(&mut self.scratch);
+        text.clear();
+        let result = self.interpolate_into(&mut text, parts, env, pos);
+        let result = result.map(|context| self.string_with(&text, context));
+        self.scratch = text;
+        result
+    }
+
+    fn interpolate_into(
+        &mut self,
+        text: &mut Vec<u8>,
+        parts: &'static [&'static Expr],
+        env: &'static Env,
+        pos: Pos,
+    ) -> Eval<Context> {
+        let mut context = Context::EMPTY;
         for part in parts {
-            values.push(match self.eval(part, env)? {
-                kept @ Value::Path(_) if path => kept,
-                other => Value::String(self.coerce(other, how, pos)?),
-            });
+            let part = self.operand(part, env)?;
+            let part = self.coerce(part, Coercion::INTERPOLATE, pos)?;
+            context = self.contexts.union(context, part.context);
+            self.check_room(text.len(), 2, pos)?;
+            text.extend_from_slice(part.bytes(self.heap));
         }
-        if path { self.join_path(&values, pos) } else { self.join_strings(&values, pos) }
+        Ok(context)
     }
 
     #[cold]

@@ -2,7 +2,7 @@
 
 use super::{Eval, Evaluator};
 use crate::lang::code::{AttrsCode, Binding, BindingScope, Expr, Name};
-use crate::lang::error::ErrorKind;
+use crate::lang::error::{ErrorKind, Fault};
 use crate::lang::source::Pos;
 use crate::lang::symbol::Sym;
 use crate::lang::value::{Attr, Attrs, Env, Value};
@@ -26,7 +26,7 @@ impl Evaluator {
         env: &'static Env,
         pos: Pos,
     ) -> Eval {
-        let mut value = self.eval(base, env)?;
+        let mut value = self.operand(base, env)?;
         for (index, name) in path.iter().enumerate() {
             let symbol = self.attr_name(*name, env)?;
             let attr = match (value, default) {
@@ -38,19 +38,34 @@ impl Evaluator {
                 (_, Some(default)) => return self.eval(default, env),
                 (other, None) => return Err(self.wrong_type("a set", other, pos)),
             };
-            value = self.force_at(attr.value, pos).map_err(|fault| {
-                let names: Vec<String> = path[..=index]
-                    .iter()
-                    .map(|name| match name {
-                        Name::Static(symbol, _) => self.symbols.display(*symbol),
-                        Name::Dynamic(..) => "\"${…}\"".to_owned(),
-                    })
-                    .collect();
-                let text = format!("while evaluating the attribute '{}'", names.join("."));
-                fault.within_text(self.heap, &text, attr.pos)
-            })?;
+            value = match self.force_at(attr.value, pos) {
+                Ok(value) => value,
+                Err(fault) => return Err(self.while_selecting(&path[..=index], fault, attr.pos)),
+            };
         }
         Ok(value)
+    }
+
+    #[cold]
+    fn while_selecting(&self, path: &'static [Name], fault: Fault, pos: Pos) -> Fault {
+        let names: Vec<String> = path
+            .iter()
+            .map(|name| match name {
+                Name::Static(symbol, _) => self.symbols.display(*symbol),
+                Name::Dynamic(..) => "\"${…}\"".to_owned(),
+            })
+            .collect();
+        let text = format!("while evaluating the attribute '{}'", names.join("."));
+        fault.within_text(self.heap, &text, pos)
+    }
+
+    pub(super) fn eval_inherit_from(&mut self, slot: u32, name: Sym, env: &'static Env, pos: Pos) -> Eval {
+        let from = self.force_at(env.slots[slot as usize].get(), pos)?;
+        let attrs = self.as_attrs(from, pos)?;
+        match attrs.get(name) {
+            Some(attr) => self.force_at(attr.value, attr.pos),
+            None => Err(self.missing_attribute(name, attrs, pos)),
+        }
     }
 
     pub(super) fn eval_has_attr(
@@ -78,9 +93,11 @@ impl Evaluator {
         env: &'static Env,
         pos: Pos,
     ) -> Eval {
+        let (mut scope, mut passed) = (env, 0);
         for depth in depths {
-            let namespace = env.at(*depth).slots[0].get();
-            let namespace = self.force_at(namespace, pos)?;
+            scope = scope.at(depth - passed);
+            passed = *depth;
+            let namespace = self.force_at(scope.slots[0].get(), pos)?;
             let attrs = self.as_attrs(namespace, pos)?;
             if let Some(attr) = attrs.get(name) {
                 return self.force_at(attr.value, pos);
@@ -108,8 +125,11 @@ impl Evaluator {
         let overridden = code.entries.binary_search_by_key(&self.known.overrides, |b| b.name).is_ok();
         for (index, binding) in code.entries.iter().enumerate() {
             let inside = if binding.scope == BindingScope::Outer { env } else { scope };
-            let value =
-                if overridden { self.thunk(binding.code, inside) } else { self.delay(binding.code, inside) };
+            let value = if overridden {
+                self.thunk(&binding.code, inside)
+            } else {
+                self.delay(&binding.code, inside)
+            };
             scope.slots[index].set(value);
         }
         scope
@@ -156,7 +176,7 @@ impl Evaluator {
         let entry = |index: usize| {
             let binding: &Binding = &code.entries[index];
             let inside = if binding.scope == BindingScope::From { froms } else { env };
-            Attr { name: binding.name, pos: binding.pos, value: self.delay(binding.code, inside) }
+            Attr { name: binding.name, pos: binding.pos, value: self.delay(&binding.code, inside) }
         };
         let entries = self.heap.fill(code.entries.len(), entry);
         if code.dynamic.is_empty() {
@@ -185,7 +205,7 @@ impl Evaluator {
                 let message = format!("dynamic attribute '{name}' already defined{place}");
                 return self.fail(ErrorKind::Value, message, binding.pos);
             }
-            entries.push(Attr { name, pos: binding.pos, value: self.delay(binding.value, env) });
+            entries.push(Attr { name, pos: binding.pos, value: self.delay(&binding.value, env) });
         }
         Ok(self.attrs(entries))
     }

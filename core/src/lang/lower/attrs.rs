@@ -5,8 +5,6 @@
 //! members of `a = { … }` that join an existing `a` are read in the scope of
 //! that first `a`, `rec` or not.
 
-use std::collections::HashMap;
-
 use rnix::ast::{self, Expr as Ast, HasEntry};
 use rowan::ast::AstNode;
 
@@ -14,14 +12,14 @@ use super::{Lowered, Lowerer, Scope, strip_parens};
 use crate::lang::code::{AttrsCode, Binding, BindingScope, DynamicBinding, Expr, Name};
 use crate::lang::print::show_name;
 use crate::lang::source::Pos;
-use crate::lang::symbol::Sym;
+use crate::lang::symbol::{FastMap, Sym};
 use crate::lang::value::{Attrs, Value};
 
 #[derive(Default)]
 struct Draft {
     recursive: bool,
     members: Vec<(Sym, Member)>,
-    index: HashMap<Sym, usize>,
+    index: FastMap<Sym, usize>,
     dynamic: Vec<(ast::Attr, Pos, Definition)>,
     froms: Vec<Ast>,
 }
@@ -36,6 +34,17 @@ enum Definition {
     Inherit,
     InheritFrom(usize),
     Set(Draft),
+}
+
+/// Whether the scope of the members is open already, and for what.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Open {
+    /// A plain set: its members are no variables.
+    No,
+    /// `rec`.
+    Members,
+    /// `let`.
+    Variables,
 }
 
 impl Lowerer<'_> {
@@ -61,7 +70,7 @@ impl Lowerer<'_> {
         let mut names: Vec<Sym> = draft.members.iter().map(|(name, _)| *name).collect();
         names.sort_unstable();
         self.scopes.push(Scope::names(names.iter().copied()));
-        let code = self.bindings(draft, true, pos);
+        let code = self.bindings(draft, Open::Variables, pos);
         let scope = self.scopes.pop().expect("pushed above");
         Ok((code?, scope))
     }
@@ -233,19 +242,20 @@ impl Lowerer<'_> {
             return Ok(self.constant(Value::Attrs(self.heap().cell(Attrs::sorted(&[])))));
         }
         if !draft.recursive {
-            let code = self.bindings(draft, false, pos)?;
+            let code = self.bindings(draft, Open::No, pos)?;
             return Ok(self.put(Expr::Attrs(code)));
         }
         let mut names: Vec<Sym> = draft.members.iter().map(|(name, _)| *name).collect();
         names.sort_unstable();
         self.scopes.push(Scope::names(names.iter().copied()));
-        let code = self.bindings(draft, true, pos);
+        let code = self.bindings(draft, Open::Members, pos);
         self.scopes.pop();
         Ok(self.put(Expr::RecAttrs(code?)))
     }
 
-    /// Lowers the members; in `rec` and `let` the scope is already open.
-    fn bindings(&mut self, draft: Draft, open: bool, pos: Pos) -> Lowered<&'static AttrsCode> {
+    fn bindings(&mut self, draft: Draft, open: Open, pos: Pos) -> Lowered<&'static AttrsCode> {
+        let open_variables = open == Open::Variables;
+        let open = open != Open::No;
         let Draft { mut members, dynamic, froms, .. } = draft;
         members.sort_unstable_by_key(|(name, _)| *name);
         let first_from = if open { members.len() as u32 } else { 0 };
@@ -266,9 +276,14 @@ impl Lowerer<'_> {
                     (BindingScope::Outer, code?)
                 }
             };
+            // A member of a set may be shown without being evaluated.
+            let code = if open_variables { self.delayed_variable(code) } else { self.delayed(code) };
             entries.push(Binding { name, pos, scope, code });
         }
-        let froms = froms.iter().map(|from| self.expr(from)).collect::<Lowered<Vec<_>>>()?;
+        let froms = froms
+            .iter()
+            .map(|from| self.expr(from).map(|code| self.delayed(code)))
+            .collect::<Lowered<Vec<_>>>()?;
         let mut dynamics = Vec::new();
         for (attr, pos, definition) in dynamic {
             let name = match self.attr_name(&attr)? {
@@ -282,6 +297,7 @@ impl Lowerer<'_> {
                     unreachable!("inherited names are static")
                 }
             };
+            let value = self.delayed(value);
             dynamics.push(DynamicBinding { name, value, pos });
         }
         Ok(self.heap().cell(AttrsCode {

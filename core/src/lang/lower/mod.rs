@@ -4,20 +4,21 @@
 mod attrs;
 mod strings;
 
-use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
 use rnix::SyntaxKind;
 use rnix::ast::{self, AstToken, BinOpKind, Expr as Ast, HasEntry, UnaryOpKind};
 use rowan::ast::AstNode;
 
-use super::code::{Expr, Formal, Formals, Lambda, Name, Operator};
+use super::code::{Delay, Delayed, Expr, Formal, Formals, Lambda, Name, Operator};
 use super::context::Context;
 use super::error::nearest;
+use super::eval::is_quick;
 use super::heap::Heap;
 use super::parsed::shown;
 use super::source::{Base, Origin, Pos};
-use super::symbol::{Known, Sym, Symbols};
+use super::spacing::Spacing;
+use super::symbol::{FastMap, Known, Sym, Symbols};
 use super::value::{Str, Value};
 pub(super) use strings::{Piece, string_pieces};
 
@@ -35,8 +36,11 @@ pub(super) struct Surroundings<'a> {
     pub heap: Heap,
     pub symbols: &'a mut Symbols,
     pub known: &'a Known,
-    pub globals: &'a HashMap<Sym, Value>,
+    pub globals: &'a FastMap<Sym, Value>,
+    /// Code that thunks refer to by number.
+    pub codes: &'a mut Vec<&'static Expr>,
     pub base: Base,
+    pub spacing: &'a Spacing,
     pub text: &'a str,
     /// The bytes themselves where they are no UTF-8 and `text` stands in for
     /// them, byte by byte.
@@ -62,7 +66,7 @@ pub(super) fn lower(root: &ast::Root, surroundings: Surroundings<'_>) -> Lowered
 }
 
 enum Scope {
-    Names(HashMap<Sym, u32>),
+    Names(FastMap<Sym, u32>),
     With,
 }
 
@@ -83,7 +87,11 @@ impl Lowerer<'_> {
     }
 
     fn pos(&self, node: &rnix::SyntaxNode) -> Pos {
-        self.around.base.at(node.text_range().start().into())
+        self.at(node.text_range())
+    }
+
+    fn at(&self, range: rnix::TextRange) -> Pos {
+        self.around.base.at(self.around.spacing.original(range.start().into()))
     }
 
     fn error<T>(&self, message: impl Into<String>, pos: Pos) -> Lowered<T> {
@@ -101,6 +109,27 @@ impl Lowerer<'_> {
 
     fn put(&self, expr: Expr) -> &'static Expr {
         self.heap().cell(expr)
+    }
+
+    /// Code whose value may wait.
+    fn delayed(&mut self, code: &'static Expr) -> Delayed {
+        let delay = match code {
+            Expr::Const(_) | Expr::Local { .. } | Expr::Lambda(_) => Delay::Ready,
+            _ => Delay::Thunk,
+        };
+        let number = u32::try_from(self.around.codes.len()).expect("texts are shorter than 4 GiB together");
+        self.around.codes.push(code);
+        Delayed { code, number, delay }
+    }
+
+    /// As [`Lowerer::delayed`], for arguments and variables, which are mostly
+    /// needed and seldom shown.
+    fn delayed_variable(&mut self, code: &'static Expr) -> Delayed {
+        let mut delayed = self.delayed(code);
+        if delayed.delay == Delay::Thunk && is_quick(code) {
+            delayed.delay = Delay::Quick;
+        }
+        delayed
     }
 
     fn constant(&self, value: Value) -> &'static Expr {
@@ -154,6 +183,7 @@ impl Lowerer<'_> {
                     let list = self.heap().put(super::value::List { items: &[] });
                     return Ok(self.constant(Value::List(list)));
                 }
+                let items: Vec<Delayed> = items.into_iter().map(|item| self.delayed(item)).collect();
                 self.put(Expr::List(self.heap().slice(&items)))
             }
             Ast::IfElse(branch) => {
@@ -174,6 +204,7 @@ impl Lowerer<'_> {
             }
             Ast::With(with) => {
                 let namespace = self.required(with.namespace(), with.syntax())?;
+                let namespace = self.delayed(namespace);
                 self.scopes.push(Scope::With);
                 let body = self.required(with.body(), with.syntax());
                 self.scopes.pop();
@@ -182,6 +213,9 @@ impl Lowerer<'_> {
             Ast::Select(select) => {
                 let base = self.required(select.expr(), select.syntax())?;
                 let path = self.attrpath(select.attrpath(), select.syntax())?;
+                if let Some(member) = self.known_member(base, path) {
+                    return Ok(self.constant(member));
+                }
                 let default = select.default_expr().map(|d| self.expr(&d)).transpose()?;
                 self.put(Expr::Select { base, path, default, pos })
             }
@@ -258,6 +292,15 @@ impl Lowerer<'_> {
         known.sort();
         let hint = nearest(&text, known.iter().map(String::as_str)).map(|n| format!("did you mean {n}?"));
         Err(LowerError { message: format!("undefined variable '{text}'"), hint, pos })
+    }
+
+    /// `builtins.name`, which never changes.
+    fn known_member(&self, base: &Expr, path: &[Name]) -> Option<Value> {
+        let (Expr::Const(Value::Attrs(set)), [Name::Static(name, _)]) = (base, path) else { return None };
+        match set.get(*name)?.value {
+            function @ Value::Builtin(_) => Some(function),
+            _ => None,
+        }
     }
 
     fn literal(&mut self, literal: &ast::Literal) -> Lowered<&'static Expr> {
@@ -340,7 +383,9 @@ impl Lowerer<'_> {
         Ok(self.call(function, &arguments, pos))
     }
 
-    fn call(&self, function: &'static Expr, arguments: &[&'static Expr], pos: Pos) -> &'static Expr {
+    fn call(&mut self, function: &'static Expr, arguments: &[&'static Expr], pos: Pos) -> &'static Expr {
+        let arguments: Vec<Delayed> = arguments.iter().map(|a| self.delayed_variable(a)).collect();
+        let arguments = arguments.as_slice();
         self.put(Expr::Apply { function, arguments: self.heap().slice(arguments), pos })
     }
 
@@ -383,7 +428,8 @@ impl Lowerer<'_> {
                 } else {
                     (left, right)
                 };
-                let call = self.call(self.put(local), &[left, right], pos);
+                let function = self.put(local);
+                let call = self.call(function, &[left, right], pos);
                 if matches!(operator, Operator::LessOrEqual | Operator::GreaterOrEqual) {
                     self.put(Expr::Not(call, pos))
                 } else {
@@ -402,7 +448,7 @@ impl Lowerer<'_> {
             .filter_map(|child| child.into_token())
             .find(|token| BinOpKind::from_kind(token.kind()).is_some());
         let pos = match &token {
-            Some(token) => self.around.base.at(token.text_range().start().into()),
+            Some(token) => self.at(token.text_range()),
             None => self.pos(binary.syntax()),
         };
         let Some(kind) = binary.operator() else { return self.error("syntax error", pos) };
@@ -439,24 +485,73 @@ impl Lowerer<'_> {
 
     fn lambda(&mut self, lambda: &ast::Lambda, name: Option<Sym>) -> Lowered<&'static Lambda> {
         let pos = self.pos(lambda.syntax());
-        let mut argument = None;
-        let mut pattern = None;
         match lambda.param() {
-            Some(ast::Param::IdentParam(param)) => {
-                if let Some(ident) = param.ident() {
-                    argument = Some(self.ident(&ident).0);
+            Some(ast::Param::IdentParam(_)) => self.simple_lambda(lambda, name),
+            Some(ast::Param::Pattern(pattern)) => self.pattern_lambda(lambda, &pattern, name),
+            None => self.error("syntax error, a function's argument is missing here", pos),
+        }
+    }
+
+    /// `x: y: … body` as one function.
+    fn simple_lambda(&mut self, lambda: &ast::Lambda, name: Option<Sym>) -> Lowered<&'static Lambda> {
+        /// Each further argument is copied when a function got one before.
+        const TOGETHER: usize = 8;
+        let mut innermost = lambda.clone();
+        let mut arguments: Vec<(Sym, Pos)> = Vec::new();
+        loop {
+            let pos = self.pos(innermost.syntax());
+            let Some(ast::Param::IdentParam(parameter)) = innermost.param() else { break };
+            let Some(ident) = parameter.ident() else {
+                return self.error("syntax error, a function's argument is missing here", pos);
+            };
+            arguments.push((self.ident(&ident).0, pos));
+            match innermost.body().map(strip_parens) {
+                Some(Ast::Lambda(inner))
+                    if arguments.len() < TOGETHER
+                        && matches!(inner.param(), Some(ast::Param::IdentParam(_))) =>
+                {
+                    innermost = inner;
                 }
+                _ => break,
             }
-            Some(ast::Param::Pattern(p)) => {
-                if let Some(ident) = p.pat_bind().and_then(|bind| bind.ident()) {
-                    argument = Some(self.ident(&ident).0);
-                }
-                pattern = Some(p);
-            }
-            None => return self.error("syntax error, a function's argument is missing here", pos),
+        }
+        // Of two arguments with one name the later one is meant, which the
+        // scope's map sees to.
+        self.scopes.push(Scope::names(arguments.iter().map(|(name, _)| *name)));
+        let body = self.required(innermost.body(), innermost.syntax());
+        self.scopes.pop();
+        let body = body?;
+        let slots = arguments.len() as u32;
+        let mut rest = None;
+        for (held, (argument, pos)) in (0..slots).zip(&arguments).rev() {
+            rest = Some(self.heap().cell(Lambda {
+                argument: Some(*argument),
+                formals: None,
+                body,
+                slots,
+                held,
+                takes: slots - held,
+                rest,
+                name: name.filter(|_| held == 0),
+                pos: *pos,
+            }));
+        }
+        Ok(rest.expect("there is one argument at least"))
+    }
+
+    fn pattern_lambda(
+        &mut self,
+        lambda: &ast::Lambda,
+        pattern: &ast::Pattern,
+        name: Option<Sym>,
+    ) -> Lowered<&'static Lambda> {
+        let pos = self.pos(lambda.syntax());
+        let mut argument = None;
+        if let Some(ident) = pattern.pat_bind().and_then(|bind| bind.ident()) {
+            argument = Some(self.ident(&ident).0);
         }
         let mut formals: Vec<(Sym, Pos, Option<Ast>)> = Vec::new();
-        for entry in pattern.iter().flat_map(|p| p.pat_entries()) {
+        for entry in pattern.pat_entries() {
             let Some(ident) = entry.ident() else { continue };
             let (name, pos) = self.ident(&ident);
             if argument == Some(name) || formals.iter().any(|(other, ..)| *other == name) {
@@ -472,11 +567,20 @@ impl Lowerer<'_> {
         let lowered = self.lambda_parts(lambda, &formals);
         self.scopes.pop();
         let (entries, body) = lowered?;
-        let formals = pattern.map(|p| Formals {
-            entries: self.heap().slice(&entries),
-            ellipsis: p.ellipsis_token().is_some(),
-        });
-        Ok(self.heap().cell(Lambda { argument, formals, body, slots: names.len() as u32, name, pos }))
+        let ellipsis = pattern.ellipsis_token().is_some();
+        let formals = Some(Formals { entries: self.heap().slice(&entries), ellipsis });
+        let slots = names.len() as u32;
+        Ok(self.heap().cell(Lambda {
+            argument,
+            formals,
+            body,
+            slots,
+            held: 0,
+            takes: 1,
+            rest: None,
+            name,
+            pos,
+        }))
     }
 
     fn lambda_parts(
@@ -487,6 +591,7 @@ impl Lowerer<'_> {
         let mut entries = Vec::new();
         for (name, pos, default) in formals {
             let default = default.as_ref().map(|d| self.named(*name, d)).transpose()?;
+            let default = default.map(|code| self.delayed(code));
             entries.push(Formal { name: *name, pos: *pos, default });
         }
         let body = self.required(lambda.body(), lambda.syntax())?;

@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn seeds_and_former_crashes_pass() {
-        check("../tests/lang/data", super::language);
+        check("../tests/lang", super::language);
         check("seeds/language", super::language);
         check("seeds/regex", super::regex);
         check("seeds/json", super::json);

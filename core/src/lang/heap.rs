@@ -209,6 +209,12 @@ impl Heap {
     pub(super) unsafe fn take_back(self, first: Mark, last: Mark) {
         // What lies before `begin` is in an older chunk.
         if self.0.next.get() == last.0 && first.0.addr().get() >= self.0.begin.get() && first <= last {
+            if cfg!(debug_assertions) {
+                // Whoever breaks the promise shall notice in tests.
+                let size = last.0.addr().get() - first.0.addr().get();
+                // SAFETY: the range lies in one chunk, by the conditions above.
+                unsafe { first.0.write_bytes(0xdd, size) };
+            }
             self.0.next.set(first.0);
         }
     }

@@ -221,7 +221,11 @@ fn members(printed: &str, count: usize) -> Vec<String> {
 }
 
 fn session() -> Session {
-    let options = SessionOptions { message: Arc::new(|_| ()), ..SessionOptions::default() };
+    let options = SessionOptions {
+        message: Arc::new(|_| ()),
+        memory_ceiling: Some(1 << 30),
+        ..SessionOptions::default()
+    };
     Session::new(options, Arc::new(Computing::default()))
 }
 

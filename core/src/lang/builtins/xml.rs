@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::{Builtin, Eval, Evaluator, Pos, Value};
 use crate::lang::context::Context;
+use crate::lang::eval::CALL_DEPTH_MAXIMUM;
 use crate::lang::float;
 use crate::lang::source::Origin;
 use crate::lang::value::{Attrs, State};
@@ -76,6 +77,11 @@ impl Writer {
 
     fn value(&mut self, e: &mut Evaluator, value: Value) -> Eval<()> {
         e.check_stack(self.pos)?;
+        // As deep as calls go: each level indents what is in it, so that
+        // endless data would be more text than there is memory.
+        if self.depth > CALL_DEPTH_MAXIMUM as usize {
+            return e.too_deep(self.pos);
+        }
         let value = if self.strict {
             e.force_at(value, self.pos)?
         } else {

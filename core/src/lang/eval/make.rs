@@ -123,7 +123,7 @@ impl Evaluator {
     }
 
     #[cold]
-    pub(super) fn too_deep<T>(&self, pos: Pos) -> Eval<T> {
+    pub(in crate::lang) fn too_deep<T>(&self, pos: Pos) -> Eval<T> {
         if self.heap.allocated() > self.heap.ceiling() {
             return Err(self.out_of_memory(pos));
         }

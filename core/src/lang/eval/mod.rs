@@ -34,7 +34,7 @@ pub(super) use delay::is_quick;
 pub type Eval<T = Value> = Result<T, Fault>;
 
 /// As in Nix, where it is a setting.
-const CALL_DEPTH_MAXIMUM: u32 = 10_000;
+pub(super) const CALL_DEPTH_MAXIMUM: u32 = 10_000;
 
 /// Ends an evaluation from another thread: the stack that is left becomes
 /// none, which costs a running evaluation nothing to notice.

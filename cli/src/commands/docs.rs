@@ -139,8 +139,7 @@ fn builtins(as_json: bool) -> String {
     let mut page =
         "# Built-in functions\n\nMembers of the set `builtins`, which every program sees.\n".to_owned();
     for entry in DOCUMENTATION {
-        let blank = if entry.arguments.is_empty() { "" } else { " " };
-        page.push_str(&format!("\n## `{}{blank}{}`\n\n{}\n", entry.name, entry.arguments, entry.text));
+        page.push_str(&format!("\n## `{}`\n\n{}\n", entry.call(), entry.text));
     }
     page
 }

@@ -96,11 +96,7 @@ impl Interactive {
     /// As [`Interactive::show`].
     pub fn describe(&mut self, text: &str) -> Result<Option<String>, EvalError> {
         if let Some(entry) = documentation(text.trim()) {
-            let arguments = if entry.arguments.is_empty() { "" } else { " " };
-            return Ok(Some(format!(
-                "builtins.{}{arguments}{}\n\n{}",
-                entry.name, entry.arguments, entry.text
-            )));
+            return Ok(Some(entry.page()));
         }
         self.on_value(text, |e, value| Ok(e.describe(value)))
     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::builtins::documentation::documentation;
+use super::builtins::documentation::{Documentation, documentation};
 use super::error::ErrorKind;
 use super::eval::{Eval, Evaluator};
 use super::print::show_name;
@@ -101,8 +101,7 @@ impl Evaluator {
             Value::Partial(partial) => partial.builtin,
             _ => return None,
         };
-        let entry = documentation(builtin.name)?;
-        Some(format!("builtins.{} {}\n\n{}", entry.name, entry.arguments, entry.text))
+        documentation(builtin.name).map(Documentation::page)
     }
 }
 

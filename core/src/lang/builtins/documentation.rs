@@ -9,6 +9,19 @@ pub struct Documentation {
     pub text: &'static str,
 }
 
+impl Documentation {
+    /// The name, and what is written behind it.
+    pub fn call(&self) -> String {
+        let blank = if self.arguments.is_empty() { "" } else { " " };
+        format!("{}{blank}{}", self.name, self.arguments)
+    }
+
+    /// The whole of it, as `:doc` shows it.
+    pub fn page(&self) -> String {
+        format!("builtins.{}\n\n{}", self.call(), self.text)
+    }
+}
+
 /// The paragraph on a name, written with or without `builtins.`.
 pub fn documentation(name: &str) -> Option<&'static Documentation> {
     let name = name.strip_prefix("builtins.").or_else(|| name.strip_prefix("__")).unwrap_or(name);

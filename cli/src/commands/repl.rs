@@ -9,8 +9,6 @@ use std::rc::Rc;
 use osbuild_core::build::sandbox::catch_interrupts;
 use osbuild_core::instantiate::Source;
 use osbuild_core::instantiate::interactive::{Interactive, WHOLE};
-use osbuild_core::instantiate::target::Target;
-use osbuild_core::lang::EvalError;
 
 use crate::config::{self, CommonArguments};
 use crate::error::{Exit, Failure};
@@ -171,7 +169,7 @@ impl Repl<'_> {
                     (Source::File(session::working_directory()?.join(file)), String::new())
                 } else {
                     let (targets, project) = session::targets(&[word.to_owned()], self.common)?;
-                    target(&targets[0], &mut conversation, project.as_ref())?
+                    targets[0].source(conversation.session(), project.as_ref())?
                 }
             }
         };
@@ -190,14 +188,6 @@ impl Repl<'_> {
         }
         Ok(())
     }
-}
-
-fn target(
-    target: &Target,
-    conversation: &mut Interactive,
-    project: Option<&osbuild_core::instantiate::target::Project>,
-) -> Result<(Source, String), EvalError> {
-    target.source(conversation.session(), project)
 }
 
 fn added(count: usize) {

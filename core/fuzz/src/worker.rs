@@ -59,7 +59,7 @@ fn start() -> Worker {
 
 /// `builtins.NAME TEXT`, or `None` if it fails.
 pub(crate) fn call(evaluator: &mut Evaluator, name: &str, text: &[u8]) -> Option<Value> {
-    let code = evaluator.lower_text(&format!("builtins.{name}"), Origin::String, "/".as_ref(), None);
+    let code = evaluator.lower_text(format!("builtins.{name}"), Origin::String, "/".as_ref(), None);
     let scope = evaluator.scope(None, 0);
     let function = code.and_then(|code| evaluator.eval(code, scope));
     let function = function.unwrap_or_else(|_| panic!("{name} is a built-in function"));

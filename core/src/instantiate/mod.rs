@@ -357,7 +357,7 @@ impl Source {
             return e.import(path, Pos::NONE);
         }
         let (text, origin, directory) = self.text(e)?;
-        let code = e.lower_bytes(&text, origin, &directory, None)?;
+        let code = e.lower_text(&text, origin, &directory, None)?;
         let env = e.scope(None, 0);
         e.eval(code, env)
     }

@@ -65,8 +65,9 @@ pub enum Expr {
     Assert {
         condition: &'static Expr,
         body: &'static Expr,
-        /// The condition as written, for the message.
-        text: &'static str,
+        /// Where the condition's text begins and how long it is, for the
+        /// message.
+        written: (Pos, u32),
         pos: Pos,
     },
     Not(&'static Expr, Pos),

@@ -1,7 +1,7 @@
 //! The Nix language.
 //!
-//! `rnix` parses a text, `lower` turns the tree into code with resolved
-//! variables and drops it, `eval` runs the code on values in a heap that the
+//! `syntax` makes a tree of `rnix`'s tokens, `lower` turns it into code with
+//! resolved variables and drops it, `eval` runs the code on values in a heap that the
 //! end of the process frees. What the language asks of the world goes through
 //! one trait, `host`.
 //!
@@ -14,20 +14,18 @@ pub mod context;
 pub mod error;
 pub mod eval;
 pub mod float;
-mod grammar;
 pub mod heap;
 pub mod host;
 mod lower;
 mod ops;
-mod parse;
 mod parsed;
 mod pretty;
 mod print;
 pub mod regex;
 pub mod source;
-mod spacing;
 pub mod stack;
 pub mod symbol;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod unequal;
@@ -36,5 +34,5 @@ pub mod value;
 pub use builtins::NIX_VERSION;
 pub use error::{ErrorKind, EvalError};
 pub use eval::{Brake, Eval, Evaluator};
-pub use parse::{is_program, is_unfinished};
 pub use print::show_string;
+pub use syntax::{is_program, is_unfinished};

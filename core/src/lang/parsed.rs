@@ -2,23 +2,21 @@
 //!
 //! That text is Nix's own view of its syntax tree: operators that are
 //! functions show as calls (`(__sub a b)`), nested attributes are merged,
-//! paths are absolute, names are sorted by bytes. It is made from `rnix`'s
-//! tree after lowering has accepted the program, so nothing here checks again.
+//! paths are absolute, names are sorted by bytes. It is made from a tree that
+//! lowering has accepted, so nothing here checks again.
 
 mod bindings;
 
 use std::path::Path;
 
-use rnix::SyntaxKind;
-use rnix::ast::{self, AstToken, BinOpKind, Expr as Ast, HasEntry, UnaryOpKind};
-use rowan::ast::AstNode;
-
 use super::error::ErrorKind;
 use super::eval::{Eval, Evaluator};
 use super::float;
-use super::lower::{Piece, default_of, path_start, string_pieces, strip_parens};
+use super::lower::{Part, path_start, string_parts, within_brackets};
 use super::print::{show_name, show_string};
 use super::source::{Origin, Pos};
+use super::stack;
+use super::syntax::{self, BinaryOperator, Kind, Lambda, NodeId, PathKind, Pattern, Piece, Span, Tree};
 
 impl Evaluator {
     /// What `--parse` prints of a program, without the line's end.
@@ -26,39 +24,48 @@ impl Evaluator {
     /// # Errors
     /// The text is no program.
     pub fn show_parsed(&mut self, bytes: &[u8], origin: Origin, directory: &Path) -> Eval<Vec<u8>> {
-        self.lower_bytes(bytes, origin, directory, None)?;
-        let text = super::parse::stand_in(bytes);
-        let original = Some(bytes);
-        let root = super::parse::parse(&text)
-            .map_err(|error| self.fault(ErrorKind::Syntax, &error.message, Pos::NONE))?;
+        self.lower_text(bytes, origin, directory, None)?;
+        let tree =
+            syntax::parse(bytes).map_err(|error| self.fault(ErrorKind::Syntax, &error.message, Pos::NONE))?;
+        Ok(shown(&tree, tree.root(), directory, self.host.home().as_deref()))
+    }
+
+    /// A piece of a program that was lowered, as `--parse` prints it.
+    pub(super) fn show_written(&self, start: Pos, length: u32) -> String {
+        let Some((text, directory)) = self.sources.text(start, length) else { return String::new() };
         let home = self.host.home();
-        let home = home.as_deref();
-        Ok(root.expr().map_or_else(Vec::new, |expr| shown(&expr, original, directory, home)))
+        let text = match syntax::parse(text) {
+            Ok(tree) => shown(&tree, tree.root(), directory, home.as_deref()),
+            Err(_) => text.to_vec(),
+        };
+        String::from_utf8_lossy(&text).into_owned()
     }
 }
 
 /// The text of an expression that was lowered.
-pub(super) fn shown(expr: &Ast, original: Option<&[u8]>, directory: &Path, home: Option<&Path>) -> Vec<u8> {
-    let mut printer = Printer { original, directory, home, out: Vec::new() };
+fn shown(tree: &Tree<'_>, expr: NodeId, directory: &Path, home: Option<&Path>) -> Vec<u8> {
+    let mut printer = Printer { tree, directory, home, floor: stack::floor(), out: Vec::new() };
     printer.expr(expr);
     printer.out
 }
 
 struct Printer<'a> {
-    original: Option<&'a [u8]>,
+    tree: &'a Tree<'a>,
     directory: &'a Path,
     home: Option<&'a Path>,
+    /// The address that the stack must not pass.
+    floor: usize,
     out: Vec<u8>,
 }
 
 /// A part of a call.
-enum Part {
+enum Item<'t> {
     Text(&'static str),
-    String(Vec<u8>),
-    Expr(Ast),
+    String(&'t [u8]),
+    Expr(NodeId),
 }
 
-impl Printer<'_> {
+impl<'a> Printer<'a> {
     fn text(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
@@ -67,305 +74,281 @@ impl Printer<'_> {
         show_name(name, &mut self.out);
     }
 
-    fn optional(&mut self, expr: Option<Ast>) {
-        if let Some(expr) = expr {
-            self.expr(&expr);
+    fn expr(&mut self, id: NodeId) {
+        // Lowering went as deep, with larger frames.
+        if stack::here() < self.floor {
+            return self.text("…");
         }
-    }
-
-    fn expr(&mut self, expr: &Ast) {
-        if let Some(parts) = call_parts(expr) {
-            return self.call(&parts);
+        if let Some(items) = self.call_items(id) {
+            return self.call(&items);
         }
-        match expr {
-            Ast::Paren(paren) => self.optional(paren.expr()),
-            Ast::Root(root) => self.optional(root.expr()),
-            Ast::Ident(ident) => self.name(ident.to_string().trim().as_bytes()),
-            Ast::CurPos(_) => self.text("__curPos"),
-            Ast::Literal(literal) => self.literal(literal),
-            Ast::Str(string) => self.string(string),
-            Ast::PathAbs(path) => self.path(path.syntax(), SyntaxKind::TOKEN_PATH_ABS),
-            Ast::PathRel(path) => self.path(path.syntax(), SyntaxKind::TOKEN_PATH_REL),
-            Ast::PathHome(path) => self.path(path.syntax(), SyntaxKind::TOKEN_PATH_HOME),
-            Ast::List(list) => {
+        let tree = self.tree;
+        let node = tree.node(id);
+        match node.kind {
+            Kind::Variable { end } => self.name(tree.text(node.start, end)),
+            Kind::CurPos => self.text("__curPos"),
+            // Lowering has seen that these are numbers.
+            Kind::Integer { end } => {
+                let text = String::from_utf8_lossy(tree.text(node.start, end));
+                self.text(&text.parse::<i64>().unwrap_or_default().to_string());
+            }
+            Kind::Float { end } => {
+                let text = String::from_utf8_lossy(tree.text(node.start, end));
+                self.text(&float::general(text.parse().unwrap_or_default()));
+            }
+            Kind::Uri { end } => show_string(tree.text(node.start, end), &mut self.out),
+            Kind::Str { indented, pieces } => self.string(indented, tree.pieces(pieces)),
+            Kind::Path { kind, pieces } => self.path(kind, tree.pieces(pieces)),
+            Kind::List { items } => {
                 self.text("[ ");
-                for item in list.items() {
+                for item in tree.items(items) {
                     self.text("(");
-                    self.expr(&item);
+                    self.expr(*item);
                     self.text(") ");
                 }
                 self.text("]");
             }
-            Ast::IfElse(branch) => {
+            Kind::If { condition, then, otherwise } => {
                 self.text("(if ");
-                self.optional(branch.condition());
+                self.expr(condition);
                 self.text(" then ");
-                self.optional(branch.body());
+                self.expr(then);
                 self.text(" else ");
-                self.optional(branch.else_body());
+                self.expr(otherwise);
                 self.text(")");
             }
-            Ast::Assert(assert) => {
+            Kind::Assert { condition, body, .. } => {
                 self.text("assert ");
-                self.optional(assert.condition());
+                self.expr(condition);
                 self.text("; ");
-                self.optional(assert.body());
+                self.expr(body);
             }
-            Ast::With(with) => {
+            Kind::With { namespace, body } => {
                 self.text("(with ");
-                self.optional(with.namespace());
+                self.expr(namespace);
                 self.text("; ");
-                self.optional(with.body());
+                self.expr(body);
                 self.text(")");
             }
-            Ast::Select(select) => {
+            Kind::Select { base, path, default } => {
                 self.text("(");
-                self.optional(select.expr());
+                self.expr(base);
                 self.text(").");
-                self.attr_path(select.attrpath());
-                if let Some(default) = select.default_expr() {
+                self.attr_path(path);
+                if let Some(default) = default {
                     self.text(" or (");
-                    self.expr(&default);
+                    self.expr(default.node());
                     self.text(")");
                 }
             }
-            Ast::HasAttr(has) => {
+            Kind::HasAttr { base, path } => {
                 self.text("((");
-                self.optional(has.expr());
+                self.expr(base);
                 self.text(") ? ");
-                self.attr_path(has.attrpath());
+                self.attr_path(path);
                 self.text(")");
             }
-            Ast::UnaryOp(unary) => {
+            Kind::Not(operand) => {
                 self.text("(! ");
-                self.optional(unary.expr());
+                self.expr(operand);
                 self.text(")");
             }
-            Ast::BinOp(binary) => self.binary(binary),
-            Ast::Lambda(lambda) => self.lambda(lambda),
-            Ast::LetIn(let_in) => {
+            Kind::Binary { operator, left, right, .. } => self.binary(operator, left, right),
+            Kind::Lambda(index) => self.lambda(tree.lambda(index)),
+            Kind::Let { entries, body } => {
                 self.text("(let ");
-                self.bindings(let_in.entries(), true);
+                self.bindings(entries, true);
                 self.text("in ");
-                self.optional(let_in.body());
+                self.expr(body);
                 self.text(")");
             }
-            Ast::LegacyLet(legacy) => {
+            Kind::LegacyLet { entries } => {
                 self.text("(rec { ");
-                self.bindings(legacy.entries(), true);
+                self.bindings(entries, true);
                 self.text("}).body");
             }
-            Ast::AttrSet(set) => self.set(set),
-            // Search paths are calls; `lower` refuses what is no expression.
-            Ast::Apply(_) | Ast::PathSearch(_) | Ast::Error(_) => {}
+            Kind::Set { recursive, entries } => self.set(recursive, entries),
+            Kind::Apply { .. } | Kind::SearchPath { .. } | Kind::Negate(_) => {
+                unreachable!("these are calls")
+            }
         }
     }
 
-    fn call(&mut self, parts: &[Part]) {
+    fn call(&mut self, items: &[Item<'a>]) {
         self.text("(");
-        for (index, part) in parts.iter().enumerate() {
+        for (index, item) in items.iter().enumerate() {
             if index > 0 {
                 self.text(" ");
             }
-            match part {
-                Part::Text(text) => self.text(text),
-                Part::String(bytes) => show_string(bytes, &mut self.out),
-                Part::Expr(expr) => self.expr(expr),
+            match item {
+                Item::Text(text) => self.text(text),
+                Item::String(bytes) => show_string(bytes, &mut self.out),
+                Item::Expr(expr) => self.expr(*expr),
             }
         }
         self.text(")");
     }
 
-    fn literal(&mut self, literal: &ast::Literal) {
-        match literal.kind() {
-            // Lowering has seen that both are numbers.
-            ast::LiteralKind::Integer(token) => {
-                let number: i64 = token.syntax().text().parse().unwrap_or_default();
-                self.text(&number.to_string());
+    fn string(&mut self, indented: bool, pieces: &[Piece]) {
+        let (parts, _) = string_parts(self.tree, indented, pieces);
+        match parts.as_slice() {
+            [] => return self.text("\"\""),
+            [Part::Text { bytes, .. }] => return show_string(bytes, &mut self.out),
+            // `''${"x"}''` is that string itself; `"${"x"}"` is still a sum.
+            [Part::Code(code)] if indented => {
+                if let Kind::Str { indented, pieces } = self.tree.kind(*code)
+                    && !string_parts(self.tree, indented, self.tree.pieces(pieces)).1
+                {
+                    return self.string(indented, self.tree.pieces(pieces));
+                }
             }
-            ast::LiteralKind::Float(token) => {
-                let number: f64 = token.syntax().text().parse().unwrap_or_default();
-                self.text(&float::general(number));
-            }
-            ast::LiteralKind::Uri(token) => show_string(token.syntax().text().as_bytes(), &mut self.out),
-        }
-    }
-
-    fn string(&mut self, string: &ast::Str) {
-        let (pieces, _) = string_pieces(string, self.original);
-        if let [Piece::Text { bytes, .. }] = pieces.as_slice() {
-            return show_string(bytes, &mut self.out);
-        }
-        if pieces.is_empty() {
-            return self.text("\"\"");
-        }
-        // `''${"x"}''` is that string itself; `"${"x"}"` is still a sum.
-        if let [Piece::Code(code)] = pieces.as_slice()
-            && string.syntax().text().to_string().starts_with("''")
-            && let Some(Ast::Str(inner)) = code.expr().map(strip_parens)
-            && !string_pieces(&inner, self.original).1
-        {
-            return self.string(&inner);
+            _ => {}
         }
         self.text("(");
+        for (index, part) in parts.iter().enumerate() {
+            if index > 0 {
+                self.text(" + ");
+            }
+            match part {
+                Part::Text { bytes, .. } => show_string(bytes, &mut self.out),
+                Part::Code(code) => self.expr(*code),
+            }
+        }
+        self.text(")");
+    }
+
+    fn path(&mut self, kind: PathKind, pieces: &[Piece]) {
+        if pieces.len() > 1 {
+            self.text("(");
+        }
         for (index, piece) in pieces.iter().enumerate() {
             if index > 0 {
                 self.text(" + ");
             }
             match piece {
-                Piece::Text { bytes, .. } => show_string(bytes, &mut self.out),
-                Piece::Code(expr) => self.optional(expr.expr()),
-            }
-        }
-        self.text(")");
-    }
-
-    fn path(&mut self, node: &rnix::SyntaxNode, kind: SyntaxKind) {
-        let start = self.out.len();
-        let mut parts = 0;
-        for child in node.children_with_tokens() {
-            if parts > 0 {
-                self.text(" + ");
-            }
-            match child {
-                rnix::NodeOrToken::Token(token) if parts == 0 => {
-                    let bytes = path_start(token.text(), kind, self.directory, self.home);
+                Piece::Text(place) if index == 0 => {
+                    let bytes = path_start(self.tree.at(*place), kind, self.directory, self.home);
                     self.out.extend_from_slice(&bytes.unwrap_or_default());
                 }
-                rnix::NodeOrToken::Token(token) => show_string(token.text().as_bytes(), &mut self.out),
-                rnix::NodeOrToken::Node(node) => {
-                    self.optional(ast::Interpol::cast(node).and_then(|code| code.expr()));
-                }
+                Piece::Text(place) => show_string(self.tree.at(*place), &mut self.out),
+                Piece::Code(code) => self.expr(*code),
             }
-            parts += 1;
         }
-        if parts > 1 {
-            self.out.insert(start, b'(');
+        if pieces.len() > 1 {
             self.text(")");
         }
     }
 
-    fn binary(&mut self, binary: &ast::BinOp) {
-        let operator = match binary.operator() {
-            Some(kind @ (BinOpKind::LessOrEq | BinOpKind::MoreOrEq)) => {
-                let (mut left, mut right) = (binary.lhs(), binary.rhs());
-                if kind == BinOpKind::LessOrEq {
-                    std::mem::swap(&mut left, &mut right);
-                }
-                self.text("(! (__lessThan ");
-                self.optional(left);
-                self.text(" ");
-                self.optional(right);
-                return self.text("))");
-            }
-            Some(BinOpKind::Add) => " + ",
-            Some(BinOpKind::Concat) => " ++ ",
-            Some(BinOpKind::Update) => " // ",
-            Some(BinOpKind::And) => " && ",
-            Some(BinOpKind::Or) => " || ",
-            Some(BinOpKind::Implication) => " -> ",
-            Some(BinOpKind::Equal) => " == ",
-            Some(BinOpKind::NotEqual) => " != ",
-            // The others are calls, or refused by lowering.
-            _ => return,
+    fn binary(&mut self, operator: BinaryOperator, left: NodeId, right: NodeId) {
+        let operator = match operator {
+            BinaryOperator::LessOrEqual => return self.not_less(right, left),
+            BinaryOperator::GreaterOrEqual => return self.not_less(left, right),
+            BinaryOperator::Add => " + ",
+            BinaryOperator::Concat => " ++ ",
+            BinaryOperator::Update => " // ",
+            BinaryOperator::And => " && ",
+            BinaryOperator::Or => " || ",
+            BinaryOperator::Implies => " -> ",
+            BinaryOperator::Equal => " == ",
+            BinaryOperator::NotEqual => " != ",
+            BinaryOperator::Sub
+            | BinaryOperator::Mul
+            | BinaryOperator::Div
+            | BinaryOperator::Less
+            | BinaryOperator::Greater
+            | BinaryOperator::Pipe => unreachable!("these are calls, or refused by lowering"),
         };
         self.text("(");
-        self.optional(binary.lhs());
+        self.expr(left);
         self.text(operator);
-        self.optional(binary.rhs());
+        self.expr(right);
         self.text(")");
     }
 
-    fn lambda(&mut self, lambda: &ast::Lambda) {
+    fn not_less(&mut self, left: NodeId, right: NodeId) {
+        self.text("(! (__lessThan ");
+        self.expr(left);
+        self.text(" ");
+        self.expr(right);
+        self.text("))");
+    }
+
+    fn lambda(&mut self, lambda: Lambda) {
         self.text("(");
-        let mut argument = None;
-        match lambda.param() {
-            Some(ast::Param::IdentParam(param)) => argument = param.ident(),
-            Some(ast::Param::Pattern(pattern)) => {
-                self.pattern(&pattern);
-                argument = pattern.pat_bind().and_then(|bind| bind.ident());
-                if argument.is_some() {
-                    self.text(" @ ");
-                }
+        if let Some(pattern) = lambda.pattern {
+            self.pattern(pattern);
+            if lambda.argument.is_some() {
+                self.text(" @ ");
             }
-            None => {}
         }
-        if let Some(argument) = argument {
-            self.name(argument.to_string().trim().as_bytes());
+        if let Some(argument) = lambda.argument {
+            self.name(self.tree.at(argument));
         }
         self.text(": ");
-        self.optional(lambda.body());
+        self.expr(lambda.body);
         self.text(")");
     }
 
-    fn pattern(&mut self, pattern: &ast::Pattern) {
-        let mut formals: Vec<(String, Option<Ast>)> = pattern
-            .pat_entries()
-            .filter_map(|entry| {
-                let default = entry.question_token().and_then(|_| default_of(&entry));
-                Some((entry.ident()?.to_string().trim().to_owned(), default))
-            })
-            .collect();
-        formals.sort_by(|a, b| a.0.cmp(&b.0));
+    fn pattern(&mut self, pattern: Pattern) {
+        let formals = self.tree.formals(pattern.formals).iter();
+        let mut formals: Vec<(&[u8], Option<NodeId>)> =
+            formals.map(|formal| (self.tree.at(formal.name), formal.default)).collect();
+        formals.sort_by_key(|(name, _)| *name);
         self.text("{ ");
         for (index, (name, default)) in formals.iter().enumerate() {
             if index > 0 {
                 self.text(", ");
             }
-            self.name(name.as_bytes());
+            self.name(name);
             if let Some(default) = default {
                 self.text(" ? ");
-                self.expr(default);
+                self.expr(*default);
             }
         }
-        if pattern.ellipsis_token().is_some() {
+        if pattern.ellipsis {
             self.text(if formals.is_empty() { "..." } else { ", ..." });
         }
         self.text(" }");
     }
-}
 
-/// The function and arguments of what Nix's parser turns into a call. A call
-/// of a call is one call, also where parentheses stand between: `(a - b) c`
-/// is `(__sub a b c)`.
-fn call_parts(expr: &Ast) -> Option<Vec<Part>> {
-    let mut arguments = Vec::new();
-    let mut head = expr.clone();
-    while let Ast::Apply(apply) = &head {
-        arguments.push(apply.argument()?);
-        head = strip_parens(apply.lambda()?);
+    /// The function and arguments of what Nix's parser turns into a call. A
+    /// call of a call is one call, also where parentheses stand between:
+    /// `(a - b) c` is `(__sub a b c)`.
+    fn call_items(&self, expr: NodeId) -> Option<Vec<Item<'a>>> {
+        let tree = self.tree;
+        let mut calls: Vec<Span> = Vec::new();
+        let mut head = expr;
+        while let Kind::Apply { function, arguments } = tree.kind(head) {
+            calls.push(arguments);
+            head = function;
+        }
+        let mut items = match tree.kind(head) {
+            Kind::Negate(operand) => vec![Item::Text("__sub"), Item::Text("0"), Item::Expr(operand)],
+            Kind::Binary { operator: BinaryOperator::Sub, left, right, .. } => {
+                vec![Item::Text("__sub"), Item::Expr(left), Item::Expr(right)]
+            }
+            Kind::Binary { operator: BinaryOperator::Mul, left, right, .. } => {
+                vec![Item::Text("__mul"), Item::Expr(left), Item::Expr(right)]
+            }
+            Kind::Binary { operator: BinaryOperator::Div, left, right, .. } => {
+                vec![Item::Text("__div"), Item::Expr(left), Item::Expr(right)]
+            }
+            Kind::Binary { operator: BinaryOperator::Less, left, right, .. } => {
+                vec![Item::Text("__lessThan"), Item::Expr(left), Item::Expr(right)]
+            }
+            Kind::Binary { operator: BinaryOperator::Greater, left, right, .. } => {
+                vec![Item::Text("__lessThan"), Item::Expr(right), Item::Expr(left)]
+            }
+            Kind::SearchPath { end } => {
+                let name = within_brackets(tree.text(tree.start(head), end));
+                vec![Item::Text("__findFile"), Item::Text("__nixPath"), Item::String(name)]
+            }
+            _ if calls.is_empty() => return None,
+            _ => vec![Item::Expr(head)],
+        };
+        for arguments in calls.into_iter().rev() {
+            items.extend(tree.items(arguments).iter().map(|argument| Item::Expr(*argument)));
+        }
+        Some(items)
     }
-    let mut parts = match &head {
-        Ast::UnaryOp(unary) if unary.operator() == Some(UnaryOpKind::Negate) => {
-            vec![Part::Text("__sub"), Part::Text("0"), Part::Expr(unary.expr()?)]
-        }
-        Ast::BinOp(binary) => {
-            let (left, right) = (binary.lhs()?, binary.rhs()?);
-            let (function, left, right) = match binary.operator()? {
-                BinOpKind::Sub => ("__sub", left, right),
-                BinOpKind::Mul => ("__mul", left, right),
-                BinOpKind::Div => ("__div", left, right),
-                BinOpKind::Less => ("__lessThan", left, right),
-                BinOpKind::More => ("__lessThan", right, left),
-                _ if arguments.is_empty() => return None,
-                _ => return Some(applied(vec![Part::Expr(head)], arguments)),
-            };
-            vec![Part::Text(function), Part::Expr(left), Part::Expr(right)]
-        }
-        Ast::PathSearch(path) => {
-            let text = path.to_string();
-            let inner = text.trim().trim_start_matches('<').trim_end_matches('>');
-            let inner = inner.as_bytes().to_vec();
-            vec![Part::Text("__findFile"), Part::Text("__nixPath"), Part::String(inner)]
-        }
-        _ if arguments.is_empty() => return None,
-        _ => vec![Part::Expr(head)],
-    };
-    Some(applied(std::mem::take(&mut parts), arguments))
-}
-
-/// Arguments were gathered from the last to the first.
-fn applied(mut parts: Vec<Part>, arguments: Vec<Ast>) -> Vec<Part> {
-    parts.extend(arguments.into_iter().rev().map(Part::Expr));
-    parts
 }

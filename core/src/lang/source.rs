@@ -4,6 +4,7 @@
 //! and code carry it inline; line and column are computed when a message or
 //! `unsafeGetAttrPos` asks.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -41,8 +42,11 @@ impl std::fmt::Display for Origin {
 struct Source {
     base: u32,
     origin: Origin,
-    text: Rc<str>,
-    line_starts: Vec<u32>,
+    text: Rc<[u8]>,
+    /// Where its relative paths begin.
+    directory: Rc<Path>,
+    /// Found once a position is asked for.
+    line_starts: OnceCell<Vec<u32>>,
 }
 
 /// A position as people read it: line and column count from one, the column in
@@ -79,11 +83,15 @@ impl Base {
 
 impl SourceMap {
     /// Adds a text; `None` once 4 GiB of source have been read.
-    pub fn add(&mut self, origin: Origin, text: Rc<str>) -> Option<Base> {
+    pub fn add(&mut self, origin: Origin, text: &[u8], directory: &Path) -> Option<Base> {
         let base = self.sources.last().map_or(1, |s| s.base + s.text.len() as u32 + 1);
         base.checked_add(u32::try_from(text.len()).ok()?)?.checked_add(1)?;
-        let line_starts = line_starts(text.as_bytes());
-        self.sources.push(Source { base, origin, text, line_starts });
+        let directory = match self.sources.last() {
+            Some(last) if *last.directory == *directory => last.directory.clone(),
+            _ => directory.into(),
+        };
+        let line_starts = OnceCell::new();
+        self.sources.push(Source { base, origin, text: text.into(), directory, line_starts });
         Some(Base(base))
     }
 
@@ -98,10 +106,12 @@ impl SourceMap {
 
     pub fn locate(&self, pos: Pos) -> Option<Location> {
         let (source, offset) = self.find(pos)?;
-        let line = source.line_starts.partition_point(|start| *start <= offset) - 1;
-        let start = source.line_starts[line] as usize;
-        let end = source.line_starts.get(line + 1).map_or(source.text.len(), |n| *n as usize);
-        let line_text = source.text.get(start..end).unwrap_or("").trim_end_matches(['\n', '\r']);
+        let line_starts = source.line_starts.get_or_init(|| line_starts(&source.text));
+        let line = line_starts.partition_point(|start| *start <= offset) - 1;
+        let start = line_starts[line] as usize;
+        let end = line_starts.get(line + 1).map_or(source.text.len(), |n| *n as usize);
+        let line_text = String::from_utf8_lossy(source.text.get(start..end).unwrap_or_default());
+        let line_text = line_text.trim_end_matches(['\n', '\r']);
         Some(Location {
             origin: source.origin.clone(),
             line: line as u32 + 1,
@@ -118,9 +128,11 @@ impl SourceMap {
         }
     }
 
-    /// The text between two offsets of the source that holds `pos`.
-    pub fn text(&self, pos: Pos, length: usize) -> &str {
-        self.find(pos).and_then(|(s, o)| s.text.get(o as usize..o as usize + length)).unwrap_or("")
+    /// The text from `pos` on, and where its relative paths begin.
+    pub fn text(&self, pos: Pos, length: u32) -> Option<(&[u8], &Path)> {
+        let (source, start) = self.find(pos)?;
+        let text = source.text.get(start as usize..start as usize + length as usize)?;
+        Some((text, &source.directory))
     }
 }
 

@@ -14,7 +14,7 @@ use super::value::Str;
 pub struct Sym(NonZeroU32);
 
 impl Sym {
-    fn index(self) -> usize {
+    pub(super) fn index(self) -> usize {
         self.0.get() as usize - 1
     }
 }

@@ -85,6 +85,8 @@ fn deep_programs() {
             survives(deep("a.", "a", "", count), "selections");
         }
     }
+    let parentheses = Source::Expression { text: deep("(", "1", ")", 100_000), directory: folder() };
+    assert_eq!(evaluate(parentheses).as_deref(), Ok(&b"1"[..]));
 }
 
 /// Long texts take time in proportion to their length: with the square of it,

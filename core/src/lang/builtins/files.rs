@@ -10,8 +10,8 @@ use crate::lang::error::{ErrorKind, Fault};
 use crate::lang::host::FileKind;
 use crate::lang::lower::{self, Surroundings};
 use crate::lang::source::Origin;
-use crate::lang::spacing::Spacing;
 use crate::lang::symbol::Sym;
+use crate::lang::syntax;
 
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("findFile", 2, find_file),
@@ -229,7 +229,7 @@ impl Evaluator {
     fn lower_file(&mut self, path: &Path, outermost: Option<&[Sym]>, pos: Pos) -> Eval<&'static Expr> {
         let contents = self.host.read_file(path).map_err(|error| self.host_fault(&error, pos))?;
         let directory = path.parent().unwrap_or(Path::new("/")).to_owned();
-        self.lower_bytes(&contents, Origin::File(path.to_owned()), &directory, outermost)
+        self.lower_text(&contents, Origin::File(path.to_owned()), &directory, outermost)
     }
 
     /// The file that `<name>` means.
@@ -242,72 +242,39 @@ impl Evaluator {
         }
     }
 
-    /// As [`Evaluator::lower_text`]. Strings and comments may hold any bytes.
-    pub fn lower_bytes(
-        &mut self,
-        bytes: &[u8],
-        origin: Origin,
-        directory: &Path,
-        outermost: Option<&[Sym]>,
-    ) -> Eval<&'static Expr> {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => self.lower_text(text, origin, directory, outermost),
-            Err(_) => {
-                let text = crate::lang::parse::stand_in(bytes);
-                self.lower(&text, Some(bytes), origin, directory, outermost)
-            }
-        }
-    }
-
-    /// Reads a program; relative paths in it begin at `directory`.
+    /// Reads a program; relative paths in it begin at `directory`. Strings and
+    /// comments may hold any bytes.
     pub fn lower_text(
         &mut self,
-        text: &str,
+        text: impl AsRef<[u8]>,
         origin: Origin,
         directory: &Path,
         outermost: Option<&[Sym]>,
     ) -> Eval<&'static Expr> {
-        self.lower(text, None, origin, directory, outermost)
-    }
-
-    fn lower(
-        &mut self,
-        text: &str,
-        original: Option<&[u8]>,
-        origin: Origin,
-        directory: &Path,
-        outermost: Option<&[Sym]>,
-    ) -> Eval<&'static Expr> {
-        let Some(base) = self.sources.add(origin.clone(), text.into()) else {
+        let text = text.as_ref();
+        let Some(base) = self.sources.add(origin.clone(), text, directory) else {
             return self.fail(ErrorKind::Syntax, "more than 4 GiB of source text", Pos::NONE);
         };
-        if text.contains('\0') {
+        if text.contains(&0) {
             return self.fail(
                 ErrorKind::Syntax,
                 format!("{origin}: the text contains a NUL character"),
                 Pos::NONE,
             );
         }
-        // The bytes of a text that is not UTF-8 are found by the tree's offsets.
-        let parsed = match original {
-            Some(_) => crate::lang::parse::parse(text).map(|root| (root, Spacing::default())),
-            None => crate::lang::parse::parse_spaced(text),
-        };
-        let (root, spacing) =
-            parsed.map_err(|error| self.fault(ErrorKind::Syntax, &error.message, base.at(error.offset)))?;
+        let tree = syntax::parse(text)
+            .map_err(|error| self.fault(ErrorKind::Syntax, &error.message, base.at(error.offset)))?;
         let home = self.host.home();
         let lowered = lower::lower(
-            &root,
+            &tree,
             Surroundings {
                 heap: self.heap,
                 symbols: &mut self.symbols,
                 known: &self.known,
                 globals: &self.globals,
                 codes: &mut self.codes,
+                scopes: &mut self.scopes,
                 base,
-                spacing: &spacing,
-                text,
-                original,
                 origin: &origin,
                 directory,
                 home: home.as_deref(),

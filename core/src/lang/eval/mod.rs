@@ -23,6 +23,7 @@ use crate::lang::context::{Context, Contexts};
 use crate::lang::error::{ErrorKind, Fault};
 use crate::lang::heap::Heap;
 use crate::lang::host::Host;
+use crate::lang::lower::Scopes;
 use crate::lang::regex::Regex;
 use crate::lang::source::{Pos, SourceMap};
 use crate::lang::stack;
@@ -67,6 +68,7 @@ pub struct Evaluator {
     pub(super) regexes: FastMap<&'static [u8], Result<Rc<Regex>, String>>,
     /// Code that thunks refer to by number.
     pub(super) codes: Vec<&'static Expr>,
+    pub(super) scopes: Scopes,
     /// Paths that coercion has copied to the store.
     pub(super) copied: HashMap<PathBuf, StorePath>,
     pub(super) empty: &'static Str,
@@ -105,6 +107,7 @@ impl Evaluator {
             imports: HashMap::new(),
             regexes: FastMap::default(),
             codes: Vec::new(),
+            scopes: Scopes::default(),
             copied: HashMap::new(),
             empty: heap.cell(Str::flat(&[], Context::EMPTY)),
             shows_laziness: false,
@@ -273,9 +276,9 @@ impl Evaluator {
                     return self.eval_inherit_from(*slot, *name, env, *pos);
                 }
                 Expr::Not(operand, pos) => return Ok(Value::Bool(!self.eval_bool(operand, env, *pos)?)),
-                Expr::Assert { condition, body, text, pos } => {
+                Expr::Assert { condition, body, written, pos } => {
                     if !self.eval_bool(condition, env, *pos)? {
-                        return self.assertion_failed(condition, text, env, *pos);
+                        return self.assertion_failed(condition, *written, env, *pos);
                     }
                     code = body;
                 }

@@ -176,7 +176,7 @@ impl Evaluator {
     pub(super) fn assertion_failed(
         &mut self,
         condition: &'static Expr,
-        text: &str,
+        written: (Pos, u32),
         env: &'static Env,
         pos: Pos,
     ) -> Eval {
@@ -185,6 +185,7 @@ impl Evaluator {
             let (left, right) = (self.eval(left, env)?, self.eval(right, env)?);
             self.explain_unequal(left, right, pos)?;
         }
+        let text = self.show_written(written.0, written.1);
         self.fail(ErrorKind::Assertion, format!("assertion '{text}' failed"), pos)
     }
 

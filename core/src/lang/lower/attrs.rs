@@ -5,23 +5,22 @@
 //! members of `a = { … }` that join an existing `a` are read in the scope of
 //! that first `a`, `rec` or not.
 
-use rnix::ast::{self, Expr as Ast, HasEntry};
-use rowan::ast::AstNode;
-
-use super::{Lowered, Lowerer, Scope, strip_parens};
+use super::{Lowered, Lowerer};
 use crate::lang::code::{AttrsCode, Binding, BindingScope, DynamicBinding, Expr, Name};
 use crate::lang::print::show_name;
 use crate::lang::source::Pos;
 use crate::lang::symbol::{FastMap, Sym};
+use crate::lang::syntax::{Attr, Entry, Kind, NodeId};
 use crate::lang::value::{Attrs, Value};
 
 #[derive(Default)]
 struct Draft {
     recursive: bool,
     members: Vec<(Sym, Member)>,
+    /// Places in `members`, once they are many.
     index: FastMap<Sym, usize>,
-    dynamic: Vec<(ast::Attr, Pos, Definition)>,
-    froms: Vec<Ast>,
+    dynamic: Vec<(Attr, Pos, Definition)>,
+    froms: Vec<NodeId>,
 }
 
 struct Member {
@@ -30,10 +29,39 @@ struct Member {
 }
 
 enum Definition {
-    Code(Ast),
+    Code(NodeId),
     Inherit,
     InheritFrom(usize),
     Set(Draft),
+}
+
+impl Draft {
+    fn find(&self, name: Sym) -> Option<usize> {
+        if self.index.is_empty() {
+            return self.members.iter().position(|(other, _)| *other == name);
+        }
+        self.index.get(&name).copied()
+    }
+
+    /// A member that was not there.
+    fn add(&mut self, name: Sym, member: Member) -> usize {
+        /// Up to here looking at each in turn is faster than a table.
+        const FEW: usize = 12;
+        let place = self.members.len();
+        self.members.push((name, member));
+        if !self.index.is_empty() {
+            self.index.insert(name, place);
+        } else if place >= FEW {
+            self.index = self.members.iter().map(|(name, _)| *name).zip(0..).collect();
+        }
+        place
+    }
+
+    /// Sorts the members and lists their names: the order of slots.
+    fn sorted_names(&mut self) -> Vec<Sym> {
+        self.members.sort_unstable_by_key(|(name, _)| *name);
+        self.members.iter().map(|(name, _)| *name).collect()
+    }
 }
 
 /// Whether the scope of the members is open already, and for what.
@@ -48,116 +76,65 @@ enum Open {
 }
 
 impl Lowerer<'_> {
-    pub(super) fn attr_set(
-        &mut self,
-        entries: &[ast::Entry],
-        recursive: bool,
-        pos: Pos,
-    ) -> Lowered<&'static Expr> {
+    pub(super) fn attr_set(&mut self, entries: &[Entry], recursive: bool, pos: Pos) -> Lowered {
         let draft = self.draft(entries, recursive)?;
         self.set(draft, pos)
     }
 
-    pub(super) fn let_bindings(
-        &mut self,
-        entries: &[ast::Entry],
-        pos: Pos,
-    ) -> Lowered<(&'static AttrsCode, Scope)> {
-        let draft = self.draft(entries, true)?;
+    /// Leaves the scope of the variables open.
+    pub(super) fn let_bindings(&mut self, entries: &[Entry], pos: Pos) -> Lowered<&'static AttrsCode> {
+        let mut draft = self.draft(entries, true)?;
         if let Some((_, pos, _)) = draft.dynamic.first() {
             return self.error("dynamic attributes not allowed in let", *pos);
         }
-        let mut names: Vec<Sym> = draft.members.iter().map(|(name, _)| *name).collect();
-        names.sort_unstable();
-        self.scopes.push(Scope::names(names.iter().copied()));
-        let code = self.bindings(draft, Open::Variables, pos);
-        let scope = self.scopes.pop().expect("pushed above");
-        Ok((code?, scope))
+        self.around.scopes.open(draft.sorted_names().into_iter());
+        self.bindings(draft, Open::Variables, pos)
     }
 
-    fn draft(&mut self, entries: &[ast::Entry], recursive: bool) -> Lowered<Draft> {
+    fn draft(&mut self, entries: &[Entry], recursive: bool) -> Lowered<Draft> {
         let mut draft = Draft { recursive, ..Draft::default() };
         for entry in entries {
-            match entry {
-                ast::Entry::Inherit(inherit) => self.draft_inherit(&mut draft, inherit)?,
-                ast::Entry::AttrpathValue(binding) => {
-                    let Some(path) = binding.attrpath() else {
-                        return self
-                            .error("syntax error, a name is missing here", self.pos(binding.syntax()));
-                    };
-                    let Some(value) = binding.value() else {
-                        return self
-                            .error("syntax error, a value is missing here", self.pos(binding.syntax()));
-                    };
-                    let path: Vec<ast::Attr> = path.attrs().collect();
-                    self.draft_binding(&mut draft, &path, value)?;
+            match *entry {
+                Entry::Inherit { from, names } => {
+                    self.draft_inherit(&mut draft, from, self.tree.attrs(names))?;
+                }
+                Entry::Bind { path, value } => {
+                    self.draft_binding(&mut draft, self.tree.attrs(path), value)?;
                 }
             }
         }
         Ok(draft)
     }
 
-    fn draft_inherit(&mut self, draft: &mut Draft, inherit: &ast::Inherit) -> Lowered<()> {
-        let from = match inherit.from() {
-            None => None,
-            Some(from) => {
-                let Some(expr) = from.expr() else {
-                    return self
-                        .error("syntax error, an expression is missing here", self.pos(from.syntax()));
-                };
-                draft.froms.push(expr);
-                Some(draft.froms.len() - 1)
-            }
-        };
-        for attr in inherit.attrs() {
-            let pos = self.pos(attr.syntax());
-            let Some(name) = self.literal_name(&attr)? else {
+    fn draft_inherit(&mut self, draft: &mut Draft, from: Option<NodeId>, names: &[Attr]) -> Lowered<()> {
+        let from = from.map(|from| {
+            draft.froms.push(from);
+            draft.froms.len() - 1
+        });
+        for attr in names {
+            let pos = self.attr_pos(*attr);
+            let Some(name) = self.literal_name(*attr) else {
                 return self.error("dynamic attributes not allowed in inherit", pos);
             };
-            if let Some(existing) = draft.index.get(&name) {
-                let earlier = draft.members[*existing].1.pos;
+            if let Some(existing) = draft.find(name) {
+                let earlier = draft.members[existing].1.pos;
                 return self.duplicate(&[name], pos, earlier);
             }
             let definition = from.map_or(Definition::Inherit, Definition::InheritFrom);
-            draft.index.insert(name, draft.members.len());
-            draft.members.push((name, Member { pos, definition }));
+            draft.add(name, Member { pos, definition });
         }
         Ok(())
     }
 
-    /// The name if it is static; strings with interpolation are not.
-    fn literal_name(&mut self, attr: &ast::Attr) -> Lowered<Option<Sym>> {
-        match attr {
-            ast::Attr::Ident(ident) => Ok(Some(self.ident(ident).0)),
-            ast::Attr::Str(string) => self.literal_string(string),
-            ast::Attr::Dynamic(dynamic) => match dynamic.expr().map(strip_parens) {
-                Some(Ast::Str(string)) => self.literal_string(&string),
-                _ => Ok(None),
-            },
-        }
-    }
-
-    fn literal_string(&mut self, string: &ast::Str) -> Lowered<Option<Sym>> {
-        if string.syntax().children().next().is_some() {
-            return Ok(None);
-        }
-        let pos = self.pos(string.syntax());
-        let code = self.string_expr(string)?;
-        Ok(match self.static_name(code, pos) {
-            Name::Static(name, _) => Some(name),
-            Name::Dynamic(..) => None,
-        })
-    }
-
-    fn draft_binding(&mut self, draft: &mut Draft, path: &[ast::Attr], value: Ast) -> Lowered<()> {
+    fn draft_binding(&mut self, draft: &mut Draft, path: &[Attr], value: NodeId) -> Lowered<()> {
         let mut target = draft;
         let mut walked = Vec::new();
         let Some((last, parents)) = path.split_last() else { return Ok(()) };
         // Every attribute of `a.b.c = …` is where the path begins, as in Nix.
-        let pos = self.pos(path[0].syntax());
+        let pos = self.attr_pos(path[0]);
         for attr in parents {
-            let Some(name) = self.literal_name(attr)? else {
-                target.dynamic.push((attr.clone(), pos, Definition::Set(Draft::default())));
+            let Some(name) = self.literal_name(*attr) else {
+                target.dynamic.push((*attr, pos, Definition::Set(Draft::default())));
                 let Some((_, _, Definition::Set(inner))) = target.dynamic.last_mut() else {
                     unreachable!("pushed above")
                 };
@@ -165,36 +142,33 @@ impl Lowerer<'_> {
                 continue;
             };
             walked.push(name);
-            let index = *target.index.entry(name).or_insert_with(|| {
-                let definition = Definition::Set(Draft::default());
-                target.members.push((name, Member { pos, definition }));
-                target.members.len() - 1
-            });
-            let member = &mut target.members[index].1;
+            let place = match target.find(name) {
+                Some(place) => place,
+                None => target.add(name, Member { pos, definition: Definition::Set(Draft::default()) }),
+            };
+            let member = &mut target.members[place].1;
             let earlier = member.pos;
             match &mut member.definition {
                 Definition::Set(inner) => target = inner,
                 _ => return self.duplicate(&walked, pos, earlier),
             }
         }
-        let definition = match strip_parens(value) {
-            Ast::AttrSet(set) => {
-                let entries: Vec<_> = set.entries().collect();
-                Definition::Set(self.draft(&entries, set.rec_token().is_some())?)
+        let definition = match self.tree.kind(value) {
+            Kind::Set { recursive, entries } => {
+                Definition::Set(self.draft(self.tree.entries(entries), recursive)?)
             }
-            other => Definition::Code(other),
+            _ => Definition::Code(value),
         };
-        let Some(name) = self.literal_name(last)? else {
-            target.dynamic.push((last.clone(), pos, definition));
+        let Some(name) = self.literal_name(*last) else {
+            target.dynamic.push((*last, pos, definition));
             return Ok(());
         };
         walked.push(name);
-        let Some(index) = target.index.get(&name).copied() else {
-            target.index.insert(name, target.members.len());
-            target.members.push((name, Member { pos, definition }));
+        let Some(place) = target.find(name) else {
+            target.add(name, Member { pos, definition });
             return Ok(());
         };
-        let member = &mut target.members[index].1;
+        let member = &mut target.members[place].1;
         match (&mut member.definition, definition) {
             (Definition::Set(into), Definition::Set(from)) => self.merge(into, from, &walked),
             _ => {
@@ -213,13 +187,12 @@ impl Lowerer<'_> {
             if let Definition::InheritFrom(index) = &mut member.definition {
                 *index += shift;
             }
-            if let Some(index) = into.index.get(&name) {
-                let earlier = into.members[*index].1.pos;
+            if let Some(place) = into.find(name) {
+                let earlier = into.members[place].1.pos;
                 let path: Vec<Sym> = walked.iter().copied().chain([name]).collect();
                 return self.duplicate(&path, member.pos, earlier);
             }
-            into.index.insert(name, into.members.len());
-            into.members.push((name, member));
+            into.add(name, member);
         }
         into.dynamic.extend(from.dynamic);
         Ok(())
@@ -237,44 +210,38 @@ impl Lowerer<'_> {
         self.error(format!("attribute '{names}' already defined at {place}"), pos)
     }
 
-    fn set(&mut self, draft: Draft, pos: Pos) -> Lowered<&'static Expr> {
+    fn set(&mut self, mut draft: Draft, pos: Pos) -> Lowered {
         if draft.members.is_empty() && draft.dynamic.is_empty() {
             return Ok(self.constant(Value::Attrs(self.heap().cell(Attrs::sorted(&[])))));
         }
+        let names = draft.sorted_names();
         if !draft.recursive {
             let code = self.bindings(draft, Open::No, pos)?;
             return Ok(self.put(Expr::Attrs(code)));
         }
-        let mut names: Vec<Sym> = draft.members.iter().map(|(name, _)| *name).collect();
-        names.sort_unstable();
-        self.scopes.push(Scope::names(names.iter().copied()));
-        let code = self.bindings(draft, Open::Members, pos);
-        self.scopes.pop();
-        Ok(self.put(Expr::RecAttrs(code?)))
+        self.around.scopes.open(names.into_iter());
+        let code = self.bindings(draft, Open::Members, pos)?;
+        self.around.scopes.close();
+        Ok(self.put(Expr::RecAttrs(code)))
     }
 
+    /// Of members that are sorted.
     fn bindings(&mut self, draft: Draft, open: Open, pos: Pos) -> Lowered<&'static AttrsCode> {
         let open_variables = open == Open::Variables;
         let open = open != Open::No;
-        let Draft { mut members, dynamic, froms, .. } = draft;
-        members.sort_unstable_by_key(|(name, _)| *name);
+        let Draft { members, dynamic, froms, .. } = draft;
         let first_from = if open { members.len() as u32 } else { 0 };
         let mut entries = Vec::with_capacity(members.len());
         for (name, member) in members {
             let pos = member.pos;
             let (scope, code) = match member.definition {
-                Definition::Code(code) => (BindingScope::Inner, self.named(name, &code)?),
+                Definition::Code(code) => (BindingScope::Inner, self.named(name, code)?),
                 Definition::Set(draft) => (BindingScope::Inner, self.set(draft, pos)?),
                 Definition::InheritFrom(index) => {
                     let slot = first_from + index as u32;
                     (BindingScope::From, self.put(Expr::InheritFrom { slot, name, pos }))
                 }
-                Definition::Inherit => {
-                    let own = if open { self.scopes.pop() } else { None };
-                    let code = self.variable(name, pos);
-                    self.scopes.extend(own);
-                    (BindingScope::Outer, code?)
-                }
+                Definition::Inherit => (BindingScope::Outer, self.inherited(name, pos, open)?),
             };
             // A member of a set may be shown without being evaluated.
             let code = if open_variables { self.delayed_variable(code) } else { self.delayed(code) };
@@ -282,16 +249,16 @@ impl Lowerer<'_> {
         }
         let froms = froms
             .iter()
-            .map(|from| self.expr(from).map(|code| self.delayed(code)))
+            .map(|from| self.expr(*from).map(|code| self.delayed(code)))
             .collect::<Lowered<Vec<_>>>()?;
         let mut dynamics = Vec::new();
         for (attr, pos, definition) in dynamic {
-            let name = match self.attr_name(&attr)? {
+            let name = match self.attr_name(attr)? {
                 Name::Dynamic(code, _) => code,
                 Name::Static(name, _) => self.constant(self.string(self.around.symbols.text(name))),
             };
             let value = match definition {
-                Definition::Code(code) => self.expr(&code)?,
+                Definition::Code(code) => self.expr(code)?,
                 Definition::Set(draft) => self.set(draft, pos)?,
                 Definition::Inherit | Definition::InheritFrom(_) => {
                     unreachable!("inherited names are static")

@@ -1,56 +1,47 @@
 //! Functions: several arguments as one scope, and patterns.
 
-use rnix::ast::{self, Expr as Ast};
-use rowan::ast::AstNode;
-
-use super::{Lowered, Lowerer, Scope, strip_parens};
-use crate::lang::code::{Expr, Formal, Formals, Lambda};
+use super::{Lowered, Lowerer};
+use crate::lang::code::{Formal, Formals, Lambda};
 use crate::lang::source::Pos;
 use crate::lang::symbol::Sym;
+use crate::lang::syntax::{self, Kind, NodeId, Pattern};
 
 impl Lowerer<'_> {
-    pub(super) fn lambda(&mut self, lambda: &ast::Lambda, name: Option<Sym>) -> Lowered<&'static Lambda> {
-        let pos = self.pos(lambda.syntax());
-        match lambda.param() {
-            Some(ast::Param::IdentParam(_)) => self.simple_lambda(lambda, name),
-            Some(ast::Param::Pattern(pattern)) => self.pattern_lambda(lambda, &pattern, name),
-            None => self.error("syntax error, a function's argument is missing here", pos),
+    pub(super) fn lambda(&mut self, index: u32, pos: Pos, name: Option<Sym>) -> Lowered<&'static Lambda> {
+        let lambda = self.tree.lambda(index);
+        match lambda.pattern {
+            None => self.simple_lambda(lambda, pos, name),
+            Some(pattern) => self.pattern_lambda(lambda, pattern, pos, name),
         }
     }
 
     /// `x: y: … body` as one function.
-    pub(super) fn simple_lambda(
+    fn simple_lambda(
         &mut self,
-        lambda: &ast::Lambda,
+        outermost: syntax::Lambda,
+        pos: Pos,
         name: Option<Sym>,
     ) -> Lowered<&'static Lambda> {
         /// Each further argument is copied when a function got one before.
         const TOGETHER: usize = 8;
-        let mut innermost = lambda.clone();
+        let (mut lambda, mut pos) = (outermost, pos);
         let mut arguments: Vec<(Sym, Pos)> = Vec::new();
-        loop {
-            let pos = self.pos(innermost.syntax());
-            let Some(ast::Param::IdentParam(parameter)) = innermost.param() else { break };
-            let Some(ident) = parameter.ident() else {
-                return self.error("syntax error, a function's argument is missing here", pos);
-            };
-            arguments.push((self.ident(&ident).0, pos));
-            match innermost.body().map(strip_parens) {
-                Some(Ast::Lambda(inner))
-                    if arguments.len() < TOGETHER
-                        && matches!(inner.param(), Some(ast::Param::IdentParam(_))) =>
+        while let Some(argument) = lambda.argument {
+            arguments.push((self.symbol_at(argument), pos));
+            let inner = self.tree.node(lambda.body);
+            match inner.kind {
+                Kind::Lambda(index)
+                    if arguments.len() < TOGETHER && self.tree.lambda(index).pattern.is_none() =>
                 {
-                    innermost = inner;
+                    lambda = self.tree.lambda(index);
+                    pos = self.at(inner.start);
                 }
                 _ => break,
             }
         }
-        // Of two arguments with one name the later one is meant, which the
-        // scope's map sees to.
-        self.scopes.push(Scope::names(arguments.iter().map(|(name, _)| *name)));
-        let body = self.required(innermost.body(), innermost.syntax());
-        self.scopes.pop();
-        let body = body?;
+        self.around.scopes.open(arguments.iter().map(|(name, _)| *name));
+        let body = self.expr(lambda.body)?;
+        self.around.scopes.close();
         let slots = arguments.len() as u32;
         let mut rest = None;
         for (held, (argument, pos)) in (0..slots).zip(&arguments).rev() {
@@ -66,71 +57,42 @@ impl Lowerer<'_> {
                 pos: *pos,
             }));
         }
-        Ok(rest.expect("there is one argument at least"))
+        Ok(rest.expect("a function without a pattern has an argument"))
     }
 
-    pub(super) fn pattern_lambda(
+    fn pattern_lambda(
         &mut self,
-        lambda: &ast::Lambda,
-        pattern: &ast::Pattern,
+        lambda: syntax::Lambda,
+        pattern: Pattern,
+        pos: Pos,
         name: Option<Sym>,
     ) -> Lowered<&'static Lambda> {
-        let pos = self.pos(lambda.syntax());
-        let mut argument = None;
-        if let Some(ident) = pattern.pat_bind().and_then(|bind| bind.ident()) {
-            argument = Some(self.ident(&ident).0);
-        }
-        let mut formals: Vec<(Sym, Pos, Option<Ast>)> = Vec::new();
-        for entry in pattern.pat_entries() {
-            let Some(ident) = entry.ident() else { continue };
-            let (name, pos) = self.ident(&ident);
-            if argument == Some(name) || formals.iter().any(|(other, ..)| *other == name) {
-                let text = self.around.symbols.display(name);
-                return self.error(format!("duplicate formal function argument '{text}'"), pos);
-            }
-            let default = entry.question_token().and_then(|_| default_of(&entry));
-            formals.push((name, pos, default));
+        let argument = lambda.argument.map(|argument| self.symbol_at(argument));
+        let mut formals: Vec<(Sym, Pos, Option<NodeId>)> = Vec::new();
+        for formal in self.tree.formals(pattern.formals) {
+            formals.push((self.symbol_at(formal.name), self.at(formal.name.start), formal.default));
         }
         formals.sort_by_key(|(name, ..)| *name);
-        let names: Vec<Sym> = argument.into_iter().chain(formals.iter().map(|(name, ..)| *name)).collect();
-        self.scopes.push(Scope::names(names.iter().copied()));
-        let lowered = self.lambda_parts(lambda, &formals);
-        self.scopes.pop();
-        let (entries, body) = lowered?;
-        let ellipsis = pattern.ellipsis_token().is_some();
-        let formals = Some(Formals { entries: self.heap().slice(&entries), ellipsis });
-        let slots = names.len() as u32;
-        Ok(self.heap().cell(Lambda {
-            argument,
-            formals,
-            body,
-            slots,
-            held: 0,
-            takes: 1,
-            rest: None,
-            name,
-            pos,
-        }))
-    }
-
-    pub(super) fn lambda_parts(
-        &mut self,
-        lambda: &ast::Lambda,
-        formals: &[(Sym, Pos, Option<Ast>)],
-    ) -> Lowered<(Vec<Formal>, &'static Expr)> {
-        let mut entries = Vec::new();
-        for (name, pos, default) in formals {
-            let default = default.as_ref().map(|d| self.named(*name, d)).transpose()?;
-            let default = default.map(|code| self.delayed(code));
-            entries.push(Formal { name: *name, pos: *pos, default });
+        // Of several the first in the text is told.
+        let twice = formals.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| &pair[1]);
+        let shadows = formals.iter().filter(|formal| argument == Some(formal.0));
+        if let Some((name, pos, _)) = twice.chain(shadows).min_by_key(|(_, pos, _)| *pos) {
+            let text = self.around.symbols.display(*name);
+            return self.error(format!("duplicate formal function argument '{text}'"), *pos);
         }
-        let body = self.required(lambda.body(), lambda.syntax())?;
-        Ok((entries, body))
+        let slots = argument.iter().len() + formals.len();
+        self.around.scopes.open(argument.into_iter().chain(formals.iter().map(|(name, ..)| *name)));
+        let mut entries = Vec::with_capacity(formals.len());
+        for (name, pos, default) in formals {
+            let default = default.map(|default| self.named(name, default)).transpose()?;
+            let default = default.map(|code| self.delayed(code));
+            entries.push(Formal { name, pos, default });
+        }
+        let body = self.expr(lambda.body)?;
+        self.around.scopes.close();
+        let formals = Some(Formals { entries: self.heap().slice(&entries), ellipsis: pattern.ellipsis });
+        let slots = slots as u32;
+        let (held, takes, rest) = (0, 1, None);
+        Ok(self.heap().cell(Lambda { argument, formals, body, slots, held, takes, rest, name, pos }))
     }
-}
-
-/// `x ? default`: the expression after the question mark. (The name beside it
-/// is a node of the same kind, so "the second expression" would be wrong.)
-pub(in crate::lang) fn default_of(entry: &ast::PatEntry) -> Option<Ast> {
-    entry.syntax().children().filter_map(Ast::cast).nth(1)
 }

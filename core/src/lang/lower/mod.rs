@@ -1,4 +1,4 @@
-//! One pass from `rnix`'s tree to our code: variables resolved, attribute
+//! One pass from the syntax tree to our code: variables resolved, attribute
 //! paths merged, strings unescaped, what cannot be right refused.
 
 mod attrs;
@@ -6,26 +6,23 @@ mod calls;
 mod functions;
 mod names;
 mod paths;
+mod scopes;
 mod strings;
 
 use std::path::Path;
-
-use rnix::SyntaxKind;
-use rnix::ast::{self, AstToken, Expr as Ast, HasEntry};
-use rowan::ast::AstNode;
 
 use super::code::{Delay, Delayed, Expr, Name};
 use super::context::Context;
 use super::eval::is_quick;
 use super::heap::Heap;
-use super::parsed::shown;
 use super::source::{Base, Origin, Pos};
-use super::spacing::Spacing;
+use super::stack;
 use super::symbol::{FastMap, Known, Sym, Symbols};
+use super::syntax::{Kind, NodeId, Place, Tree};
 use super::value::{Str, Value};
-pub(super) use functions::default_of;
-pub(super) use paths::{normal, path_start};
-pub(super) use strings::{Piece, string_pieces};
+pub(super) use paths::{normal, path_start, within_brackets};
+pub(super) use scopes::Scopes;
+pub(super) use strings::{Part, string_parts};
 
 /// A program that cannot be lowered.
 pub(super) struct LowerError {
@@ -34,7 +31,7 @@ pub(super) struct LowerError {
     pub pos: Pos,
 }
 
-type Lowered<T> = Result<T, LowerError>;
+type Lowered<T = &'static Expr> = Result<T, LowerError>;
 
 /// What lowering needs from around the text.
 pub(super) struct Surroundings<'a> {
@@ -44,12 +41,8 @@ pub(super) struct Surroundings<'a> {
     pub globals: &'a FastMap<Sym, Value>,
     /// Code that thunks refer to by number.
     pub codes: &'a mut Vec<&'static Expr>,
+    pub scopes: &'a mut Scopes,
     pub base: Base,
-    pub spacing: &'a Spacing,
-    pub text: &'a str,
-    /// The bytes themselves where they are no UTF-8 and `text` stands in for
-    /// them, byte by byte.
-    pub original: Option<&'a [u8]>,
     /// How messages name the text.
     pub origin: &'a Origin,
     /// Relative paths begin here.
@@ -60,43 +53,30 @@ pub(super) struct Surroundings<'a> {
     pub outermost: Option<&'a [Sym]>,
 }
 
-pub(super) fn lower(root: &ast::Root, surroundings: Surroundings<'_>) -> Lowered<&'static Expr> {
-    let scopes = match surroundings.outermost {
-        Some(names) => vec![Scope::names(names.iter().copied())],
-        None => Vec::new(),
-    };
-    let mut lowerer = Lowerer { around: surroundings, scopes };
-    let expr = root.expr();
-    lowerer.required(expr, root.syntax())
-}
-
-enum Scope {
-    Names(FastMap<Sym, u32>),
-    With,
-}
-
-impl Scope {
-    fn names(names: impl Iterator<Item = Sym>) -> Self {
-        Self::Names(names.zip(0..).collect())
+pub(super) fn lower(tree: &Tree<'_>, around: Surroundings<'_>) -> Lowered {
+    if let Some(names) = around.outermost {
+        around.scopes.open(names.iter().copied());
     }
+    let mut lowerer = Lowerer { tree, around, floor: stack::floor() };
+    let lowered = lowerer.expr(tree.root());
+    lowerer.around.scopes.close_all();
+    lowered
 }
 
 struct Lowerer<'a> {
+    tree: &'a Tree<'a>,
     around: Surroundings<'a>,
-    scopes: Vec<Scope>,
+    /// The address that the stack must not pass.
+    floor: usize,
 }
 
-impl Lowerer<'_> {
+impl<'a> Lowerer<'a> {
     fn heap(&self) -> Heap {
         self.around.heap
     }
 
-    fn pos(&self, node: &rnix::SyntaxNode) -> Pos {
-        self.at(node.text_range())
-    }
-
-    fn at(&self, range: rnix::TextRange) -> Pos {
-        self.around.base.at(self.around.spacing.original(range.start().into()))
+    fn at(&self, offset: u32) -> Pos {
+        self.around.base.at(offset)
     }
 
     fn error<T>(&self, message: impl Into<String>, pos: Pos) -> Lowered<T> {
@@ -105,10 +85,9 @@ impl Lowerer<'_> {
 
     /// `file:line:column` of a position in this text.
     fn place(&self, pos: Pos) -> String {
-        let offset = (self.around.base.offset(pos) as usize).min(self.around.text.len());
-        let before = &self.around.text.as_bytes()[..offset];
+        let before = self.tree.text(0, self.around.base.offset(pos));
         let line = before.iter().filter(|b| **b == b'\n').count() + 1;
-        let column = offset - before.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1) + 1;
+        let column = before.len() - before.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1) + 1;
         format!("{}:{line}:{column}", self.around.origin)
     }
 
@@ -146,156 +125,145 @@ impl Lowerer<'_> {
         Value::String(self.heap().cell(Str::flat(bytes, Context::EMPTY)))
     }
 
-    fn symbol(&mut self, text: &str) -> Sym {
-        self.around.symbols.intern(text.as_bytes())
+    fn symbol(&mut self, text: &[u8]) -> Sym {
+        self.around.symbols.intern(text)
     }
 
-    fn ident(&mut self, ident: &ast::Ident) -> (Sym, Pos) {
-        let pos = self.pos(ident.syntax());
-        let text = ident.syntax().text().to_string();
-        (self.symbol(text.trim()), pos)
+    fn symbol_at(&mut self, place: Place) -> Sym {
+        self.around.symbols.intern(self.tree.at(place))
     }
 
-    /// An operand that the grammar promises.
-    fn required(&mut self, expr: Option<Ast>, parent: &rnix::SyntaxNode) -> Lowered<&'static Expr> {
-        match expr {
-            Some(expr) => self.expr(&expr),
-            None => self.error("syntax error, an expression is missing here", self.pos(parent)),
+    fn expr(&mut self, id: NodeId) -> Lowered {
+        let tree = self.tree;
+        let node = tree.node(id);
+        let pos = self.at(node.start);
+        if stack::here() < self.floor {
+            return self.error("stack overflow; the expression is nested too deeply", pos);
         }
-    }
-
-    fn expr(&mut self, expr: &Ast) -> Lowered<&'static Expr> {
-        let pos = self.pos(expr.syntax());
-        Ok(match expr {
-            Ast::Paren(paren) => return self.required(paren.expr(), paren.syntax()),
-            Ast::Root(root) => return self.required(root.expr(), root.syntax()),
-            Ast::Error(_) => return self.error("syntax error", pos),
-            Ast::Ident(ident) => {
-                let (name, pos) = self.ident(ident);
+        Ok(match node.kind {
+            Kind::Variable { end } => {
+                let name = self.symbol(tree.text(node.start, end));
                 return self.variable(name, pos);
             }
-            Ast::Literal(literal) => self.literal(literal)?,
-            Ast::Str(string) => return self.string_expr(string),
-            Ast::PathAbs(path) => return self.path(path.syntax(), SyntaxKind::TOKEN_PATH_ABS),
-            Ast::PathRel(path) => return self.path(path.syntax(), SyntaxKind::TOKEN_PATH_REL),
-            Ast::PathHome(path) => return self.path(path.syntax(), SyntaxKind::TOKEN_PATH_HOME),
-            Ast::PathSearch(path) => return self.search_path(path),
-            Ast::CurPos(_) => self.put(Expr::CurPos(pos)),
-            Ast::Apply(_) => self.apply(expr)?,
-            Ast::List(list) => {
-                let items = list.items().map(|item| self.expr(&item)).collect::<Lowered<Vec<_>>>()?;
+            Kind::CurPos => self.put(Expr::CurPos(pos)),
+            Kind::Integer { end } => {
+                let text = String::from_utf8_lossy(tree.text(node.start, end));
+                match text.parse() {
+                    Ok(number) => self.constant(Value::Int(number)),
+                    Err(_) => return self.error(format!("invalid integer '{text}'"), pos),
+                }
+            }
+            Kind::Float { end } => {
+                let text = String::from_utf8_lossy(tree.text(node.start, end));
+                match text.parse::<f64>() {
+                    Ok(number) if number.is_normal() || number == 0.0 => self.constant(Value::Float(number)),
+                    _ => return self.error(format!("invalid float '{text}'"), pos),
+                }
+            }
+            Kind::Uri { end } => self.constant(self.string(tree.text(node.start, end))),
+            Kind::Str { indented, pieces } => return self.string_expr(indented, tree.pieces(pieces), pos),
+            Kind::Path { kind, pieces } => return self.path(kind, tree.pieces(pieces), pos),
+            Kind::SearchPath { end } => return self.search_path(tree.text(node.start, end), pos),
+            Kind::List { items } => {
+                let items = self.delayed_all(tree.items(items))?;
                 if items.is_empty() {
                     let list = self.heap().put(super::value::List { items: &[] });
                     return Ok(self.constant(Value::List(list)));
                 }
-                let items: Vec<Delayed> = items.into_iter().map(|item| self.delayed(item)).collect();
                 self.put(Expr::List(self.heap().slice(&items)))
             }
-            Ast::IfElse(branch) => {
-                let condition = self.required(branch.condition(), branch.syntax())?;
-                let then = self.required(branch.body(), branch.syntax())?;
-                let otherwise = self.required(branch.else_body(), branch.syntax())?;
-                self.put(Expr::If { condition, then, otherwise, pos })
+            Kind::Apply { function, arguments } => {
+                // Of two errors the first in the text is told.
+                let function = self.expr(function)?;
+                let arguments =
+                    tree.items(arguments).iter().map(|a| self.expr(*a)).collect::<Lowered<Vec<_>>>()?;
+                self.call(function, &arguments, pos)
             }
-            Ast::Assert(assert) => {
-                let node = assert.condition();
-                let condition = self.required(node.clone(), assert.syntax())?;
-                let body = self.required(assert.body(), assert.syntax())?;
-                let Surroundings { original, directory, home, .. } = self.around;
-                let text = node.map_or_else(Vec::new, |node| shown(&node, original, directory, home));
-                let text = String::from_utf8_lossy(&text);
-                let text = std::str::from_utf8(self.heap().bytes(text.as_bytes())).unwrap_or("");
-                self.put(Expr::Assert { condition, body, text, pos })
-            }
-            Ast::With(with) => {
-                let namespace = self.required(with.namespace(), with.syntax())?;
-                let namespace = self.delayed(namespace);
-                self.scopes.push(Scope::With);
-                let body = self.required(with.body(), with.syntax());
-                self.scopes.pop();
-                self.put(Expr::OpenWith { namespace, body: body?, pos })
-            }
-            Ast::Select(select) => {
-                let base = self.required(select.expr(), select.syntax())?;
-                let path = self.attrpath(select.attrpath(), select.syntax())?;
-                if let Some(member) = self.known_member(base, path) {
-                    return Ok(self.constant(member));
-                }
-                let default = select.default_expr().map(|d| self.expr(&d)).transpose()?;
-                self.put(Expr::Select { base, path, default, pos })
-            }
-            Ast::HasAttr(has) => {
-                let base = self.required(has.expr(), has.syntax())?;
-                let path = self.attrpath(has.attrpath(), has.syntax())?;
-                self.put(Expr::HasAttr { base, path })
-            }
-            Ast::UnaryOp(unary) => self.unary(unary)?,
-            Ast::BinOp(binary) => self.binary(binary)?,
-            Ast::Lambda(lambda) => {
-                let lambda = self.lambda(lambda, None)?;
+            Kind::Lambda(index) => {
+                let lambda = self.lambda(index, pos, None)?;
                 self.put(Expr::Lambda(lambda))
             }
-            Ast::LetIn(let_in) => return self.let_in(let_in),
-            Ast::LegacyLet(legacy) => {
-                let entries: Vec<_> = legacy.entries().collect();
-                let set = self.attr_set(&entries, true, pos)?;
+            Kind::Let { entries, body } => return self.let_in(tree.entries(entries), body, pos),
+            Kind::LegacyLet { entries } => {
+                let set = self.attr_set(tree.entries(entries), true, pos)?;
                 let path = self.heap().slice(&[Name::Static(self.around.known.body, pos)]);
                 self.put(Expr::Select { base: set, path, default: None, pos })
             }
-            Ast::AttrSet(set) => {
-                let entries: Vec<_> = set.entries().collect();
-                return self.attr_set(&entries, set.rec_token().is_some(), pos);
+            Kind::Set { recursive, entries } => return self.attr_set(tree.entries(entries), recursive, pos),
+            Kind::If { condition, then, otherwise } => {
+                let condition = self.expr(condition)?;
+                let then = self.expr(then)?;
+                let otherwise = self.expr(otherwise)?;
+                self.put(Expr::If { condition, then, otherwise, pos })
+            }
+            Kind::With { namespace, body } => {
+                let namespace = self.expr(namespace)?;
+                let namespace = self.delayed(namespace);
+                self.around.scopes.open_with();
+                let body = self.expr(body)?;
+                self.around.scopes.close();
+                self.put(Expr::OpenWith { namespace, body, pos })
+            }
+            Kind::Assert { condition, written, body } => {
+                let condition = self.expr(condition)?;
+                let body = self.expr(body)?;
+                let (start, length) = (self.at(written.start), written.end - written.start);
+                self.put(Expr::Assert { condition, body, written: (start, length), pos })
+            }
+            Kind::Select { base, path, default } => {
+                let base = self.expr(base)?;
+                let path = self.attr_path(tree.attrs(path))?;
+                if let Some(member) = self.known_member(base, path) {
+                    return Ok(self.constant(member));
+                }
+                let default = default.map(|default| self.expr(default.node())).transpose()?;
+                self.put(Expr::Select { base, path, default, pos })
+            }
+            Kind::HasAttr { base, path } => {
+                let base = self.expr(base)?;
+                let path = self.attr_path(tree.attrs(path))?;
+                self.put(Expr::HasAttr { base, path })
+            }
+            Kind::Not(operand) => {
+                let operand = self.expr(operand)?;
+                self.put(Expr::Not(operand, pos))
+            }
+            Kind::Negate(operand) => {
+                let operand = self.expr(operand)?;
+                self.negation(operand, pos)
+            }
+            Kind::Binary { operator, operator_start, left, right } => {
+                let left = self.expr(left)?;
+                let right = self.expr(right)?;
+                return self.binary(operator, left, right, self.at(operator_start));
             }
         })
     }
 
+    fn delayed_all(&mut self, items: &[NodeId]) -> Lowered<Vec<Delayed>> {
+        let items = items.iter().map(|item| self.expr(*item)).collect::<Lowered<Vec<_>>>()?;
+        Ok(items.into_iter().map(|item| self.delayed(item)).collect())
+    }
+
     /// A value that is bound to a name, which functions keep for messages.
-    fn named(&mut self, name: Sym, expr: &Ast) -> Lowered<&'static Expr> {
-        match strip_parens(expr.clone()) {
-            Ast::Lambda(lambda) => {
-                let lambda = self.lambda(&lambda, Some(name))?;
+    fn named(&mut self, name: Sym, id: NodeId) -> Lowered {
+        let node = self.tree.node(id);
+        match node.kind {
+            Kind::Lambda(index) => {
+                let lambda = self.lambda(index, self.at(node.start), Some(name))?;
                 Ok(self.put(Expr::Lambda(lambda)))
             }
-            other => self.expr(&other),
+            _ => self.expr(id),
         }
     }
 
-    fn literal(&mut self, literal: &ast::Literal) -> Lowered<&'static Expr> {
-        let pos = self.pos(literal.syntax());
-        let value = match literal.kind() {
-            ast::LiteralKind::Integer(token) => match token.syntax().text().parse() {
-                Ok(number) => Value::Int(number),
-                Err(_) => return self.error(format!("invalid integer '{}'", token.syntax().text()), pos),
-            },
-            ast::LiteralKind::Float(token) => match token.syntax().text().parse::<f64>() {
-                Ok(number) if number.is_normal() || number == 0.0 => Value::Float(number),
-                _ => return self.error(format!("invalid float '{}'", token.syntax().text()), pos),
-            },
-            ast::LiteralKind::Uri(token) => self.string(token.syntax().text().as_bytes()),
-        };
-        Ok(self.constant(value))
-    }
-
-    fn let_in(&mut self, let_in: &ast::LetIn) -> Lowered<&'static Expr> {
-        let pos = self.pos(let_in.syntax());
-        let entries: Vec<_> = let_in.entries().collect();
+    fn let_in(&mut self, entries: &'a [super::syntax::Entry], body: NodeId, pos: Pos) -> Lowered {
         if entries.is_empty() {
-            return self.required(let_in.body(), let_in.syntax());
+            return self.expr(body);
         }
-        let (bindings, scope) = self.let_bindings(&entries, pos)?;
-        self.scopes.push(scope);
-        let body = self.required(let_in.body(), let_in.syntax());
-        self.scopes.pop();
-        Ok(self.put(Expr::Let { bindings, body: body? }))
+        let bindings = self.let_bindings(entries, pos)?;
+        let body = self.expr(body)?;
+        self.around.scopes.close();
+        Ok(self.put(Expr::Let { bindings, body }))
     }
-}
-
-pub(super) fn strip_parens(mut expr: Ast) -> Ast {
-    while let Ast::Paren(paren) = &expr {
-        match paren.expr() {
-            Some(inner) => expr = inner,
-            None => break,
-        }
-    }
-    expr
 }

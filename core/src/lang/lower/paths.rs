@@ -2,54 +2,43 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use rnix::SyntaxKind;
-use rnix::ast;
-use rowan::ast::AstNode;
-
 use super::{Lowered, Lowerer};
 use crate::lang::code::Expr;
 use crate::lang::context::Context;
+use crate::lang::source::Pos;
+use crate::lang::syntax::{PathKind, Piece};
 use crate::lang::value::{Str, Value};
 
 impl Lowerer<'_> {
     /// `<x>` is `__findFile __nixPath "x"`, both of which may be shadowed.
-    pub(super) fn search_path(&mut self, path: &ast::PathSearch) -> Lowered<&'static Expr> {
-        let pos = self.pos(path.syntax());
-        let text = path.syntax().text().to_string();
-        let inner = text.trim().trim_start_matches('<').trim_end_matches('>');
-        let find_file = self.symbol("__findFile");
-        let nix_path = self.symbol("__nixPath");
+    pub(super) fn search_path(&mut self, text: &[u8], pos: Pos) -> Lowered {
+        let find_file = self.symbol(b"__findFile");
+        let nix_path = self.symbol(b"__nixPath");
         let function = self.variable(find_file, pos)?;
         let places = self.variable(nix_path, pos)?;
-        let wanted = self.constant(self.string(inner.as_bytes()));
+        let wanted = self.constant(self.string(within_brackets(text)));
         Ok(self.call(function, &[places, wanted], pos))
     }
 
-    pub(super) fn path(&mut self, node: &rnix::SyntaxNode, kind: SyntaxKind) -> Lowered<&'static Expr> {
-        let pos = self.pos(node);
-        let mut parts: Vec<&'static Expr> = Vec::new();
-        for child in node.children_with_tokens() {
-            match child {
-                rnix::NodeOrToken::Token(token) => {
-                    let text = token.text();
-                    if parts.is_empty() {
-                        let start = path_start(text, kind, self.around.directory, self.around.home);
-                        let Some(bytes) = start else {
-                            return self
-                                .error(format!("the path '{text}' can not be resolved in pure mode"), pos);
-                        };
-                        let bytes = self.heap().bytes(&bytes);
-                        let path = self.heap().cell(Str::flat(bytes, Context::EMPTY));
-                        parts.push(self.constant(Value::Path(path)));
-                    } else {
-                        parts.push(self.constant(self.string(text.as_bytes())));
-                    }
+    pub(super) fn path(&mut self, kind: PathKind, pieces: &[Piece], pos: Pos) -> Lowered {
+        let mut parts: Vec<&'static Expr> = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let part = match piece {
+                Piece::Text(place) if parts.is_empty() => {
+                    let text = self.tree.at(*place);
+                    let start = path_start(text, kind, self.around.directory, self.around.home);
+                    let Some(bytes) = start else {
+                        let text = String::from_utf8_lossy(text);
+                        return self
+                            .error(format!("the path '{text}' can not be resolved in pure mode"), pos);
+                    };
+                    let bytes = self.heap().bytes(&bytes);
+                    self.constant(Value::Path(self.heap().cell(Str::flat(bytes, Context::EMPTY))))
                 }
-                rnix::NodeOrToken::Node(node) => {
-                    let Some(interpol) = ast::Interpol::cast(node) else { continue };
-                    parts.push(self.required(interpol.expr(), interpol.syntax())?);
-                }
-            }
+                Piece::Text(place) => self.constant(self.string(self.tree.at(*place))),
+                Piece::Code(code) => self.expr(*code)?,
+            };
+            parts.push(part);
         }
         Ok(match parts.as_slice() {
             [single] => single,
@@ -58,26 +47,33 @@ impl Lowerer<'_> {
     }
 }
 
+/// `x` of `<x>`.
+pub(in crate::lang) fn within_brackets(text: &[u8]) -> &[u8] {
+    let text = text.strip_prefix(b"<").unwrap_or(text);
+    text.strip_suffix(b">").unwrap_or(text)
+}
+
 /// The first part of a path literal, absolute; a slash at its end stays for
 /// what is interpolated after it. `None`: programs may not know the home.
 pub(in crate::lang) fn path_start(
-    text: &str,
-    kind: SyntaxKind,
+    text: &[u8],
+    kind: PathKind,
     directory: &Path,
     home: Option<&Path>,
 ) -> Option<Vec<u8>> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = |text| Path::new(std::ffi::OsStr::from_bytes(text));
     let absolute = match kind {
-        SyntaxKind::TOKEN_PATH_ABS => PathBuf::from(text),
-        SyntaxKind::TOKEN_PATH_HOME => home?.join(text.trim_start_matches("~/")),
-        _ => directory.join(text),
+        PathKind::Absolute => PathBuf::from(path(text)),
+        PathKind::Home => home?.join(path(text.strip_prefix(b"~/").unwrap_or(text))),
+        PathKind::Relative => directory.join(path(text)),
     };
     let mut bytes = normal(&absolute);
-    if text.ends_with('/') && bytes != b"/" {
+    if text.ends_with(b"/") && bytes != b"/" {
         bytes.push(b'/');
     }
     Some(bytes)
 }
-
 /// An absolute path without `.`, `..`, doubled or trailing slashes.
 pub(in crate::lang) fn normal(path: &Path) -> Vec<u8> {
     use std::os::unix::ffi::OsStrExt;

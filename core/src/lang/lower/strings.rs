@@ -1,22 +1,23 @@
 //! String literals: escapes, indentation, interpolation.
 //!
-//! The pieces of an indented string follow the chunks in which Nix's lexer
+//! The parts of an indented string follow the chunks in which Nix's lexer
 //! delivers them, because stripping looks at chunks: an escape ends the
 //! indentation of its line even if it stands for a space.
 
-use rnix::ast;
-use rowan::ast::AstNode;
+use std::borrow::Cow;
 
 use super::{Lowered, Lowerer};
 use crate::lang::code::Expr;
+use crate::lang::source::Pos;
+use crate::lang::syntax::{NodeId, Piece, Tree};
 
 /// A part of a string literal.
-pub(in crate::lang) enum Piece {
-    Text { bytes: Vec<u8>, indents: bool },
-    Code(ast::Interpol),
+pub(in crate::lang) enum Part<'t> {
+    Text { bytes: Cow<'t, [u8]>, indents: bool },
+    Code(NodeId),
 }
 
-impl Piece {
+impl Part<'_> {
     /// The bytes, none for code.
     pub(in crate::lang) fn text(&self) -> &[u8] {
         match self {
@@ -27,75 +28,80 @@ impl Piece {
 }
 
 /// The parts of a literal that are not empty, escapes and indentation
-/// resolved, and whether one of them is code. `original` holds the text's own
-/// bytes where the tree is made of a stand-in.
-pub(in crate::lang) fn string_pieces(string: &ast::Str, original: Option<&[u8]>) -> (Vec<Piece>, bool) {
-    let mut indented = false;
-    let mut first = true;
-    let mut pieces = Vec::new();
-    for child in string.syntax().children_with_tokens() {
-        match child {
-            rnix::NodeOrToken::Token(token) => match token.kind() {
-                rnix::SyntaxKind::TOKEN_STRING_START => indented = token.text() == "''",
-                rnix::SyntaxKind::TOKEN_STRING_CONTENT => {
-                    let range = std::ops::Range::<usize>::from(token.text_range());
-                    let own = original.and_then(|bytes| bytes.get(range));
-                    let text = own.unwrap_or(token.text().as_bytes());
-                    if indented {
-                        let text = if first { skip_first_line(text) } else { text };
-                        indented_chunks(text, &mut pieces);
-                    } else {
-                        pieces.push(Piece::Text { bytes: unescape(text), indents: true });
-                    }
-                    first = false;
-                }
-                _ => {}
-            },
-            rnix::NodeOrToken::Node(node) => {
-                let Some(interpol) = ast::Interpol::cast(node) else { continue };
-                pieces.push(Piece::Code(interpol));
-                first = false;
+/// resolved, and whether one of them is code.
+pub(in crate::lang) fn string_parts<'t>(
+    tree: &Tree<'t>,
+    indented: bool,
+    pieces: &[Piece],
+) -> (Vec<Part<'t>>, bool) {
+    let mut has_code = false;
+    let mut parts = Vec::with_capacity(pieces.len());
+    for (index, piece) in pieces.iter().enumerate() {
+        match piece {
+            Piece::Text(place) if indented => {
+                let text = tree.at(*place);
+                indented_chunks(if index == 0 { skip_first_line(text) } else { text }, &mut parts);
+            }
+            Piece::Text(place) => {
+                parts.push(Part::Text { bytes: unescape(tree.at(*place)), indents: true });
+            }
+            Piece::Code(code) => {
+                has_code = true;
+                parts.push(Part::Code(*code));
             }
         }
     }
     if indented {
-        strip_indentation(&mut pieces);
+        strip_indentation(&mut parts);
     }
-    pieces.retain(|piece| !matches!(piece, Piece::Text { bytes, .. } if bytes.is_empty()));
-    let has_code = pieces.iter().any(|piece| matches!(piece, Piece::Code(_)));
-    (pieces, has_code)
+    parts.retain(|part| !matches!(part, Part::Text { bytes, .. } if bytes.is_empty()));
+    (parts, has_code)
 }
 
-impl Lowerer<'_> {
-    pub(super) fn string_expr(&mut self, string: &ast::Str) -> Lowered<&'static Expr> {
-        let pos = self.pos(string.syntax());
-        let (pieces, has_code) = string_pieces(string, self.around.original);
-        let mut parts: Vec<&'static Expr> = Vec::new();
+impl<'a> Lowerer<'a> {
+    pub(super) fn string_expr(&mut self, indented: bool, pieces: &[Piece], pos: Pos) -> Lowered {
+        if let Some(text) = self.literal_text(indented, pieces) {
+            return Ok(self.constant(self.string(&text)));
+        }
+        let mut codes: Vec<&'static Expr> = Vec::with_capacity(pieces.len());
         let mut text: Vec<u8> = Vec::new();
-        for piece in pieces {
-            match piece {
-                Piece::Text { bytes, .. } => text.extend_from_slice(&bytes),
-                Piece::Code(code) => {
+        let (parts, _) = string_parts(self.tree, indented, pieces);
+        for part in parts {
+            match part {
+                Part::Text { bytes, .. } => text.extend_from_slice(&bytes),
+                Part::Code(code) => {
                     if !text.is_empty() {
-                        parts.push(self.constant(self.string(&text)));
+                        codes.push(self.constant(self.string(&text)));
                         text.clear();
                     }
-                    parts.push(self.required(code.expr(), code.syntax())?);
+                    codes.push(self.expr(code)?);
                 }
             }
         }
-        if !has_code {
-            return Ok(self.constant(self.string(&text)));
-        }
         if !text.is_empty() {
-            parts.push(self.constant(self.string(&text)));
+            codes.push(self.constant(self.string(&text)));
         }
-        Ok(self.put(Expr::Interpolate { parts: self.heap().slice(&parts), path: false, pos }))
+        Ok(self.put(Expr::Interpolate { parts: self.heap().slice(&codes), path: false, pos }))
+    }
+
+    /// The text of a literal without interpolation.
+    pub(super) fn literal_text(&self, indented: bool, pieces: &[Piece]) -> Option<Cow<'a, [u8]>> {
+        if let (false, [Piece::Text(place)]) = (indented, pieces) {
+            return Some(unescape(self.tree.at(*place)));
+        }
+        if pieces.iter().any(|piece| matches!(piece, Piece::Code(_))) {
+            return None;
+        }
+        let (parts, _) = string_parts(self.tree, indented, pieces);
+        Some(Cow::Owned(parts.iter().flat_map(|part| part.text().iter().copied()).collect()))
     }
 }
 
 /// Escapes of `"…"`; CR and CR LF become LF.
-fn unescape(text: &[u8]) -> Vec<u8> {
+fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.iter().any(|byte| matches!(byte, b'\\' | b'\r')) {
+        return Cow::Borrowed(text);
+    }
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.iter().copied().peekable();
     while let Some(byte) = bytes.next() {
@@ -116,7 +122,7 @@ fn unescape(text: &[u8]) -> Vec<u8> {
             other => out.push(other),
         }
     }
-    out
+    Cow::Owned(out)
 }
 
 /// Text after the opening quotes is dropped up to the line's end if it is
@@ -127,12 +133,12 @@ fn skip_first_line(text: &[u8]) -> &[u8] {
 }
 
 /// Cuts the raw text of `''…''` where Nix's lexer does.
-fn indented_chunks(text: &[u8], pieces: &mut Vec<Piece>) {
+fn indented_chunks(text: &[u8], parts: &mut Vec<Part<'_>>) {
     let mut plain = Vec::new();
     let mut i = 0;
-    let flush = |plain: &mut Vec<u8>, pieces: &mut Vec<Piece>| {
+    let flush = |plain: &mut Vec<u8>, parts: &mut Vec<Part<'_>>| {
         if !plain.is_empty() {
-            pieces.push(Piece::Text { bytes: std::mem::take(plain), indents: true });
+            parts.push(Part::Text { bytes: Cow::Owned(std::mem::take(plain)), indents: true });
         }
     };
     while i < text.len() {
@@ -147,22 +153,22 @@ fn indented_chunks(text: &[u8], pieces: &mut Vec<Piece>) {
                 i += 2;
             }
             (b'\'', Some(b'\'')) => {
-                flush(&mut plain, pieces);
+                flush(&mut plain, parts);
                 let (bytes, length) = match text.get(i + 2) {
                     Some(b'$') => (b"$".to_vec(), 3),
                     Some(b'\'') => (b"''".to_vec(), 3),
                     Some(b'\\') => match text.get(i + 3) {
-                        Some(escaped) => (unescape(&[b'\\', *escaped]), 4),
+                        Some(escaped) => (unescape(&[b'\\', *escaped]).into_owned(), 4),
                         None => (Vec::new(), 3),
                     },
                     _ => (b"''".to_vec(), 2),
                 };
-                pieces.push(Piece::Text { bytes, indents: false });
+                parts.push(Part::Text { bytes: Cow::Owned(bytes), indents: false });
                 i += length;
             }
             (byte @ (b'$' | b'\''), _) => {
-                flush(&mut plain, pieces);
-                pieces.push(Piece::Text { bytes: vec![byte], indents: false });
+                flush(&mut plain, parts);
+                parts.push(Part::Text { bytes: Cow::Owned(vec![byte]), indents: false });
                 i += 1;
             }
             (byte, _) => {
@@ -171,16 +177,16 @@ fn indented_chunks(text: &[u8], pieces: &mut Vec<Piece>) {
             }
         }
     }
-    flush(&mut plain, pieces);
+    flush(&mut plain, parts);
 }
 
-fn strip_indentation(pieces: &mut [Piece]) {
-    let indentation = least_indentation(pieces);
+fn strip_indentation(parts: &mut [Part<'_>]) {
+    let indentation = least_indentation(parts);
     let mut at_start = true;
     let mut dropped = 0;
-    let last = pieces.len().wrapping_sub(1);
-    for (index, piece) in pieces.iter_mut().enumerate() {
-        let Piece::Text { bytes, .. } = piece else {
+    let last = parts.len().wrapping_sub(1);
+    for (index, part) in parts.iter_mut().enumerate() {
+        let Part::Text { bytes, .. } = part else {
             at_start = false;
             dropped = 0;
             continue;
@@ -218,18 +224,18 @@ fn strip_indentation(pieces: &mut [Piece]) {
                 kept.truncate(newline + 1);
             }
         }
-        *bytes = kept;
+        *bytes = Cow::Owned(kept);
     }
 }
 
-fn least_indentation(pieces: &[Piece]) -> usize {
+fn least_indentation(parts: &[Part<'_>]) -> usize {
     let mut least = usize::MAX;
     let mut current = 0;
     let mut at_start = true;
-    for piece in pieces {
-        match piece {
-            Piece::Text { bytes, indents: true } => {
-                for byte in bytes {
+    for part in parts {
+        match part {
+            Part::Text { bytes, indents: true } => {
+                for byte in bytes.iter() {
                     if at_start {
                         match byte {
                             b' ' => current += 1,

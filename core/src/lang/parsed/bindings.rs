@@ -3,65 +3,64 @@
 
 use std::collections::BTreeMap;
 
-use rnix::ast::{self, AstToken, Expr as Ast, HasEntry};
-
 use super::Printer;
-use crate::lang::lower::{string_pieces, strip_parens};
+use crate::lang::lower::string_parts;
+use crate::lang::syntax::{Attr, Entry, Kind, NodeId, Span, Tree};
 
 #[derive(Default)]
-struct Draft<'a> {
-    original: Option<&'a [u8]>,
+struct Draft {
     recursive: bool,
-    members: BTreeMap<Vec<u8>, Definition<'a>>,
-    computed: Vec<(ast::Attr, Definition<'a>)>,
-    froms: Vec<Ast>,
+    members: BTreeMap<Vec<u8>, Definition>,
+    computed: Vec<(Attr, Definition)>,
+    froms: Vec<NodeId>,
 }
 
-enum Definition<'a> {
-    Code(Ast),
+enum Definition {
+    Code(NodeId),
     Inherit,
     InheritFrom(usize),
-    Set(Draft<'a>),
+    Set(Draft),
 }
 
-impl<'a> Draft<'a> {
-    fn read(entries: impl Iterator<Item = ast::Entry>, recursive: bool, original: Option<&'a [u8]>) -> Self {
-        let mut draft = Self { original, recursive, ..Self::default() };
-        for entry in entries {
-            match entry {
-                ast::Entry::Inherit(inherit) => draft.inherit(&inherit),
-                ast::Entry::AttrpathValue(binding) => {
-                    let (Some(path), Some(value)) = (binding.attrpath(), binding.value()) else { continue };
-                    draft.bind(&path.attrs().collect::<Vec<_>>(), value);
-                }
+impl Definition {
+    fn empty_set() -> Self {
+        Self::Set(Draft::default())
+    }
+}
+
+impl Draft {
+    fn read(tree: &Tree<'_>, entries: Span, recursive: bool) -> Self {
+        let mut draft = Self { recursive, ..Self::default() };
+        for entry in tree.entries(entries) {
+            match *entry {
+                Entry::Inherit { from, names } => draft.inherit(tree, from, tree.attrs(names)),
+                Entry::Bind { path, value } => draft.bind(tree, tree.attrs(path), value),
             }
         }
         draft
     }
 
-    fn inherit(&mut self, inherit: &ast::Inherit) {
-        let from = inherit.from().and_then(|from| from.expr()).map(|expr| {
-            self.froms.push(expr);
+    fn inherit(&mut self, tree: &Tree<'_>, from: Option<NodeId>, names: &[Attr]) {
+        let from = from.map(|from| {
+            self.froms.push(from);
             self.froms.len() - 1
         });
-        for attr in inherit.attrs() {
-            if let Some(name) = static_name(&attr, self.original) {
+        for attr in names {
+            if let Some(name) = static_name(tree, *attr) {
                 let definition = from.map_or(Definition::Inherit, Definition::InheritFrom);
                 self.members.insert(name, definition);
             }
         }
     }
 
-    fn bind(&mut self, path: &[ast::Attr], value: Ast) {
+    fn bind(&mut self, tree: &Tree<'_>, path: &[Attr], value: NodeId) {
         let Some((last, parents)) = path.split_last() else { return };
-        let original = self.original;
-        let empty = || Definition::Set(Self { original, ..Self::default() });
         let mut target = self;
         for attr in parents {
-            let inner = match static_name(attr, original) {
-                Some(name) => target.members.entry(name).or_insert_with(empty),
+            let inner = match static_name(tree, *attr) {
+                Some(name) => target.members.entry(name).or_insert_with(Definition::empty_set),
                 None => {
-                    target.computed.push((attr.clone(), empty()));
+                    target.computed.push((*attr, Definition::empty_set()));
                     &mut target.computed.last_mut().expect("pushed above").1
                 }
             };
@@ -69,14 +68,12 @@ impl<'a> Draft<'a> {
             let Definition::Set(inner) = inner else { return };
             target = inner;
         }
-        let definition = match strip_parens(value) {
-            Ast::AttrSet(set) => {
-                Definition::Set(Self::read(set.entries(), set.rec_token().is_some(), original))
-            }
-            other => Definition::Code(other),
+        let definition = match tree.kind(value) {
+            Kind::Set { recursive, entries } => Definition::Set(Self::read(tree, entries, recursive)),
+            _ => Definition::Code(value),
         };
-        let Some(name) = static_name(last, original) else {
-            target.computed.push((last.clone(), definition));
+        let Some(name) = static_name(tree, *last) else {
+            target.computed.push((*last, definition));
             return;
         };
         match (target.members.get_mut(&name), definition) {
@@ -98,22 +95,22 @@ impl<'a> Draft<'a> {
     }
 }
 
-impl<'a> Printer<'a> {
-    pub(super) fn set(&mut self, set: &ast::AttrSet) {
-        self.draft_set(&Draft::read(set.entries(), set.rec_token().is_some(), self.original));
+impl Printer<'_> {
+    pub(super) fn set(&mut self, recursive: bool, entries: Span) {
+        self.draft_set(&Draft::read(self.tree, entries, recursive));
     }
 
-    pub(super) fn bindings(&mut self, entries: impl Iterator<Item = ast::Entry>, recursive: bool) {
-        self.draft(&Draft::read(entries, recursive, self.original));
+    pub(super) fn bindings(&mut self, entries: Span, recursive: bool) {
+        self.draft(&Draft::read(self.tree, entries, recursive));
     }
 
-    fn draft_set(&mut self, draft: &Draft<'a>) {
+    fn draft_set(&mut self, draft: &Draft) {
         self.text(if draft.recursive { "rec { " } else { "{ " });
         self.draft(draft);
         self.text("}");
     }
 
-    fn draft(&mut self, draft: &Draft<'a>) {
+    fn draft(&mut self, draft: &Draft) {
         let of = |wanted: Option<usize>| {
             let names = draft.members.iter().filter(move |(_, definition)| match definition {
                 Definition::Inherit => wanted.is_none(),
@@ -131,7 +128,7 @@ impl<'a> Printer<'a> {
             self.text("inherit");
             if let Some(from) = from {
                 self.text(" (");
-                self.expr(from);
+                self.expr(*from);
                 self.text(")");
             }
             for name in names {
@@ -147,61 +144,56 @@ impl<'a> Printer<'a> {
             }
         }
         for (attr, definition) in &draft.computed {
-            self.computed_name(attr);
+            self.computed_name(*attr);
             self.value(definition);
         }
     }
 
-    fn value(&mut self, definition: &Definition<'a>) {
+    fn value(&mut self, definition: &Definition) {
         self.text(" = ");
         match definition {
-            Definition::Code(code) => self.expr(code),
+            Definition::Code(code) => self.expr(*code),
             Definition::Set(draft) => self.draft_set(draft),
             Definition::Inherit | Definition::InheritFrom(_) => {}
         }
         self.text("; ");
     }
 
-    pub(super) fn attr_path(&mut self, path: Option<ast::Attrpath>) {
-        for (index, attr) in path.iter().flat_map(|path| path.attrs()).enumerate() {
+    pub(super) fn attr_path(&mut self, path: Span) {
+        for (index, attr) in self.tree.attrs(path).iter().enumerate() {
             if index > 0 {
                 self.text(".");
             }
-            match static_name(&attr, self.original) {
+            match static_name(self.tree, *attr) {
                 Some(name) => self.name(&name),
-                None => self.computed_name(&attr),
+                None => self.computed_name(*attr),
             }
         }
     }
 
-    fn computed_name(&mut self, attr: &ast::Attr) {
+    fn computed_name(&mut self, attr: Attr) {
         self.text("\"${");
         match attr {
-            ast::Attr::Dynamic(dynamic) => self.optional(dynamic.expr()),
-            ast::Attr::Str(string) => self.string(string),
-            ast::Attr::Ident(_) => {}
+            Attr::Computed { code, .. } | Attr::Str(code) => self.expr(code),
+            Attr::Name(place) => self.name(self.tree.at(place)),
         }
         self.text("}\"");
     }
 }
 
 /// The name, unless it is computed: `"a"` and `${"a"}` are not.
-fn static_name(attr: &ast::Attr, original: Option<&[u8]>) -> Option<Vec<u8>> {
-    let string = match attr {
-        ast::Attr::Ident(ident) => return Some(ident.to_string().trim().as_bytes().to_vec()),
-        ast::Attr::Str(string) => string.clone(),
-        ast::Attr::Dynamic(dynamic) => match strip_parens(dynamic.expr()?) {
-            Ast::Str(string) => string,
-            Ast::Literal(literal) => match literal.kind() {
-                ast::LiteralKind::Uri(uri) => return Some(uri.syntax().text().as_bytes().to_vec()),
-                _ => return None,
-            },
-            _ => return None,
-        },
+fn static_name(tree: &Tree<'_>, attr: Attr) -> Option<Vec<u8>> {
+    let code = match attr {
+        Attr::Name(place) => return Some(tree.at(place).to_vec()),
+        Attr::Str(code) | Attr::Computed { code, .. } => code,
     };
-    let (pieces, has_code) = string_pieces(&string, original);
-    if has_code {
-        return None;
+    match tree.kind(code) {
+        Kind::Str { indented, pieces } => {
+            let (parts, has_code) = string_parts(tree, indented, tree.pieces(pieces));
+            let text = || parts.iter().flat_map(|part| part.text().iter().copied()).collect();
+            (!has_code).then(text)
+        }
+        Kind::Uri { end } => Some(tree.text(tree.start(code), end).to_vec()),
+        _ => None,
     }
-    Some(pieces.iter().flat_map(|piece| piece.text().iter().copied()).collect())
 }

@@ -12,11 +12,6 @@ use clap::{Parser, Subcommand};
 
 use error::{Exit, Failure};
 
-/// Evaluation sorts and gathers in large buffers, which the C library's
-/// allocator gives back to the kernel each time, on this thread of all.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Composes immutable container-host operating systems.
 #[derive(Parser)]
 #[command(name = "osbuild", version, max_term_width = 100, after_help = environment_help())]

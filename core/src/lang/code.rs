@@ -4,9 +4,11 @@
 //! strings unescaped. Nodes are small and live in the heap; a position is a
 //! number inside them.
 
+use std::cell::Cell;
+
 use super::source::Pos;
 use super::symbol::Sym;
-use super::value::Value;
+use super::value::{Attr, Env, Value};
 
 pub enum Expr {
     Const(Value),
@@ -15,13 +17,8 @@ pub enum Expr {
         slot: u32,
         pos: Pos,
     },
-    /// A variable that only a `with` can hold; depths of the `with` scopes,
-    /// innermost first.
-    With {
-        name: Sym,
-        depths: &'static [u32],
-        pos: Pos,
-    },
+    /// A variable that only a `with` can hold.
+    With(&'static WithVariable),
     Select {
         base: &'static Expr,
         path: &'static [Name],
@@ -84,6 +81,23 @@ pub enum Expr {
         pos: Pos,
     },
     CurPos(Pos),
+}
+
+pub struct WithVariable {
+    pub name: Sym,
+    /// Of the `with` scopes, innermost first.
+    pub depths: &'static [u32],
+    pub pos: Pos,
+    /// Where it was found last.
+    pub found: Cell<Option<Found>>,
+}
+
+/// The attribute that a variable meant in an innermost `with` scope, and so in
+/// all that are around it.
+#[derive(Clone, Copy)]
+pub struct Found {
+    pub scope: &'static Env,
+    pub attr: &'static Attr,
 }
 
 /// An expression whose value may wait until it is needed.

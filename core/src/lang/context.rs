@@ -3,10 +3,11 @@
 //! Sets are interned, so a string carries one number and joining strings with
 //! the same context costs a comparison.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use osbuild_store::StorePath;
+
+use super::symbol::FastMap;
 
 /// One thing that a string depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,8 +34,8 @@ impl Context {
 
 pub struct Contexts {
     sets: Vec<Rc<[Element]>>,
-    by_set: HashMap<Rc<[Element]>, Context>,
-    unions: HashMap<(Context, Context), Context>,
+    by_set: FastMap<Rc<[Element]>, Context>,
+    unions: FastMap<(Context, Context), Context>,
 }
 
 impl Default for Contexts {
@@ -42,8 +43,8 @@ impl Default for Contexts {
         let empty: Rc<[Element]> = Rc::from([]);
         Self {
             sets: vec![Rc::clone(&empty)],
-            by_set: HashMap::from([(empty, Context::EMPTY)]),
-            unions: HashMap::new(),
+            by_set: FastMap::from_iter([(empty, Context::EMPTY)]),
+            unions: FastMap::default(),
         }
     }
 }

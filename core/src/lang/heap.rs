@@ -161,19 +161,7 @@ impl Heap {
             }
         }
         arena.taken.set(taken);
-        let huge = wanted >= HUGE_PAGE;
-        let alignment = if huge { HUGE_PAGE } else { ALIGNMENT };
-        let Ok(layout) = Layout::from_size_align(wanted.next_multiple_of(alignment), alignment) else {
-            self.exhausted()
-        };
-        // SAFETY: the size is not zero: `size` exceeds what is left, and chunks
-        // have a size.
-        let Some(memory) = NonNull::new(unsafe { alloc(layout) }) else { self.exhausted() };
-        if huge {
-            // SAFETY: the range was just allocated; the advice changes nothing
-            // that a program can see, and its failure neither.
-            unsafe { libc::madvise(memory.as_ptr().cast(), layout.size(), libc::MADV_HUGEPAGE) };
-        }
+        let Some(memory) = (if alone { plain(wanted) } else { chunk_of(wanted) }) else { self.exhausted() };
         if alone {
             // Nothing before it may be taken back, as for any allocation.
             arena.begin.set(arena.next.get().addr().get().saturating_add(1));
@@ -181,7 +169,7 @@ impl Heap {
         }
         arena.chunk_size.set((chunk * 4).min(LARGEST_CHUNK));
         arena.begin.set(memory.addr().get());
-        arena.end.set(memory.addr().get() + layout.size());
+        arena.end.set(memory.addr().get() + wanted);
         // SAFETY: `size` is at most a quarter of the chunk.
         arena.next.set(unsafe { memory.add(size) });
         memory
@@ -257,6 +245,40 @@ impl Heap {
     pub(super) fn set_stack_floor(self, address: usize) {
         self.0.stack_floor.store(address, Ordering::Relaxed);
     }
+}
+
+/// Memory from the allocator; the size is not zero.
+fn plain(size: usize) -> Option<NonNull<u8>> {
+    let layout = Layout::from_size_align(size, ALIGNMENT).ok()?;
+    // SAFETY: the size is not zero: nothing of no size asks for memory, and
+    // chunks have a size.
+    NonNull::new(unsafe { alloc(layout) })
+}
+
+/// Memory for many objects. Large chunks come from the kernel itself, so that
+/// they begin where a huge page does: an allocator's header in front of each
+/// would cost one more.
+fn chunk_of(size: usize) -> Option<NonNull<u8>> {
+    if size < HUGE_PAGE {
+        return plain(size);
+    }
+    let (readable, private) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    let whole = size.checked_add(HUGE_PAGE)?;
+    // SAFETY: a new private mapping at an address of the kernel's choice
+    // touches no other memory.
+    let memory = unsafe { libc::mmap(std::ptr::null_mut(), whole, readable, private, -1, 0) };
+    if memory == libc::MAP_FAILED {
+        return None;
+    }
+    let memory = NonNull::new(memory.cast::<u8>())?;
+    let before = memory.addr().get().next_multiple_of(HUGE_PAGE) - memory.addr().get();
+    // SAFETY: the mapping is longer by a huge page than what is used, and what
+    // comes before the first one is less than that.
+    let memory = unsafe { memory.add(before) };
+    // SAFETY: the range was just mapped; the advice changes nothing that a
+    // program can see, and its failure neither.
+    unsafe { libc::madvise(memory.as_ptr().cast(), size, libc::MADV_HUGEPAGE) };
+    Some(memory)
 }
 
 #[cfg(test)]

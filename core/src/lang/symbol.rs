@@ -4,7 +4,10 @@
 //! text; whatever shows names in order sorts by bytes first.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::num::NonZeroU32;
+
+use hashbrown::HashTable;
 
 use super::context::Context;
 use super::heap::Heap;
@@ -25,22 +28,26 @@ pub(super) type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 pub struct Symbols {
     heap: Heap,
-    by_text: FastMap<&'static [u8], Sym>,
+    /// Each symbol with a part of its text's hash, which tells nearly all
+    /// others from it without looking at them.
+    by_text: HashTable<(u32, Sym)>,
+    hasher: foldhash::fast::RandomState,
     /// Each text once, as the string that lists of names show.
     texts: Vec<&'static Str>,
 }
 
 impl Symbols {
     pub fn new(heap: Heap) -> Self {
-        Self { heap, by_text: FastMap::default(), texts: Vec::new() }
+        let hasher = foldhash::fast::RandomState::default();
+        Self { heap, by_text: HashTable::new(), hasher, texts: Vec::new() }
     }
 
     pub fn intern(&mut self, text: &[u8]) -> Sym {
-        if let Some(symbol) = self.by_text.get(text) {
-            return *symbol;
+        let hash = self.hash(text);
+        match self.find_hashed(text, hash) {
+            Some(symbol) => symbol,
+            None => self.add(self.heap.bytes(text), hash),
         }
-        let text = self.heap.bytes(text);
-        self.add(text)
     }
 
     /// The symbol of a string without context, which remembers it.
@@ -49,27 +56,37 @@ impl Symbols {
             return symbol;
         }
         let bytes = text.bytes(self.heap);
-        let symbol = match self.by_text.get(bytes) {
-            Some(symbol) => *symbol,
-            None => self.add(bytes),
-        };
+        let hash = self.hash(bytes);
+        let symbol = self.find_hashed(bytes, hash).unwrap_or_else(|| self.add(bytes, hash));
         text.symbol.set(Some(symbol));
         symbol
     }
 
-    fn add(&mut self, text: &'static [u8]) -> Sym {
+    #[inline]
+    fn hash(&self, text: &[u8]) -> u64 {
+        self.hasher.hash_one(text)
+    }
+
+    #[inline]
+    fn find_hashed(&self, text: &[u8], hash: u64) -> Option<Sym> {
+        let same = |(part, symbol): &(u32, Sym)| *part == hash as u32 && self.text(*symbol) == text;
+        self.by_text.find(spread(hash as u32), same).map(|(_, symbol)| *symbol)
+    }
+
+    fn add(&mut self, text: &'static [u8], hash: u64) -> Sym {
         let number = u32::try_from(self.texts.len() + 1).expect("memory ends before four billion names");
         let symbol = Sym(NonZeroU32::new(number).expect("counted from one"));
         let shown = self.heap.cell(Str::flat(text, Context::EMPTY));
         shown.symbol.set(Some(symbol));
         self.texts.push(shown);
-        self.by_text.insert(text, symbol);
+        let hash = hash as u32;
+        self.by_text.insert_unique(spread(hash), (hash, symbol), |(hash, _)| spread(*hash));
         symbol
     }
 
     /// The symbol if any text or value has mentioned it.
     pub fn find(&self, text: &[u8]) -> Option<Sym> {
-        self.by_text.get(text).copied()
+        self.find_hashed(text, self.hash(text))
     }
 
     pub fn text(&self, symbol: Sym) -> &'static [u8] {
@@ -84,6 +101,12 @@ impl Symbols {
     pub fn display(&self, symbol: Sym) -> String {
         String::from_utf8_lossy(self.text(symbol)).into_owned()
     }
+}
+
+/// The table takes the place from the low bits and a mark from the high ones.
+#[inline]
+fn spread(part: u32) -> u64 {
+    u64::from(part) | u64::from(part) << 32
 }
 
 /// Symbols that the evaluator itself looks for, interned first.

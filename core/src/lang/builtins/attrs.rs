@@ -170,9 +170,12 @@ fn group_by(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let mut groups = Groups::default();
     for item in list {
         let key = e.call(function, &[*item], pos)?;
-        groups.add(e.name_of(key, pos)?, *item);
+        groups.add(e.name_of(key, pos)?);
     }
-    let entries = groups.finish(e).map(|(name, items)| e.attr(name, e.list_static(items))).collect();
+    let entries = groups
+        .finish(e, list.iter().copied())
+        .map(|(name, items)| e.attr(name, e.list_static(items)))
+        .collect();
     Ok(e.attrs(entries))
 }
 
@@ -180,41 +183,52 @@ fn zip_attrs_with(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let function = e.force_function(args[0], pos)?;
     let list = e.force_list(args[1], pos)?;
     let mut groups = Groups::default();
+    let mut sets = Vec::with_capacity(list.len());
     for item in list {
-        for attr in e.force_attrs(*item, pos)?.entries(e.heap) {
-            groups.add(attr.name, attr.value);
+        let entries = e.force_attrs(*item, pos)?.entries(e.heap);
+        sets.push(entries);
+        for attr in entries {
+            groups.add(attr.name);
         }
     }
+    let values = sets.into_iter().flatten().map(|attr| attr.value);
     let member = |(name, items)| {
         let shown = Value::String(e.symbols.string(name));
         e.attr(name, e.lazy_call(function, &[shown, e.list_static(items)]))
     };
-    let entries = groups.finish(e).map(member).collect();
+    let entries = groups.finish(e, values).map(member).collect();
     Ok(e.attrs(entries))
 }
 
-/// Values by name, in the order in which they came: two long buffers rather
-/// than one for each name.
+/// Values by name, in the order in which they came: a long buffer rather than
+/// one for each name.
 #[derive(Default)]
 struct Groups {
     index: FastMap<Sym, u32>,
     /// The names, each with the number of its values.
     names: Vec<(Sym, u32)>,
-    values: Vec<(u32, Value)>,
+    /// The group of each value.
+    values: Vec<u32>,
 }
 
 impl Groups {
-    fn add(&mut self, name: Sym, value: Value) {
+    /// The next value has this name.
+    fn add(&mut self, name: Sym) {
         let next = self.names.len() as u32;
         let group = *self.index.entry(name).or_insert(next);
         if group == next {
             self.names.push((name, 0));
         }
         self.names[group as usize].1 += 1;
-        self.values.push((group, value));
+        self.values.push(group);
     }
 
-    fn finish(self, e: &Evaluator) -> impl Iterator<Item = (Sym, &'static [Value])> {
+    /// `values` are all of them.
+    fn finish(
+        self,
+        e: &Evaluator,
+        values: impl Iterator<Item = Value>,
+    ) -> impl Iterator<Item = (Sym, &'static [Value])> {
         let mut ends: Vec<usize> = Vec::with_capacity(self.names.len());
         let mut total = 0;
         for (_, count) in &self.names {
@@ -222,9 +236,9 @@ impl Groups {
             total += *count as usize;
         }
         let mut sorted = vec![Value::Unset; total];
-        for (group, value) in &self.values {
+        for (group, value) in self.values.iter().zip(values) {
             let end = &mut ends[*group as usize];
-            sorted[*end] = *value;
+            sorted[*end] = value;
             *end += 1;
         }
         let sorted = e.heap.slice(&sorted);

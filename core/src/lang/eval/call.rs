@@ -109,7 +109,9 @@ impl Evaluator {
             // existed before `first` were evaluated, if at all, from code
             // that could not see the new ones, unless something made since
             // had handed them over; `result` is no thunk, as no result is,
-            // and no closure.
+            // and no closure. Code remembers in which scope of a `with` it
+            // found a variable (`code::Found`), and such scopes are made by
+            // bodies, so after `last`.
             unsafe { self.heap.take_back(first, last) };
         }
     }

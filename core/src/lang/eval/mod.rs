@@ -264,7 +264,7 @@ impl Evaluator {
                 Expr::Interpolate { parts, path, pos } => {
                     return self.eval_interpolate(parts, *path, env, *pos);
                 }
-                Expr::With { name, depths, pos } => return self.eval_with(*name, depths, env, *pos),
+                Expr::With(variable) => return self.eval_with(variable, env),
                 Expr::OpenWith { namespace, body, .. } => {
                     let scope = self.scope(Some(env), 1);
                     scope.slots[0].set(self.delay(namespace, env));

@@ -1,7 +1,7 @@
 //! Attribute sets and scopes: selecting, `with`, `rec`, dynamic names.
 
 use super::{Eval, Evaluator};
-use crate::lang::code::{AttrsCode, Binding, BindingScope, Expr, Name};
+use crate::lang::code::{AttrsCode, Binding, BindingScope, Expr, Found, Name, WithVariable};
 use crate::lang::error::{ErrorKind, Fault};
 use crate::lang::source::Pos;
 use crate::lang::symbol::Sym;
@@ -86,20 +86,24 @@ impl Evaluator {
         Ok(Value::Bool(true))
     }
 
-    pub(super) fn eval_with(
-        &mut self,
-        name: Sym,
-        depths: &'static [u32],
-        env: &'static Env,
-        pos: Pos,
-    ) -> Eval {
-        let (mut scope, mut passed) = (env, 0);
+    pub(super) fn eval_with(&mut self, variable: &'static WithVariable, env: &'static Env) -> Eval {
+        let WithVariable { name, depths, pos, ref found } = *variable;
+        let innermost = env.at(depths[0]);
+        // Scopes of `with` are made where calls are not taken back, so one
+        // that is at the same place is the same.
+        if let Some(Found { scope, attr }) = found.get()
+            && std::ptr::eq(scope, innermost)
+        {
+            return self.force_at(attr.value, pos);
+        }
+        let (mut scope, mut passed) = (innermost, depths[0]);
         for depth in depths {
             scope = scope.at(depth - passed);
             passed = *depth;
             let namespace = self.force_at(scope.slots[0].get(), pos)?;
             let attrs = self.as_attrs(namespace, pos)?;
             if let Some(attr) = attrs.get(name) {
+                found.set(Some(Found { scope: innermost, attr }));
                 return self.force_at(attr.value, pos);
             }
         }

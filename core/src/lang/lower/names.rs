@@ -1,7 +1,9 @@
 //! Variables and attribute paths.
 
+use std::cell::Cell;
+
 use super::{LowerError, Lowered, Lowerer};
-use crate::lang::code::{Expr, Name};
+use crate::lang::code::{Expr, Name, WithVariable};
 use crate::lang::error::nearest;
 use crate::lang::source::Pos;
 use crate::lang::symbol::Sym;
@@ -48,7 +50,9 @@ impl Lowerer<'_> {
         if withs.is_empty() {
             return self.undefined(name, pos);
         }
-        Ok(self.put(Expr::With { name, depths: self.heap().slice(withs), pos }))
+        let depths = self.heap().slice(withs);
+        let found = Cell::new(None);
+        Ok(self.put(Expr::With(self.heap().cell(WithVariable { name, depths, pos, found }))))
     }
 
     fn undefined<T>(&self, name: Sym, pos: Pos) -> Lowered<T> {

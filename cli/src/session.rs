@@ -96,14 +96,20 @@ pub(crate) fn target_options(targets: &[Target], project: Option<&Project>) -> S
             Target::Attribute(_) | Target::Derivation(_) => {}
         }
     }
-    if pure { SessionOptions { pure: Some(places), ..SessionOptions::default() } } else { impure(&[]) }
+    if pure { SessionOptions { pure: Some(places), ..options() } } else { impure(&[]) }
+}
+
+/// What all sessions have: files that did not change are not parsed again.
+pub(crate) fn options() -> SessionOptions {
+    let code_cache = config::home().ok().map(|home| home.join("cache/code"));
+    SessionOptions { code_cache, ..SessionOptions::default() }
 }
 
 /// Programs that see what Nix lets them see.
 pub(crate) fn impure(search_path: &[String]) -> SessionOptions {
     let configured = config::nix_path();
     let search_path = search_entries(search_path.iter().chain(&configured));
-    SessionOptions { search_path, ..SessionOptions::default() }
+    SessionOptions { search_path, ..options() }
 }
 
 /// `nixpkgs=/path` or `/path`.

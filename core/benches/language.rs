@@ -24,6 +24,8 @@ struct Row {
     what: String,
     /// Beside `--strict` and the like.
     arguments: Vec<String>,
+    /// Whether each of our runs is the first, which keeps nothing yet.
+    first: bool,
 }
 
 /// One run of one program.
@@ -45,6 +47,7 @@ fn main() {
     let rounds = std::env::var("OSBUILD_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(5).max(1);
     let ours = our_binary();
     let generated = tempfile::tempdir().expect("a temporary directory");
+    let home = generated.path().join("home");
     println!("{rounds} rounds, {} against {}", version(Command::new(&ours)), version(theirs()));
     println!();
     println!("| Program | Nix ms (median) | osbuild ms (median) | CPU ratio | Nix MiB | osbuild MiB |");
@@ -57,7 +60,12 @@ fn main() {
         for _ in 0..rounds {
             let mut command = theirs();
             nix.push(run(command.args(["--eval", "--strict"]).args(&row.arguments)));
+            if row.first {
+                // It is not there before the first run.
+                let _ = fs::remove_dir_all(&home);
+            }
             let mut command = Command::new(&ours);
+            command.env("OSBUILD_HOME", &home);
             osbuild.push(run(command.args(["eval", "--strict"]).args(&row.arguments)));
         }
         for (nix, osbuild) in nix.iter().zip(&osbuild) {
@@ -113,34 +121,47 @@ fn rows(generated: &Path) -> Vec<Row> {
         name: "start".to_owned(),
         what: "Nothing but starting: the expression 1.".to_owned(),
         arguments: vec!["-E".to_owned(), "1".to_owned()],
+        first: false,
     }];
     for file in files.iter().filter(|file| file.extension().is_some_and(|e| e == "nix")) {
         let text = fs::read_to_string(file).expect("it is readable");
         let first = text.lines().next().and_then(|line| line.strip_prefix("# "));
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let what = first.unwrap_or_else(|| panic!("{name} begins with what it does")).to_owned();
-        rows.push(Row { name, what, arguments: vec![file.display().to_string()] });
+        rows.push(Row { name, what, arguments: vec![file.display().to_string()], first: false });
     }
     let source = generated.join("source.nix");
     fs::write(&source, packages(0, 1450)).expect("the directory is writable");
     let megabytes = fs::metadata(&source).expect("just written").len() as f64 / 1e6;
-    rows.push(Row {
-        name: "parse".to_owned(),
-        what: format!("A file of {megabytes:.1} MB read for one attribute."),
-        arguments: vec![source.display().to_string(), "-A".to_owned(), "last".to_owned()],
-    });
-    rows.push(imports(&generated.join("imports")));
+    let arguments = [source.display().to_string(), "-A".to_owned(), "last".to_owned()];
+    let imports = imports(&generated.join("imports"));
+    for first in [true, false] {
+        let (suffix, when) = if first { ("", "for the first time") } else { ("-again", "once more") };
+        rows.push(Row {
+            name: format!("parse{suffix}"),
+            what: format!("A file of {megabytes:.1} MB read for one attribute, {when}."),
+            arguments: arguments.to_vec(),
+            first,
+        });
+        rows.push(Row {
+            name: format!("imports{suffix}"),
+            what: format!("{IMPORTS} small files, each imported by another, {when}."),
+            arguments: vec![imports.clone()],
+            first,
+        });
+    }
     rows
 }
 
-/// A tree of small files, each of which imports the next ten.
-fn imports(folder: &Path) -> Row {
-    const FILES: usize = 1000;
+const IMPORTS: usize = 1000;
+
+/// A tree of small files, each of which imports the next ten; its first one.
+fn imports(folder: &Path) -> String {
     fs::create_dir(folder).expect("the directory is writable");
-    for number in 0..FILES {
+    for number in 0..IMPORTS {
         let next: String = (1..=10)
             .map(|i| number * 10 + i)
-            .filter(|other| *other < FILES)
+            .filter(|other| *other < IMPORTS)
             .map(|other| format!("    (import ./file{other}.nix {{ inherit lib; }}).last\n"))
             .collect();
         let text = format!(
@@ -151,11 +172,7 @@ fn imports(folder: &Path) -> Row {
     }
     let start = folder.join("default.nix");
     fs::write(&start, "(import ./file0.nix { lib = builtins; }).last\n").expect("the directory is writable");
-    Row {
-        name: "imports".to_owned(),
-        what: format!("{FILES} small files, each imported by another."),
-        arguments: vec![start.display().to_string()],
-    }
+    start.display().to_string()
 }
 
 /// Text as a set of packages has it.

@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
     let sink = session::computing()?;
     let options = |place: &Path| {
         let options = if arguments.pure {
-            SessionOptions { pure: Some(vec![place.to_owned()]), ..SessionOptions::default() }
+            SessionOptions { pure: Some(vec![place.to_owned()]), ..session::options() }
         } else {
             session::impure(&arguments.search_path)
         };

@@ -13,6 +13,7 @@ use osbuild_store::store::{Ingestion, SourceTree};
 use osbuild_store::{StoreDir, StorePath, is_disk_full};
 
 use super::SessionOptions;
+use super::kept_code::KeptCode;
 use super::sink::Sink;
 use super::table::Table;
 use crate::derivation::Derivation;
@@ -20,6 +21,7 @@ use crate::derivation::aterm::{from_aterm, to_aterm};
 use crate::derivation::hash_modulo::HashModulo;
 use crate::lang::context::Element;
 use crate::lang::host::{FileKind, Host, HostError, HostResult, SearchEntry};
+use crate::lang::portable::CodeKey;
 
 pub(super) struct StoreHost {
     options: SessionOptions,
@@ -27,6 +29,7 @@ pub(super) struct StoreHost {
     table: Arc<Mutex<Table>>,
     /// Real places that were found to be inside the pure roots.
     allowed: RefCell<HashMap<PathBuf, bool>>,
+    kept_code: Option<KeptCode>,
 }
 
 impl StoreHost {
@@ -38,7 +41,8 @@ impl StoreHost {
                 }
             }
         }
-        Self { options, sink, table, allowed: RefCell::default() }
+        let kept_code = options.code_cache.take().map(KeptCode::new);
+        Self { options, sink, table, allowed: RefCell::default(), kept_code }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -205,6 +209,26 @@ impl Host for StoreHost {
 
     fn memory_ceiling(&self) -> Option<usize> {
         Some(self.options.memory_ceiling.unwrap_or_else(super::memory::default_ceiling))
+    }
+
+    fn keeps_code(&self) -> bool {
+        self.kept_code.is_some()
+    }
+
+    fn kept_code(&self, key: &CodeKey) -> Option<Vec<u8>> {
+        self.kept_code.as_ref()?.get(key)
+    }
+
+    fn keep_code(&self, key: CodeKey, code: Vec<u8>) {
+        if let Some(kept) = &self.kept_code {
+            kept.add(key, code);
+        }
+    }
+
+    fn flush_code(&self) {
+        if let Some(kept) = &self.kept_code {
+            kept.flush();
+        }
     }
 
     fn search_path(&self) -> Vec<SearchEntry> {

@@ -9,6 +9,7 @@
 pub(crate) mod derivation_strict;
 mod host;
 pub mod interactive;
+mod kept_code;
 pub mod memory;
 pub mod nix;
 mod select;
@@ -51,6 +52,8 @@ pub struct SessionOptions {
     /// How much memory values may take; `None`: most of what the machine has
     /// (see `memory`).
     pub memory_ceiling: Option<usize>,
+    /// The folder in which lowered code is kept between evaluations.
+    pub code_cache: Option<PathBuf>,
     /// Receives lines of `trace` and `warn`.
     pub message: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -62,6 +65,7 @@ impl Default for SessionOptions {
             search_path: Vec::new(),
             system: format!("{}-linux", std::env::consts::ARCH),
             memory_ceiling: None,
+            code_cache: None,
             message: Arc::new(|line| eprintln!("{line}")),
         }
     }
@@ -177,6 +181,7 @@ impl Session {
                 }
                 Err(payload) => resume_unwind(payload),
             };
+            evaluator.host.flush_code();
             // The receiver waits below; it is gone only if we panic.
             let _ = sender.send(result);
         });

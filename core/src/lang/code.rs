@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 
+use super::heap::Heap;
 use super::source::Pos;
 use super::symbol::Sym;
 use super::value::{Attr, Env, Value};
@@ -174,8 +175,35 @@ pub struct Lambda {
     pub pos: Pos,
 }
 
+impl Lambda {
+    /// A function of arguments without patterns; none if there are none.
+    pub(super) fn simple(
+        arguments: &[(Sym, Pos)],
+        body: &'static Expr,
+        name: Option<Sym>,
+        heap: Heap,
+    ) -> Option<&'static Self> {
+        let slots = arguments.len() as u32;
+        let mut rest = None;
+        for (held, (argument, pos)) in (0..slots).zip(arguments).rev() {
+            rest = Some(heap.cell(Self {
+                argument: Some(*argument),
+                formals: None,
+                body,
+                slots,
+                held,
+                takes: slots - held,
+                rest,
+                name: name.filter(|_| held == 0),
+                pos: *pos,
+            }));
+        }
+        rest
+    }
+}
+
 pub struct Formals {
-    /// Sorted by symbol; slots follow the argument's.
+    /// Sorted by symbol.
     pub entries: &'static [Formal],
     pub ellipsis: bool,
 }
@@ -184,12 +212,14 @@ pub struct Formals {
 pub struct Formal {
     pub name: Sym,
     pub pos: Pos,
+    /// Of the function's scope; the first is the argument's if it has a name.
+    pub slot: u32,
     pub default: Option<Delayed>,
 }
 
 /// The bindings of a set or a `let`.
 pub struct AttrsCode {
-    /// Sorted by symbol; in `rec` and `let` the index is the slot.
+    /// Sorted by symbol.
     pub entries: &'static [Binding],
     pub dynamic: &'static [DynamicBinding],
     /// Sources of `inherit (from)`, evaluated once each.
@@ -201,6 +231,9 @@ pub struct AttrsCode {
 pub struct Binding {
     pub name: Sym,
     pub pos: Pos,
+    /// Of the scope that `rec` and `let` open, where those of the sources of
+    /// `inherit` follow.
+    pub slot: u32,
     pub scope: BindingScope,
     pub code: Delayed,
 }

@@ -12,6 +12,7 @@ use osbuild_store::{StoreDir, StorePath};
 use std::collections::BTreeSet;
 
 use super::context::Element;
+use super::portable::CodeKey;
 use crate::derivation::Derivation;
 use crate::derivation::hash_modulo::HashModulo;
 
@@ -101,6 +102,22 @@ pub trait Host {
     fn memory_ceiling(&self) -> Option<usize> {
         None
     }
+
+    /// Whether lowered code may be kept between evaluations.
+    fn keeps_code(&self) -> bool {
+        false
+    }
+
+    /// Code that was kept under this key, as it was given.
+    fn kept_code(&self, _key: &CodeKey) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Keeps code for other evaluations.
+    fn keep_code(&self, _key: CodeKey, _code: Vec<u8>) {}
+
+    /// Called when an evaluation ended.
+    fn flush_code(&self) {}
 
     fn search_path(&self) -> Vec<SearchEntry>;
 

@@ -19,6 +19,7 @@ pub mod host;
 mod lower;
 mod ops;
 mod parsed;
+pub mod portable;
 mod pretty;
 mod print;
 pub mod regex;

@@ -7,6 +7,7 @@
 
 mod corpus;
 mod documented;
+mod kept;
 mod memory;
 mod parsed;
 mod robust;

@@ -9,6 +9,8 @@ use crate::lang::context::{Context, Element};
 use crate::lang::error::{ErrorKind, Fault};
 use crate::lang::host::FileKind;
 use crate::lang::lower::{self, Surroundings};
+use crate::lang::portable::{self, BuiltIns, Key};
+use crate::lang::source::Base;
 use crate::lang::source::Origin;
 use crate::lang::symbol::Sym;
 use crate::lang::syntax;
@@ -262,9 +264,22 @@ impl Evaluator {
                 Pos::NONE,
             );
         }
+        let home = self.host.home();
+        let key = (matches!(origin, Origin::File(_)) && self.host.keeps_code()).then(|| {
+            let globals = self.globals_hash();
+            let outermost = outermost.map(|names| names.iter().map(|n| self.symbols.text(*n)).collect());
+            Key { text, globals: &globals, directory, home: home.as_deref(), outermost }.hash()
+        });
+        if let Some(key) = &key
+            && let Some(bytes) = self.host.kept_code(key)
+            && let Some(code) = self.read_kept(&bytes, base)
+        {
+            return Ok(code);
+        }
+        self.files_parsed += usize::from(matches!(origin, Origin::File(_)));
         let tree = syntax::parse(text)
             .map_err(|error| self.fault(ErrorKind::Syntax, &error.message, base.at(error.offset)))?;
-        let home = self.host.home();
+        let mut built_ins = BuiltIns::default();
         let lowered = lower::lower(
             &tree,
             Surroundings {
@@ -274,6 +289,7 @@ impl Evaluator {
                 globals: &self.globals,
                 codes: &mut self.codes,
                 scopes: &mut self.scopes,
+                built_ins: &mut built_ins,
                 base,
                 origin: &origin,
                 directory,
@@ -281,12 +297,33 @@ impl Evaluator {
                 outermost,
             },
         );
+        drop(tree);
+        if let (Ok(code), Some(key)) = (&lowered, key)
+            && let Some(bytes) = portable::write(code, base, &built_ins, &self.symbols, self.heap)
+        {
+            self.host.keep_code(key, bytes);
+        }
         lowered.map_err(|error| {
             let fault: Fault = self.fault(ErrorKind::Syntax, &error.message, error.pos);
             match &error.hint {
                 Some(hint) => fault.with_hint(self.heap, hint),
                 None => fault,
             }
+        })
+    }
+
+    fn read_kept(&mut self, bytes: &[u8], base: Base) -> Option<&'static Expr> {
+        let (heap, builtins) = (self.heap, self.builtins);
+        let (symbols, globals, codes) = (&mut self.symbols, &self.globals, &mut self.codes);
+        portable::read(bytes, portable::Around { heap, symbols, globals, builtins, codes, base })
+    }
+
+    /// Of the names that are built in, which a host decides.
+    fn globals_hash(&mut self) -> blake3::Hash {
+        *self.globals_hash.get_or_insert_with(|| {
+            let mut names: Vec<&[u8]> = self.globals.keys().map(|name| self.symbols.text(*name)).collect();
+            names.sort_unstable();
+            blake3::hash(&names.join(&0))
         })
     }
 }

@@ -244,10 +244,8 @@ impl Evaluator {
     fn call_pattern(&mut self, closure: &'static Closure, argument: Value, pos: Pos) -> Eval {
         let lambda = closure.lambda;
         let scope = self.scope(Some(closure.env), lambda.slots as usize);
-        let mut slot = 0;
         if lambda.argument.is_some() {
             scope.slots[0].set(argument);
-            slot = 1;
         }
         if let Some(formals) = &lambda.formals {
             let value = self.force_at(argument, pos)?;
@@ -256,17 +254,17 @@ impl Evaluator {
             };
             let mut used = 0;
             for formal in formals.entries {
+                let slot = &scope.slots[formal.slot as usize];
                 match attrs.get(formal.name) {
                     Some(attr) => {
                         used += 1;
-                        scope.slots[slot].set(attr.value);
+                        slot.set(attr.value);
                     }
                     None => match &formal.default {
-                        Some(default) => scope.slots[slot].set(self.thunk(default, scope)),
+                        Some(default) => slot.set(self.thunk(default, scope)),
                         None => return Err(self.missing_argument(lambda, formal.name)),
                     },
                 }
-                slot += 1;
             }
             if !formals.ellipsis && used < attrs.len() {
                 return Err(self.unexpected_argument(lambda, attrs));

@@ -69,6 +69,9 @@ pub struct Evaluator {
     /// Code that thunks refer to by number.
     pub(super) codes: Vec<&'static Expr>,
     pub(super) scopes: Scopes,
+    pub(super) globals_hash: Option<blake3::Hash>,
+    /// How many files were parsed, rather than found lowered.
+    pub files_parsed: usize,
     /// Paths that coercion has copied to the store.
     pub(super) copied: HashMap<PathBuf, StorePath>,
     pub(super) empty: &'static Str,
@@ -108,6 +111,8 @@ impl Evaluator {
             regexes: FastMap::default(),
             codes: Vec::new(),
             scopes: Scopes::default(),
+            globals_hash: None,
+            files_parsed: 0,
             copied: HashMap::new(),
             empty: heap.cell(Str::flat(&[], Context::EMPTY)),
             shows_laziness: false,

@@ -127,14 +127,14 @@ impl Evaluator {
         }
         // `__overrides` may still change any slot, so none may be copied.
         let overridden = code.entries.binary_search_by_key(&self.known.overrides, |b| b.name).is_ok();
-        for (index, binding) in code.entries.iter().enumerate() {
+        for binding in code.entries {
             let inside = if binding.scope == BindingScope::Outer { env } else { scope };
             let value = if overridden {
                 self.thunk(&binding.code, inside)
             } else {
                 self.delay(&binding.code, inside)
             };
-            scope.slots[index].set(value);
+            scope.slots[binding.slot as usize].set(value);
         }
         scope
     }
@@ -144,8 +144,7 @@ impl Evaluator {
         let mut entries: Vec<Attr> = code
             .entries
             .iter()
-            .enumerate()
-            .map(|(i, b)| Attr { name: b.name, pos: b.pos, value: scope.slots[i].get() })
+            .map(|b| Attr { name: b.name, pos: b.pos, value: scope.slots[b.slot as usize].get() })
             .collect();
         let overrides = self.known.overrides;
         if let Some(index) = entries.iter().position(|a| a.name == overrides) {
@@ -155,10 +154,13 @@ impl Evaluator {
             let replacing = self.as_attrs(value, entries[index].pos)?;
             for attr in replacing.entries(self.heap) {
                 match entries.iter().position(|a| a.name == attr.name) {
-                    Some(slot) => {
-                        entries[slot].value = attr.value;
-                        entries[slot].pos = attr.pos;
-                        scope.slots[slot].set(attr.value);
+                    Some(place) => {
+                        entries[place].value = attr.value;
+                        entries[place].pos = attr.pos;
+                        // Members that earlier ones added have no slot.
+                        if let Some(binding) = code.entries.get(place) {
+                            scope.slots[binding.slot as usize].set(attr.value);
+                        }
                     }
                     None => entries.push(*attr),
                 }

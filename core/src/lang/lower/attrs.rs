@@ -232,7 +232,7 @@ impl Lowerer<'_> {
         let Draft { members, dynamic, froms, .. } = draft;
         let first_from = if open { members.len() as u32 } else { 0 };
         let mut entries = Vec::with_capacity(members.len());
-        for (name, member) in members {
+        for (slot, (name, member)) in (0..).zip(members) {
             let pos = member.pos;
             let (scope, code) = match member.definition {
                 Definition::Code(code) => (BindingScope::Inner, self.named(name, code)?),
@@ -245,7 +245,7 @@ impl Lowerer<'_> {
             };
             // A member of a set may be shown without being evaluated.
             let code = if open_variables { self.delayed_variable(code) } else { self.delayed(code) };
-            entries.push(Binding { name, pos, scope, code });
+            entries.push(Binding { name, pos, slot, scope, code });
         }
         let froms = froms
             .iter()

@@ -42,22 +42,8 @@ impl Lowerer<'_> {
         self.around.scopes.open(arguments.iter().map(|(name, _)| *name));
         let body = self.expr(lambda.body)?;
         self.around.scopes.close();
-        let slots = arguments.len() as u32;
-        let mut rest = None;
-        for (held, (argument, pos)) in (0..slots).zip(&arguments).rev() {
-            rest = Some(self.heap().cell(Lambda {
-                argument: Some(*argument),
-                formals: None,
-                body,
-                slots,
-                held,
-                takes: slots - held,
-                rest,
-                name: name.filter(|_| held == 0),
-                pos: *pos,
-            }));
-        }
-        Ok(rest.expect("a function without a pattern has an argument"))
+        let lambda = Lambda::simple(&arguments, body, name, self.heap());
+        Ok(lambda.expect("a function without a pattern has an argument"))
     }
 
     fn pattern_lambda(
@@ -80,18 +66,18 @@ impl Lowerer<'_> {
             let text = self.around.symbols.display(*name);
             return self.error(format!("duplicate formal function argument '{text}'"), *pos);
         }
-        let slots = argument.iter().len() + formals.len();
+        let first = argument.iter().len() as u32;
+        let slots = first + formals.len() as u32;
         self.around.scopes.open(argument.into_iter().chain(formals.iter().map(|(name, ..)| *name)));
         let mut entries = Vec::with_capacity(formals.len());
-        for (name, pos, default) in formals {
+        for (slot, (name, pos, default)) in (first..).zip(formals) {
             let default = default.map(|default| self.named(name, default)).transpose()?;
             let default = default.map(|code| self.delayed(code));
-            entries.push(Formal { name, pos, default });
+            entries.push(Formal { name, pos, slot, default });
         }
         let body = self.expr(lambda.body)?;
         self.around.scopes.close();
         let formals = Some(Formals { entries: self.heap().slice(&entries), ellipsis: pattern.ellipsis });
-        let slots = slots as u32;
         let (held, takes, rest) = (0, 1, None);
         Ok(self.heap().cell(Lambda { argument, formals, body, slots, held, takes, rest, name, pos }))
     }

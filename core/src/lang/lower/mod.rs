@@ -15,6 +15,7 @@ use super::code::{Delay, Delayed, Expr, Name};
 use super::context::Context;
 use super::eval::is_quick;
 use super::heap::Heap;
+use super::portable::BuiltIns;
 use super::source::{Base, Origin, Pos};
 use super::stack;
 use super::symbol::{FastMap, Known, Sym, Symbols};
@@ -42,6 +43,8 @@ pub(super) struct Surroundings<'a> {
     /// Code that thunks refer to by number.
     pub codes: &'a mut Vec<&'static Expr>,
     pub scopes: &'a mut Scopes,
+    /// Filled with what code refers to that is built in.
+    pub built_ins: &'a mut BuiltIns,
     pub base: Base,
     /// How messages name the text.
     pub origin: &'a Origin,
@@ -214,7 +217,7 @@ impl<'a> Lowerer<'a> {
                 let base = self.expr(base)?;
                 let path = self.attr_path(tree.attrs(path))?;
                 if let Some(member) = self.known_member(base, path) {
-                    return Ok(self.constant(member));
+                    return Ok(member);
                 }
                 let default = default.map(|default| self.expr(default.node())).transpose()?;
                 self.put(Expr::Select { base, path, default, pos })

@@ -45,7 +45,9 @@ impl Lowerer<'_> {
     /// A name that no scope binds: built in, or a member of a `with`.
     fn global(&mut self, name: Sym, withs: &[u32], pos: Pos) -> Lowered {
         if let Some(global) = self.around.globals.get(&name) {
-            return Ok(self.constant(*global));
+            let code = self.constant(*global);
+            self.around.built_ins.global(code, name);
+            return Ok(code);
         }
         if withs.is_empty() {
             return self.undefined(name, pos);
@@ -67,12 +69,12 @@ impl Lowerer<'_> {
     }
 
     /// `builtins.name`, which never changes.
-    pub(super) fn known_member(&self, base: &Expr, path: &[Name]) -> Option<Value> {
+    pub(super) fn known_member(&mut self, base: &Expr, path: &[Name]) -> Option<&'static Expr> {
         let (Expr::Const(Value::Attrs(set)), [Name::Static(name, _)]) = (base, path) else { return None };
-        match set.get(*name)?.value {
-            function @ Value::Builtin(_) => Some(function),
-            _ => None,
-        }
+        let function @ Value::Builtin(_) = set.get(*name)?.value else { return None };
+        let code = self.constant(function);
+        self.around.built_ins.member(code, *name);
+        Some(code)
     }
 
     pub(super) fn attr_path(&mut self, path: &[Attr]) -> Lowered<&'static [Name]> {

@@ -231,6 +231,10 @@ impl Host for StoreHost {
         }
     }
 
+    fn max_call_depth(&self) -> u32 {
+        self.options.max_call_depth
+    }
+
     fn search_path(&self) -> Vec<SearchEntry> {
         self.options.search_path.clone()
     }

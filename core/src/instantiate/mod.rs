@@ -32,7 +32,7 @@ use osbuild_store::action::OutputName;
 use crate::derivation::Derivation;
 use crate::lang::error::ErrorKind;
 use crate::lang::heap::Exhausted;
-use crate::lang::host::SearchEntry;
+use crate::lang::host::{MAX_CALL_DEPTH, SearchEntry};
 use crate::lang::source::{Origin, Pos};
 use crate::lang::value::Value;
 use crate::lang::{Brake, Eval, EvalError, Evaluator, stack};
@@ -54,6 +54,9 @@ pub struct SessionOptions {
     pub memory_ceiling: Option<usize>,
     /// The folder in which lowered code is kept between evaluations.
     pub code_cache: Option<PathBuf>,
+    /// How deep calls and data may be nested; as the setting `max-call-depth`
+    /// of Nix.
+    pub max_call_depth: u32,
     /// Receives lines of `trace` and `warn`.
     pub message: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -66,6 +69,7 @@ impl Default for SessionOptions {
             system: format!("{}-linux", std::env::consts::ARCH),
             memory_ceiling: None,
             code_cache: None,
+            max_call_depth: MAX_CALL_DEPTH,
             message: Arc::new(|line| eprintln!("{line}")),
         }
     }

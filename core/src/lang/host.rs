@@ -16,6 +16,9 @@ use super::portable::CodeKey;
 use crate::derivation::Derivation;
 use crate::derivation::hash_modulo::HashModulo;
 
+/// How deep calls may be nested unless something else is asked for, as in Nix.
+pub const MAX_CALL_DEPTH: u32 = 10_000;
+
 /// What is at a path; links are not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileKind {
@@ -118,6 +121,11 @@ pub trait Host {
 
     /// Called when an evaluation ended.
     fn flush_code(&self) {}
+
+    /// How deep calls and data may be nested.
+    fn max_call_depth(&self) -> u32 {
+        MAX_CALL_DEPTH
+    }
 
     fn search_path(&self) -> Vec<SearchEntry>;
 

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use super::{Builtin, Eval, Evaluator, Pos, Value};
 use crate::lang::context::Context;
-use crate::lang::eval::CALL_DEPTH_MAXIMUM;
 use crate::lang::float;
 use crate::lang::source::Origin;
 use crate::lang::value::{Attrs, State};
@@ -79,7 +78,7 @@ impl Writer {
         e.check_stack(self.pos)?;
         // As deep as calls go: each level indents what is in it, so that
         // endless data would be more text than there is memory.
-        if self.depth > CALL_DEPTH_MAXIMUM as usize {
+        if self.depth > e.max_call_depth as usize {
             return e.too_deep(self.pos);
         }
         let value = if self.strict {

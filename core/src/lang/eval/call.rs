@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use super::{CALL_DEPTH_MAXIMUM, Eval, Evaluator};
+use super::{Eval, Evaluator};
 use crate::lang::code::{Delayed, Expr, Lambda};
 use crate::lang::error::{ErrorKind, Fault};
 use crate::lang::heap::Mark;
@@ -77,7 +77,7 @@ impl Evaluator {
 
     #[inline(always)]
     fn enter(&mut self, pos: Pos) -> Eval<()> {
-        if self.depth >= CALL_DEPTH_MAXIMUM {
+        if self.depth >= self.max_call_depth {
             return self.too_deep(pos);
         }
         self.check_stack(pos)?;

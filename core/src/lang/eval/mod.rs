@@ -34,9 +34,6 @@ pub(super) use delay::is_quick;
 
 pub type Eval<T = Value> = Result<T, Fault>;
 
-/// As in Nix, where it is a setting.
-pub(super) const CALL_DEPTH_MAXIMUM: u32 = 10_000;
-
 /// Ends an evaluation from another thread: the stack that is left becomes
 /// none, which costs a running evaluation nothing to notice.
 pub struct Brake {
@@ -83,6 +80,8 @@ pub struct Evaluator {
     /// throughout shows more than Nix's does.
     pub early: bool,
     depth: u32,
+    /// See [`Host::max_call_depth`].
+    pub(super) max_call_depth: u32,
     /// Where strings are put together before they go to the heap.
     pub(super) scratch: Vec<u8>,
 }
@@ -96,6 +95,7 @@ impl Evaluator {
         if let Some(ceiling) = host.memory_ceiling() {
             heap.set_ceiling(ceiling);
         }
+        let max_call_depth = host.max_call_depth();
         let mut symbols = Symbols::new(heap);
         let known = Known::new(&mut symbols);
         let mut evaluator = Self {
@@ -118,6 +118,7 @@ impl Evaluator {
             shows_laziness: false,
             early: false,
             depth: 0,
+            max_call_depth,
             scratch: Vec::new(),
         };
         builtins::install(&mut evaluator, further);

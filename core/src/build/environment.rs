@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use osbuild_store::StoreDir;
 use osbuild_store::action::OutputName;
 use osbuild_store::base32::to_nix_base32;
 use sha2::{Digest, Sha256};
@@ -27,6 +28,7 @@ pub struct Environment {
 pub fn environment(
     derivation: &Derivation,
     outputs: &BTreeMap<OutputName, String>,
+    store_dir: &StoreDir,
     cores: usize,
 ) -> Result<Environment, BuildError> {
     let cores = cores.to_string();
@@ -34,7 +36,7 @@ pub fn environment(
         // Both say at once that a builder relies on what it was not given.
         ("PATH", "/path-not-set"),
         ("HOME", "/homeless-shelter"),
-        ("NIX_STORE", "/nix/store"),
+        ("NIX_STORE", store_dir.as_str()),
         ("NIX_BUILD_CORES", cores.as_str()),
     ]
     .map(|(name, value)| (name.into(), value.into()))

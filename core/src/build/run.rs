@@ -185,7 +185,7 @@ impl Builder<'_> {
         log: &mut LogWriter<'_>,
         report: &Report<'_>,
     ) -> Result<Option<String>, BuildError> {
-        let environment = environment(derivation, outputs, self.options.cores)?;
+        let environment = environment(derivation, outputs, self.store.store_dir(), self.options.cores)?;
         let root = match sandbox_root(derivation)? {
             Some(text) => {
                 let (path, rest) = self
@@ -208,6 +208,7 @@ impl Builder<'_> {
         let spec = SandboxSpec {
             package_root: root.as_deref(),
             objects: &objects,
+            store_dir: self.store.store_dir().as_str(),
             inputs: &inputs,
             scratch,
             program: &derivation.builder,

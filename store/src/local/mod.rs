@@ -14,7 +14,8 @@
 //! ```
 //!
 //! An object exists if the database says so; whatever else lies in `store/` is
-//! a leftover of a crash and is replaced or collected.
+//! a leftover of a crash and is replaced or collected. A [`Layout`] may put
+//! `store/` elsewhere, and give it another logical name than `/nix/store`.
 
 mod actions;
 mod database;
@@ -48,10 +49,34 @@ use rusqlite::Connection;
 use crate::error::StoreError;
 use crate::path::{StoreDir, StorePath};
 
+/// Where a store's parts lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Everything but the objects.
+    pub home: PathBuf,
+    /// The objects, on the same file system.
+    pub objects: PathBuf,
+    /// What paths call the directory of the objects.
+    pub store_dir: StoreDir,
+}
+
+impl Layout {
+    /// All in one directory, called `/nix/store`.
+    pub fn below(home: &Path) -> Self {
+        Self { home: home.to_owned(), objects: home.join("store"), store_dir: StoreDir::default() }
+    }
+
+    /// The store whose objects really lie where paths say.
+    pub fn in_place(store_dir: StoreDir, home: &Path) -> Self {
+        Self { home: home.to_owned(), objects: PathBuf::from(store_dir.as_str()), store_dir }
+    }
+}
+
 /// A handle on a store; share it between threads by reference.
 #[derive(Debug)]
 pub struct LocalStore {
     home: PathBuf,
+    objects: PathBuf,
     store_dir: StoreDir,
     database: Mutex<Connection>,
 }
@@ -63,20 +88,23 @@ impl LocalStore {
     /// # Errors
     /// A directory cannot be made, or the database is damaged or too new.
     pub fn open(home: &Path) -> Result<Self, StoreError> {
-        let store = Self::open_without_reserve(home)?;
+        Self::open_at(&Layout::below(home))
+    }
+
+    /// As [`LocalStore::open`], with its parts where `layout` says.
+    ///
+    /// # Errors
+    /// As [`LocalStore::open`].
+    pub fn open_at(layout: &Layout) -> Result<Self, StoreError> {
+        let store = Self::open_without_reserve(layout)?;
         store.make_reserve();
         Ok(store)
     }
 
-    fn open_without_reserve(home: &Path) -> Result<Self, StoreError> {
-        let home = std::path::absolute(home).map_err(StoreError::io("resolve", home))?;
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(&home)
-            .map_err(StoreError::io("make the directory", &home))?;
-        let home = home.canonicalize().map_err(StoreError::io("resolve", &home))?;
-        for name in ["store", "links", "log", "roots", "cache", "build", "locks"] {
+    fn open_without_reserve(layout: &Layout) -> Result<Self, StoreError> {
+        let home = made(&layout.home)?;
+        let objects = made(&layout.objects)?;
+        for name in ["links", "log", "roots", "cache", "build", "locks"] {
             let directory = home.join(name);
             match fs::create_dir(&directory) {
                 Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
@@ -86,7 +114,8 @@ impl LocalStore {
             }
         }
         let connection = database::open(&home.join("db.sqlite"))?;
-        let store = Self { home, store_dir: StoreDir::default(), database: Mutex::new(connection) };
+        let store_dir = layout.store_dir.clone();
+        let store = Self { home, objects, store_dir, database: Mutex::new(connection) };
         store.recover()?;
         Ok(store)
     }
@@ -99,14 +128,14 @@ impl LocalStore {
         &self.store_dir
     }
 
-    /// Where the objects lie: what appears as `/nix/store` in a sandbox.
+    /// Where the objects lie: what appears as the store in a sandbox.
     pub fn objects_dir(&self) -> PathBuf {
-        self.home.join("store")
+        self.objects.clone()
     }
 
     /// Where an object lies, whether it is valid or not.
     pub fn physical(&self, path: &StorePath) -> PathBuf {
-        self.home.join("store").join(path.as_str())
+        self.objects.join(path.as_str())
     }
 
     /// Reads a store path in either spelling, logical (`/nix/store/…`) or
@@ -136,4 +165,15 @@ impl LocalStore {
         // A panic while a statement ran leaves SQLite's own state sound.
         self.database.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// A directory that is there now, links resolved.
+fn made(directory: &Path) -> Result<PathBuf, StoreError> {
+    let absolute = std::path::absolute(directory).map_err(StoreError::io("resolve", directory))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(&absolute)
+        .map_err(StoreError::io("make the directory", &absolute))?;
+    absolute.canonicalize().map_err(StoreError::io("resolve", &absolute))
 }

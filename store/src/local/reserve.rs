@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-use super::LocalStore;
+use super::{Layout, LocalStore};
 use crate::error::StoreError;
 
 /// Enough for the database's shared memory and for some hundred rows, before
@@ -24,7 +24,7 @@ impl LocalStore {
     pub fn open_for_collection(home: &Path) -> Result<Self, StoreError> {
         // It need not be there, and if it cannot go the rest will say why.
         let _ = fs::remove_file(home.join(NAME));
-        Self::open_without_reserve(home)
+        Self::open_without_reserve(&Layout::below(home))
     }
 
     /// Makes the reserve if it is not there. On a full disk there is none,

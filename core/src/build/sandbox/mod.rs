@@ -69,7 +69,9 @@ pub struct SandboxSpec<'a> {
     pub package_root: Option<&'a Path>,
     /// The physical store.
     pub objects: &'a Path,
-    /// Base names of the objects that appear in `/nix/store`.
+    /// What the store is called inside, usually `/nix/store`.
+    pub store_dir: &'a str,
+    /// Base names of the objects that appear there.
     pub inputs: &'a [String],
     /// A directory on the store's file system, ours alone: gets `root`,
     /// `store`, `build` and `tmp`.
@@ -111,8 +113,8 @@ const UID: u32 = 1000;
 const GID: u32 = 100;
 
 impl SandboxSpec<'_> {
-    /// Where the builder's `/nix/store` lies: outputs appear here.
-    pub fn store_dir(&self) -> PathBuf {
+    /// Where the builder's store lies: outputs appear here.
+    fn writable_store(&self) -> PathBuf {
         self.scratch.join("store")
     }
 
@@ -184,7 +186,7 @@ impl SandboxSpec<'_> {
                 package_root,
                 &through,
                 "",
-                &["build", "dev", "etc", "nix", "proc", "sys", "tmp"],
+                &["build", "dev", "etc", "proc", "sys", "tmp", first_component(self.store_dir)],
             )?;
             plan.directory("/etc", 0o755);
             let etc = package_root.join("etc");
@@ -197,16 +199,17 @@ impl SandboxSpec<'_> {
         plan.file("/etc/passwd", PASSWD);
         plan.file("/etc/group", GROUP);
         plan.file("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n");
-        plan.directories("/nix/store");
-        plan.bind(&self.store_dir(), "/nix/store", false);
-        plan.restrict("/nix/store", libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV, false);
-        self.inputs(&mut plan, &objects)?;
         for name in ["build", "tmp"] {
             let inside = format!("/{name}");
             plan.directory(&inside, 0o755);
             plan.bind(&self.scratch.join(name), &inside, false);
             plan.restrict(&inside, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV, false);
         }
+        // After those: a store elsewhere may be below one of them.
+        plan.directories(self.store_dir);
+        plan.bind(&self.writable_store(), self.store_dir, false);
+        plan.restrict(self.store_dir, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV, false);
+        self.inputs(&mut plan, &objects)?;
         plan.devices(&[]);
         plan.masked_proc();
         plan.remove_mount("/.objects");
@@ -241,7 +244,7 @@ impl SandboxSpec<'_> {
 
     /// The closure's objects, one mount each; links are made again.
     fn inputs(&self, plan: &mut RootPlan, objects: &Path) -> Result<(), SandboxError> {
-        let store = self.store_dir();
+        let store = self.writable_store();
         for name in self.inputs {
             let host = self.objects.join(name);
             let io = |action| {
@@ -260,7 +263,7 @@ impl SandboxSpec<'_> {
             } else {
                 std::fs::File::create(&point).map_err(io("make the mount point of"))?;
             }
-            plan.bind(&objects.join(name), &format!("/nix/store/{name}"), false);
+            plan.bind(&objects.join(name), &format!("{}/{name}", self.store_dir), false);
         }
         Ok(())
     }
@@ -278,6 +281,11 @@ impl SandboxSpec<'_> {
         }
         Ok(Step::Execute { program: c_bytes("the builder", self.program)?, arguments, environment })
     }
+}
+
+/// `nix` of `/nix/store`.
+fn first_component(path: &str) -> &str {
+    path.trim_start_matches('/').split('/').next().unwrap_or_default()
 }
 
 const PASSWD: &str = "root:x:0:0:root:/build:/noshell\n\

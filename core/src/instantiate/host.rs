@@ -9,18 +9,22 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use osbuild_store::action::OutputName;
 use osbuild_store::store::{Ingestion, SourceTree};
 use osbuild_store::{StoreDir, StorePath, is_disk_full};
 
 use super::SessionOptions;
 use super::kept_code::KeptCode;
+use super::realiser::{ImportFromDerivation, WantedOutputs};
 use super::sink::Sink;
 use super::table::Table;
 use crate::derivation::Derivation;
 use crate::derivation::aterm::{from_aterm, to_aterm};
 use crate::derivation::hash_modulo::HashModulo;
+use crate::derivation::placeholder::upstream_output;
 use crate::lang::context::Element;
-use crate::lang::host::{FileKind, Host, HostError, HostResult, SearchEntry};
+use crate::lang::error::ErrorKind;
+use crate::lang::host::{FileKind, Host, HostError, HostResult, SearchEntry, StandIns, Unrealised};
 use crate::lang::portable::CodeKey;
 
 pub(super) struct StoreHost {
@@ -98,6 +102,23 @@ impl StoreHost {
                 roots.iter().map(|r| r.display().to_string()).collect::<Vec<_>>().join(", ")
             )),
         })
+    }
+
+    /// An object that is about to be read, or whose outputs are.
+    fn hold(&self, object: &StorePath) -> Result<(), Unrealised> {
+        let failed = |error| Unrealised { kind: ErrorKind::Host, error };
+        let held = self.sink.hold(object).map_err(|e| failed(not_added(object.name(), e.as_ref())))?;
+        if held {
+            return Ok(());
+        }
+        let error = HostError {
+            message: format!("path '{object}' is not valid"),
+            hint: (self.table().derivation(object).is_some()).then(|| {
+                "this evaluation writes no derivations, so that none can be built (see --read-write-mode)"
+                    .to_owned()
+            }),
+        };
+        Err(Unrealised { kind: ErrorKind::Invalid, error })
     }
 
     /// Makes sure that a derivation and its inputs are in the table.
@@ -311,15 +332,48 @@ impl Host for StoreHost {
         self.sink.references(path)
     }
 
-    fn realise(&self, element: &Element) -> HostResult<()> {
-        let Element::Built { derivation, output } = element else { return Ok(()) };
-        let shown = self.sink.store_dir().display(derivation);
-        Err(HostError {
-            message: format!(
-                "cannot build '{shown}^{output}' during evaluation: import from derivation is refused"
-            ),
-            hint: Some("recipes may not read what they build; move the step into a derivation".to_owned()),
-        })
+    fn may_be_named(&self, path: &StorePath) -> HostResult<bool> {
+        self.sink.may_be_named(path).map_err(|error| not_added(path.name(), error.as_ref()))
+    }
+
+    fn realise(&self, elements: &[Element]) -> Result<StandIns, Unrealised> {
+        let mut wanted = WantedOutputs::new();
+        for element in elements {
+            match element {
+                Element::Opaque(object) => self.hold(object)?,
+                // Its text is known, so that nothing has to be written.
+                Element::DerivationDeep(object) if self.table().derivation(object).is_some() => {}
+                Element::DerivationDeep(object) => self.hold(object)?,
+                Element::Built { derivation, output } => {
+                    self.hold(derivation)?;
+                    let Some(name) = OutputName::new(output) else {
+                        let error = HostError::new(format!("invalid derivation output name '{output}'"));
+                        return Err(Unrealised { kind: ErrorKind::Build, error });
+                    };
+                    wanted.entry(derivation.clone()).or_default().insert(name);
+                }
+            }
+        }
+        let Some((derivation, outputs)) = wanted.first_key_value() else { return Ok(StandIns::new()) };
+        let ImportFromDerivation::Build(realiser) = &self.options.import_from_derivation else {
+            let shown = self.sink.store_dir().display(derivation);
+            let outputs: Vec<&str> = outputs.iter().map(OutputName::as_str).collect();
+            let error = HostError::new(format!(
+                "cannot build '{shown}^{}' during evaluation because the option \
+                 'allow-import-from-derivation' is disabled",
+                outputs.join(",")
+            ));
+            return Err(Unrealised { kind: ErrorKind::Refused, error });
+        };
+        let made = realiser.realise(&wanted, &|path| self.table().derivation(path))?;
+        let mut stand_ins = StandIns::new();
+        for (derivation, outputs) in &made {
+            for (output, path) in outputs {
+                let path = self.sink.store_dir().display(path);
+                stand_ins.push((upstream_output(derivation, output.as_str()), path));
+            }
+        }
+        Ok(stand_ins)
     }
 }
 

@@ -4,7 +4,7 @@
 //! made. The evaluator lives on a thread of its own with a deep stack; a
 //! session hands it work and waits.
 //!
-//! Nothing here builds.
+//! Nothing here builds; a [`realiser::Realiser`] may be given that does.
 
 pub(crate) mod derivation_strict;
 mod host;
@@ -12,6 +12,7 @@ pub mod interactive;
 mod kept_code;
 pub mod memory;
 pub mod nix;
+pub mod realiser;
 mod select;
 pub mod sink;
 mod table;
@@ -36,6 +37,7 @@ use crate::lang::host::{MAX_CALL_DEPTH, SearchEntry};
 use crate::lang::source::{Origin, Pos};
 use crate::lang::value::Value;
 use crate::lang::{Brake, Eval, EvalError, Evaluator, stack};
+use realiser::ImportFromDerivation;
 use sink::Sink;
 use table::Table;
 
@@ -54,6 +56,8 @@ pub struct SessionOptions {
     pub memory_ceiling: Option<usize>,
     /// The folder in which lowered code is kept between evaluations.
     pub code_cache: Option<PathBuf>,
+    /// Whether programs may read what derivations make.
+    pub import_from_derivation: ImportFromDerivation,
     /// How deep calls and data may be nested; as the setting `max-call-depth`
     /// of Nix.
     pub max_call_depth: u32,
@@ -69,6 +73,7 @@ impl Default for SessionOptions {
             system: format!("{}-linux", std::env::consts::ARCH),
             memory_ceiling: None,
             code_cache: None,
+            import_from_derivation: ImportFromDerivation::Refuse,
             max_call_depth: MAX_CALL_DEPTH,
             message: Arc::new(|line| eprintln!("{line}")),
         }

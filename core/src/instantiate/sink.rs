@@ -1,11 +1,15 @@
 //! Where an evaluation puts what it makes: a store, or nowhere.
 
+mod lazy;
+
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::PathBuf;
 
 use osbuild_store::store::{Ingestion, SourceSink, SourceTree};
 use osbuild_store::{StoreDir, StorePath};
+
+pub use lazy::Lazy;
 
 /// A store as evaluation sees it.
 pub trait Sink: Send + Sync {
@@ -24,6 +28,19 @@ pub trait Sink: Send + Sync {
         contents: &[u8],
         references: &BTreeSet<StorePath>,
     ) -> Result<StorePath, SinkError>;
+
+    /// Makes sure that an object can be read, if it can; whether it can.
+    ///
+    /// # Errors
+    /// Writing the store failed.
+    fn hold(&self, path: &StorePath) -> Result<bool, SinkError>;
+
+    /// Whether a program may speak of an object whose path it wrote down. A
+    /// sink that writes nothing cannot say no.
+    ///
+    /// # Errors
+    /// As [`Sink::hold`].
+    fn may_be_named(&self, path: &StorePath) -> Result<bool, SinkError>;
 
     /// Where an object's files are, if it is there.
     fn physical(&self, path: &StorePath) -> Option<PathBuf>;
@@ -80,6 +97,14 @@ impl Sink for Computing {
         Ok(self.store_dir.text_path(name, contents, references)?)
     }
 
+    fn hold(&self, path: &StorePath) -> Result<bool, SinkError> {
+        Ok(self.physical(path).is_some())
+    }
+
+    fn may_be_named(&self, _: &StorePath) -> Result<bool, SinkError> {
+        Ok(true)
+    }
+
     fn physical(&self, path: &StorePath) -> Option<PathBuf> {
         let place = self.readable.as_ref()?.join(path.as_str());
         place.symlink_metadata().is_ok().then_some(place)
@@ -112,6 +137,14 @@ impl Sink for osbuild_store::local::LocalStore {
         references: &BTreeSet<StorePath>,
     ) -> Result<StorePath, SinkError> {
         Ok(SourceSink::add_text(self, name, contents, references)?)
+    }
+
+    fn hold(&self, path: &StorePath) -> Result<bool, SinkError> {
+        Ok(self.is_valid(path)?)
+    }
+
+    fn may_be_named(&self, path: &StorePath) -> Result<bool, SinkError> {
+        Ok(self.is_valid(path)?)
     }
 
     fn physical(&self, path: &StorePath) -> Option<PathBuf> {

@@ -9,7 +9,7 @@ use super::context::{Context, Element, Gathered};
 use super::error::ErrorKind;
 use super::eval::{Eval, Evaluator};
 use super::float;
-use super::host::FileKind;
+use super::host::{FileKind, StandIns};
 use super::source::Pos;
 use super::value::{Str, Value};
 
@@ -143,10 +143,18 @@ impl Evaluator {
     /// output of a derivation.
     pub fn readable_path(&mut self, value: Value, pos: Pos) -> Eval<(PathBuf, Context)> {
         let (path, context) = self.coerce_path(value, pos)?;
-        for element in self.contexts.elements(context).iter() {
-            self.host.realise(element).map_err(|error| self.host_fault(&error, pos))?;
+        if context.is_empty() {
+            return Ok((path, context));
         }
-        Ok((path, context))
+        let realised = self.host.realise(&self.contexts.elements(context)).map_err(|unrealised| {
+            let doing = format!("while realising the context of path '{}'", path.display());
+            self.host_fault(&unrealised.error, pos).of_kind(self.heap, unrealised.kind).within_text(
+                self.heap,
+                &doing,
+                Pos::NONE,
+            )
+        })?;
+        Ok((with_outputs(path, &realised), context))
     }
 
     fn copy_path(&mut self, path: &'static Str, pos: Pos) -> Eval<&'static Str> {
@@ -223,6 +231,19 @@ impl Evaluator {
             }
         }
     }
+}
+
+/// A path with the outputs themselves instead of what stood in for them.
+fn with_outputs(path: PathBuf, stand_ins: &StandIns) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    let mut text = path.as_os_str().as_bytes().to_vec();
+    for (stand_in, output) in stand_ins {
+        let stand_in = stand_in.as_bytes();
+        while let Some(at) = text.windows(stand_in.len()).position(|window| window == stand_in) {
+            text.splice(at..at + stand_in.len(), output.bytes());
+        }
+    }
+    bytes_path(&text)
 }
 
 pub fn bytes_path(bytes: &[u8]) -> PathBuf {

@@ -38,6 +38,16 @@ pub enum ErrorKind {
     Value,
     /// A file or the store could not be read or written.
     Host,
+    /// A store object that has to be there is not.
+    Invalid,
+    /// What a path depends on would have to be built, which is refused.
+    Refused,
+    /// What a path depends on could not be built.
+    Build,
+    /// As `Build`: it took too long.
+    BuildTimedOut,
+    /// As `Build`: it came out otherwise than its hash says.
+    BuildRefused,
     /// The user ended it.
     Interrupted,
     /// The user named something that is not there: nothing was evaluated.
@@ -89,6 +99,11 @@ impl Fault {
 
     pub fn message(self) -> &'static str {
         self.0.message
+    }
+
+    #[must_use]
+    pub(super) fn of_kind(self, heap: Heap, kind: ErrorKind) -> Self {
+        Self(heap.put(Data { kind, ..*self.0 }))
     }
 
     #[must_use]

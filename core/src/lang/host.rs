@@ -12,6 +12,7 @@ use osbuild_store::{StoreDir, StorePath};
 use std::collections::BTreeSet;
 
 use super::context::Element;
+use super::error::ErrorKind;
 use super::portable::CodeKey;
 use crate::derivation::Derivation;
 use crate::derivation::hash_modulo::HashModulo;
@@ -58,6 +59,18 @@ impl HostError {
 }
 
 pub type HostResult<T> = Result<T, HostError>;
+
+/// Why what a path depends on cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unrealised {
+    /// [`ErrorKind::Invalid`], [`ErrorKind::Refused`], one of the kinds of builds that failed, or
+    /// [`ErrorKind::Interrupted`].
+    pub kind: ErrorKind,
+    pub error: HostError,
+}
+
+/// What stands in texts for an output path that was not known, and the path.
+pub type StandIns = Vec<(String, String)>;
 
 /// An entry of the search path for `<x>`; an empty prefix matches everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,10 +172,18 @@ pub trait Host {
     /// Whether a store object is valid, so that paths below it may be used.
     fn is_valid(&self, path: &StorePath) -> bool;
 
+    /// Whether a program may speak of an object whose path it wrote down
+    /// (`storePath`).
+    fn may_be_named(&self, path: &StorePath) -> HostResult<bool>;
+
     /// What a store object refers to, for the context of `readFile`.
     fn references(&self, path: &StorePath) -> Vec<StorePath>;
 
-    /// Builds what a path that is about to be read depends on (import from
-    /// derivation). May refuse.
-    fn realise(&self, element: &Element) -> HostResult<()>;
+    /// Makes what a path that is about to be read depends on: objects have to
+    /// be valid, outputs are built (import from derivation). Returns what the
+    /// path's text may hold instead of output paths.
+    ///
+    /// # Errors
+    /// An object is not valid, a build failed, or building is refused.
+    fn realise(&self, elements: &[Element]) -> Result<StandIns, Unrealised>;
 }

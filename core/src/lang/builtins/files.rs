@@ -147,7 +147,15 @@ fn find_file(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
                 directory.join(bytes_path(base.bytes(e.heap)))
             }
             _ if base.bytes(e.heap).first() != Some(&b'/') => continue,
-            _ => e.readable_path(Value::String(base), pos)?.0,
+            _ => match e.readable_path(Value::String(base), pos) {
+                Ok((path, _)) => path,
+                Err(fault) if fault.kind() == ErrorKind::Invalid => {
+                    let shown = String::from_utf8_lossy(base.bytes(e.heap));
+                    let message = format!("cannot find '{shown}', since {}", fault.message());
+                    return e.fail(ErrorKind::Invalid, message, pos);
+                }
+                Err(fault) => return Err(fault),
+            },
         };
         let candidate = base.join(bytes_path(rest));
         let candidate = bytes_path(&lower::normal(&candidate));

@@ -66,7 +66,8 @@ fn placeholder(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 }
 
 fn store_path(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
-    let (path, context) = e.readable_path(args[0], pos)?;
+    // Nothing is built here: the path must be valid already.
+    let (path, context) = e.coerce_path(args[0], pos)?;
     let host = e.host.clone();
     let mut text = path.to_string_lossy().into_owned();
     if host.store_dir().split(&text).is_err()
@@ -77,8 +78,10 @@ fn store_path(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let Ok((object, _)) = host.store_dir().split(&text) else {
         return e.refuse(format!("path '{text}' is not in the Nix store"), pos);
     };
-    if !host.is_valid(&object) {
-        return e.refuse(format!("path '{}' is not valid", host.store_dir().display(&object)), pos);
+    if !host.may_be_named(&object).map_err(|error| e.host_fault(&error, pos))? {
+        let shown = host.store_dir().display(&object);
+        let message = format!("path '{shown}' is required, but there is no substituter that can build it");
+        return e.refuse(message, pos);
     }
     let own = e.contexts.single(Element::Opaque(object));
     let context = e.contexts.union(context, own);

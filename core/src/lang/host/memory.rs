@@ -9,11 +9,12 @@ use std::sync::Arc;
 use osbuild_store::store::{Ingestion, SourceTree};
 use osbuild_store::{StoreDir, StorePath};
 
-use super::{FileKind, Host, HostError, HostResult, SearchEntry};
+use super::{FileKind, Host, HostError, HostResult, SearchEntry, StandIns, Unrealised};
 use crate::derivation::Derivation;
 use crate::derivation::aterm::to_aterm;
 use crate::derivation::hash_modulo::{HashModulo, hash_modulo};
 use crate::lang::context::Element;
+use crate::lang::error::ErrorKind;
 
 /// What is at a path; directories follow from the paths below them.
 #[derive(Clone, Debug)]
@@ -194,16 +195,21 @@ impl Host for MemoryHost {
         self.texts.borrow().contains_key(path)
     }
 
+    fn may_be_named(&self, path: &StorePath) -> HostResult<bool> {
+        Ok(self.is_valid(path))
+    }
+
     fn references(&self, path: &StorePath) -> Vec<StorePath> {
         self.texts.borrow().get(path).into_iter().flatten().cloned().collect()
     }
 
-    fn realise(&self, element: &Element) -> HostResult<()> {
-        match element {
-            Element::Built { derivation, output } => {
-                Err(HostError::new(format!("cannot build '{derivation}^{output}' during evaluation")))
+    fn realise(&self, elements: &[Element]) -> Result<StandIns, Unrealised> {
+        for element in elements {
+            if let Element::Built { derivation, output } = element {
+                let error = HostError::new(format!("cannot build '{derivation}^{output}' during evaluation"));
+                return Err(Unrealised { kind: ErrorKind::Refused, error });
             }
-            Element::Opaque(_) | Element::DerivationDeep(_) => Ok(()),
         }
+        Ok(StandIns::new())
     }
 }

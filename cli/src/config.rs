@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use osbuild_core::build::sandbox::catch_interrupts;
 use osbuild_core::fetch::{FetchConfig, Fetcher};
+use osbuild_store::local::Layout;
 use osbuild_store::{LocalStore, StoreDir};
 use serde::Deserialize;
 
-use crate::error::Failure;
+use crate::error::{Exit, Failure};
+use crate::ui::Verbosity;
 
 /// Every environment variable that the command reads, with what it does.
 pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
@@ -23,8 +25,13 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
     ("OSBUILD_SOURCES", "mirrors by hash, asked first; addresses or directories separated by blanks"),
     ("OSBUILD_ROOT", "the project root, as --root"),
     ("NIX_PATH", "where <x> is looked up by `eval` of files and expressions: [NAME=]DIR separated by colons"),
-    ("NIX_STORE_DIR", "the store directory that nix-instantiate assumes (default: /nix/store)"),
-    ("NIX_REMOTE", "dummy:// lets nix-instantiate only compute, without any store"),
+    ("NIX_STORE_DIR", "the store directory of nix-instantiate, which writes there (default: /nix/store)"),
+    ("NIX_STORE", "as NIX_STORE_DIR, which is stronger"),
+    (
+        "NIX_STATE_DIR",
+        "what belongs to a store in NIX_STORE_DIR is kept in osbuild/ there (default: ../var/nix beside it)",
+    ),
+    ("NIX_REMOTE", "the store of nix-instantiate: dummy:// is none, a directory is the root of one"),
     ("OSBUILD_KEYRING", "the keyring that signs the distribution's archives"),
 ];
 
@@ -46,6 +53,12 @@ pub(crate) struct CommonArguments {
     /// The project root (default: the nearest parent with recipes/ and variants/)
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
+}
+
+impl CommonArguments {
+    pub(crate) fn verbosity(&self) -> Verbosity {
+        Verbosity { quiet: self.quiet, verbose: self.verbose }
+    }
 }
 
 /// `config.toml`.
@@ -123,19 +136,74 @@ pub(crate) fn search_entries(value: &str) -> Vec<String> {
     entries
 }
 
-/// The logical store directory that `nix-instantiate` is to assume.
-pub(crate) fn nix_store_dir() -> Result<StoreDir, Failure> {
-    let Some(text) = variable("NIX_STORE_DIR") else { return Ok(StoreDir::default()) };
-    let directory = text.trim_end_matches('/');
-    if !directory.starts_with('/') {
-        return Err(Failure::usage(&format!("NIX_STORE_DIR is not an absolute path: '{text}'"), ""));
-    }
-    Ok(StoreDir::new(directory))
+/// The store of `nix-instantiate`.
+pub(crate) enum NixStore {
+    /// None: paths are only computed.
+    None(StoreDir),
+    At(Layout),
 }
 
-/// The store that `nix-instantiate` is to use: `dummy://` means none.
-pub(crate) fn nix_remote() -> Option<String> {
-    variable("NIX_REMOTE")
+impl NixStore {
+    pub(crate) fn store_dir(&self) -> &StoreDir {
+        match self {
+            Self::None(store_dir) => store_dir,
+            Self::At(layout) => &layout.store_dir,
+        }
+    }
+}
+
+/// The store that a setting of Nix names, else `NIX_REMOTE`.
+///
+/// The usual one is the user's. With another store directory, objects really
+/// are in that directory, as Nix has it, and the rest is in `NIX_STATE_DIR` or
+/// beside it. A directory is the root of a file system with a store in it.
+pub(crate) fn nix_store(named: Option<&str>) -> Result<NixStore, Failure> {
+    let store_dir = nix_store_dir()?;
+    let from_environment = variable("NIX_REMOTE");
+    let name = named.filter(|name| !name.is_empty()).or(from_environment.as_deref()).unwrap_or("auto");
+    let root = match name {
+        "auto" | "daemon" | "local" => None,
+        name if name.starts_with("unix://") => None,
+        name if name.starts_with("dummy:") => return Ok(NixStore::None(store_dir)),
+        name => {
+            let root = name.strip_prefix("local?root=").unwrap_or(name);
+            if !(root.starts_with('/') || root.starts_with("./")) || root.contains(['?', '&']) {
+                return Err(Failure::new(
+                    Exit::Failed,
+                    &format!("don't know how to open Nix store '{name}'"),
+                )
+                .with_hint("auto, dummy:// and directories are known"));
+            }
+            Some(std::path::absolute(root)?)
+        }
+    };
+    let layout = match root {
+        Some(root) => Layout {
+            home: root.join("nix/var/nix/osbuild"),
+            objects: root.join(store_dir.as_str().trim_start_matches('/')),
+            store_dir,
+        },
+        None if store_dir == StoreDir::default() => Layout::below(&home()?),
+        None => {
+            let beside = Path::new(store_dir.as_str()).parent().unwrap_or(Path::new("/")).join("var/nix");
+            let state = variable("NIX_STATE_DIR").map_or(beside, PathBuf::from);
+            Layout::in_place(store_dir, &state.join("osbuild"))
+        }
+    };
+    Ok(NixStore::At(layout))
+}
+
+/// The logical store directory that `nix-instantiate` is to assume.
+fn nix_store_dir() -> Result<StoreDir, Failure> {
+    let Some(text) = variable("NIX_STORE_DIR").or_else(|| variable("NIX_STORE")) else {
+        return Ok(StoreDir::default());
+    };
+    let directory = text.trim_end_matches('/');
+    if !directory.starts_with('/') {
+        return Err(Failure::new(Exit::Failed, &format!("not an absolute path: '{text}'"))
+            .with_hint("NIX_STORE_DIR names the store directory"));
+    }
+    Ok(StoreDir::new(directory))
 }
 
 pub(crate) fn open_store() -> Result<Arc<LocalStore>, Failure> {

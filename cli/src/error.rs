@@ -34,6 +34,11 @@ pub(crate) enum Exit {
     Refused = 3,
     /// A bug in this program.
     Bug = 70,
+    /// `nix-instantiate`: what a program was to read could not be built, took
+    /// too long, or has another hash; Nix's own codes.
+    NixBuild = 100,
+    NixTimedOut = 101,
+    NixHash = 102,
     /// Interrupted by the user.
     Interrupted = 130,
 }
@@ -51,11 +56,13 @@ pub(crate) struct Failure {
     /// `error:` and the lines below it, as many as there are causes.
     lines: Vec<String>,
     hint: Option<String>,
+    /// Where an evaluation failed: how.
+    evaluation: Option<EvalErrorKind>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: &str) -> Self {
-        Self { exit, lines: vec![format!("error: {message}")], hint: None }
+        Self { exit, lines: vec![format!("error: {message}")], hint: None, evaluation: None }
     }
 
     /// The command line or the configuration is wrong.
@@ -74,6 +81,36 @@ impl Failure {
 
     pub(crate) fn exit(&self) -> Exit {
         self.exit
+    }
+
+    /// With the exit code that Nix's programs have for it.
+    #[must_use]
+    pub(crate) fn into_that_of_nix(mut self) -> Self {
+        self.exit = match (self.exit, self.evaluation) {
+            (_, Some(EvalErrorKind::Build)) => Exit::NixBuild,
+            (_, Some(EvalErrorKind::BuildTimedOut)) => Exit::NixTimedOut,
+            (_, Some(EvalErrorKind::BuildRefused)) => Exit::NixHash,
+            (exit @ (Exit::Done | Exit::Bug | Exit::Interrupted), _) => exit,
+            _ => Exit::Failed,
+        };
+        self
+    }
+
+    /// What is said, without the first `error:`.
+    pub(crate) fn lines(&self) -> Vec<&str> {
+        let lines = self.lines.iter().map(String::as_str).enumerate();
+        lines
+            .map(|(index, line)| if index == 0 { line.trim_start_matches("error: ") } else { line })
+            .collect()
+    }
+
+    pub(crate) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// Why one derivation was not built.
+    pub(crate) fn of_build(path: &StorePath, error: &BuildError) -> Self {
+        of_build(path, error)
     }
 
     pub(crate) fn print(&self) {
@@ -224,9 +261,14 @@ pub(crate) fn show_whole_trail(whole: bool) {
 impl From<EvalError> for Failure {
     fn from(mut error: EvalError) -> Self {
         error.whole_trail = WHOLE_TRAIL.load(Ordering::Relaxed);
-        let exit = if error.kind == EvalErrorKind::Usage { Exit::UsedWrongly } else { Exit::Failed };
+        let exit = match error.kind {
+            EvalErrorKind::Usage => Exit::UsedWrongly,
+            EvalErrorKind::BuildRefused => Exit::Refused,
+            EvalErrorKind::Interrupted => Exit::Interrupted,
+            _ => Exit::Failed,
+        };
         let hint = error.hint.clone().unwrap_or_default();
-        Self::new(exit, &error.to_string()).with_hint(&hint)
+        Self { evaluation: Some(error.kind), ..Self::new(exit, &error.to_string()).with_hint(&hint) }
     }
 }
 
@@ -242,7 +284,7 @@ impl From<GraphError> for Failure {
 }
 
 fn of_failures(failures: &[(StorePath, BuildError)]) -> Failure {
-    let mut whole = Failure { exit: Exit::Failed, lines: Vec::new(), hint: None };
+    let mut whole = Failure { exit: Exit::Failed, lines: Vec::new(), hint: None, evaluation: None };
     for (path, error) in failures {
         let one = of_build(path, error);
         whole.lines.extend(one.lines);

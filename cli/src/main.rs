@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod error;
 mod nix_instantiate;
+mod realiser;
 mod session;
 mod ui;
 

@@ -3,17 +3,18 @@
 
 use std::io::Read;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use osbuild_core::instantiate::sink::{Computing, Sink};
+use osbuild_core::instantiate::sink::Lazy;
 use osbuild_core::instantiate::target::{Project, Target};
 use osbuild_core::instantiate::{Argument, Arguments, Session, SessionOptions};
 use osbuild_core::lang::EvalError;
 use osbuild_core::lang::host::SearchEntry;
 use osbuild_store::StoreDir;
+use osbuild_store::local::Layout;
 
 use crate::config::{self, CommonArguments};
 use crate::error::{Exit, Failure};
+use crate::realiser::{BuildLimits, Place};
 
 /// Arguments for functions at the top level.
 #[derive(clap::Args)]
@@ -82,8 +83,14 @@ pub(crate) fn targets(
 
 /// A session for targets of a project: they see the project, the folders
 /// that were named, and the store.
-pub(crate) fn for_targets(targets: &[Target], project: Option<&Project>, sink: Arc<dyn Sink>) -> Session {
-    Session::new(target_options(targets, project), sink)
+pub(crate) fn for_targets(targets: &[Target], project: Option<&Project>, place: Place) -> Session {
+    start(target_options(targets, project), place)
+}
+
+/// A session that builds what programs read.
+pub(crate) fn start(options: SessionOptions, place: Place) -> Session {
+    let Place { sink, import_from_derivation } = place;
+    Session::new(SessionOptions { import_from_derivation, ..options }, sink)
 }
 
 pub(crate) fn target_options(targets: &[Target], project: Option<&Project>) -> SessionOptions {
@@ -121,7 +128,9 @@ pub(crate) fn search_entries<'a>(entries: impl Iterator<Item = &'a String>) -> V
     entries.map(entry).collect()
 }
 
-/// Writes nothing; objects that the user's store already holds can be read.
-pub(crate) fn computing() -> Result<Arc<dyn Sink>, Failure> {
-    Ok(Arc::new(Computing::over(config::home()?.join("store"))))
+/// The user's store, in which nothing appears but what a program builds to
+/// read it.
+pub(crate) fn lazily(common: &CommonArguments) -> Result<Place, Failure> {
+    let store = Lazy::new(Layout::below(&config::home()?));
+    Ok(Place::lazy(store, common.verbosity(), BuildLimits::default()))
 }

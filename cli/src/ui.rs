@@ -8,14 +8,21 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use osbuild_core::graph::{Event, Observer, Outcome};
 
-use crate::config::CommonArguments;
-
 /// Shows events on standard error.
 pub(crate) struct Ui {
     bars: Option<MultiProgress>,
     quiet: bool,
     verbose: bool,
     steps: Mutex<HashMap<usize, Step>>,
+}
+
+/// How much is said while something runs.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Verbosity {
+    /// Nothing but errors.
+    pub(crate) quiet: bool,
+    /// The lines of logs, too.
+    pub(crate) verbose: bool,
 }
 
 struct Step {
@@ -29,14 +36,10 @@ struct Step {
 const SHOW_AFTER: Duration = Duration::from_millis(250);
 
 impl Ui {
-    pub(crate) fn new(common: &CommonArguments) -> Self {
-        let terminal = std::io::stderr().is_terminal() && !common.quiet;
-        Self {
-            bars: terminal.then(MultiProgress::new),
-            quiet: common.quiet,
-            verbose: common.verbose,
-            steps: Mutex::default(),
-        }
+    pub(crate) fn new(verbosity: Verbosity) -> Self {
+        let Verbosity { quiet, verbose } = verbosity;
+        let terminal = std::io::stderr().is_terminal() && !quiet;
+        Self { bars: terminal.then(MultiProgress::new), quiet, verbose, steps: Mutex::default() }
     }
 
     fn line(&self, text: &str) {

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use osbuild_core::build::BuildOptions;
 use osbuild_core::build::sandbox::catch_interrupts;
 use osbuild_core::derivation::Derivation;
 use osbuild_core::derivation::aterm::from_aterm;
@@ -23,6 +22,7 @@ use serde_json::json;
 
 use crate::config::{self, CommonArguments};
 use crate::error::{Exit, Failure};
+use crate::realiser::{BuildLimits, DOWNLOADS, Place};
 use crate::session;
 use crate::ui::Ui;
 
@@ -64,8 +64,18 @@ pub(crate) struct Arguments {
     max_silence: Option<u64>,
 }
 
-/// Downloads at a time.
-const DOWNLOADS: usize = 6;
+impl Arguments {
+    fn limits(&self) -> BuildLimits {
+        BuildLimits {
+            jobs: self.jobs,
+            cores: None,
+            timeout: self.timeout.map(Duration::from_secs),
+            max_silence: self.max_silence.map(Duration::from_secs),
+            keep_failed: self.keep_failed,
+            keep_going: self.keep_going,
+        }
+    }
+}
 
 pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), Failure> {
     let store = config::open_store()?;
@@ -122,21 +132,16 @@ fn realise(
     common: &CommonArguments,
 ) -> Result<Outcome, Failure> {
     let interrupted = catch_interrupts();
-    let targets = Targets::resolve(store, &arguments.targets, common)?;
+    let targets = Targets::resolve(store, arguments, common)?;
     let fetcher = config::fetcher(store)?;
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let options = BuildOptions {
-        cores: arguments.jobs.unwrap_or(cores).max(1),
-        keep_failed: arguments.keep_failed,
-        timeout: arguments.timeout.map(Duration::from_secs),
-        max_silence: arguments.max_silence.map(Duration::from_secs),
-    };
-    let ui = Ui::new(common);
+    let limits = arguments.limits();
+    let options = limits.to_options();
+    let ui = Ui::new(common.verbosity());
     let engine = Engine {
         store,
         fetcher: &fetcher,
         options: &options,
-        jobs: arguments.jobs.unwrap_or(cores),
+        jobs: limits.jobs(),
         downloads: DOWNLOADS,
         keep_going: arguments.keep_going,
         rebuild: arguments.rebuild,
@@ -159,9 +164,15 @@ struct Targets {
 }
 
 impl Targets {
-    fn resolve(store: &Arc<LocalStore>, words: &[String], common: &CommonArguments) -> Result<Self, Failure> {
+    fn resolve(
+        store: &Arc<LocalStore>,
+        arguments: &Arguments,
+        common: &CommonArguments,
+    ) -> Result<Self, Failure> {
+        let words = &arguments.targets;
         let (targets, project) = session::targets(words, common)?;
-        let session = session::for_targets(&targets, project.as_ref(), store.clone());
+        let place = Place::open(store.clone(), common.verbosity(), arguments.limits());
+        let session = session::for_targets(&targets, project.as_ref(), place);
         let mut resolved = Self { wanted: Vec::new(), session, foreign: HashMap::new() };
         for (word, target) in words.iter().zip(&targets) {
             if matches!(target, Target::Derivation(path) if !store.is_valid(path)?) {

@@ -44,7 +44,7 @@ pub(crate) fn run(command: Command, common: &CommonArguments) -> Result<(), Fail
     }
     if !words.is_empty() {
         let (targets, project) = session::targets(&words, common)?;
-        let mut session = session::for_targets(&targets, project.as_ref(), session::computing()?);
+        let mut session = session::for_targets(&targets, project.as_ref(), session::lazily(common)?);
         for target in &targets {
             let given = arguments.arguments.to_arguments();
             for found in session.instantiate_target(target, project.as_ref(), &given)? {

@@ -57,7 +57,7 @@ struct Described {
 
 fn options(arguments: OptionsArguments, common: &CommonArguments) -> Result<String, Failure> {
     let project = session::project(common)?;
-    let mut session = session::for_targets(&[], Some(&project), session::computing()?);
+    let mut session = session::for_targets(&[], Some(&project), session::lazily(common)?);
     let variant = match arguments.variant {
         Some(variant) => variant,
         None => session.catalogue(&project)?.variants.into_iter().next().ok_or_else(|| {
@@ -66,7 +66,8 @@ fn options(arguments: OptionsArguments, common: &CommonArguments) -> Result<Stri
     };
     let target = Target::parse(&variant, &session::working_directory()?, &StoreDir::default())?;
     if matches!(target, Target::Folder { .. }) {
-        session = session::for_targets(std::slice::from_ref(&target), Some(&project), session::computing()?);
+        session =
+            session::for_targets(std::slice::from_ref(&target), Some(&project), session::lazily(common)?);
     }
     let (source, found): (Source, String) = target.source(&mut session, Some(&project))?;
     let dot = if found.is_empty() { "" } else { "." };

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use osbuild_core::instantiate::memory;
 use osbuild_core::instantiate::target::Target;
-use osbuild_core::instantiate::{Output, Session, SessionOptions, Source};
+use osbuild_core::instantiate::{Output, SessionOptions, Source};
 
 use crate::config::CommonArguments;
 use crate::error::Failure;
@@ -53,7 +53,7 @@ fn memory_size(text: &str) -> Result<usize, String> {
 
 pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), Failure> {
     let directory = session::working_directory()?;
-    let sink = session::computing()?;
+    let store = session::lazily(common)?;
     let options = |place: &Path| {
         let options = if arguments.pure {
             SessionOptions { pure: Some(vec![place.to_owned()]), ..session::options() }
@@ -65,22 +65,24 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
     let (mut session, source, attr_path) = match (&arguments.expr, &arguments.target) {
         (Some(text), _) => {
             let source = Source::Expression { text: text.clone(), directory: directory.clone() };
-            (Session::new(options(&directory), sink), source, arguments.attr_path.clone())
+            (session::start(options(&directory), store), source, arguments.attr_path.clone())
         }
         (None, Some(word)) if word == "-" => {
             let text = session::standard_input()?;
             let source = Source::StandardInput { text, directory: directory.clone() };
-            (Session::new(options(&directory), sink), source, arguments.attr_path.clone())
+            (session::start(options(&directory), store), source, arguments.attr_path.clone())
         }
         (None, target) => {
             let words: Vec<String> = target.iter().cloned().collect();
             let (targets, project) = session::targets(&words, common)?;
             let target = &targets[0];
             let mut session = match target {
-                Target::File { path, .. } => Session::new(options(path.parent().unwrap_or(&directory)), sink),
+                Target::File { path, .. } => {
+                    session::start(options(path.parent().unwrap_or(&directory)), store)
+                }
                 _ => {
                     let options = session::target_options(&targets, project.as_ref());
-                    Session::new(SessionOptions { memory_ceiling: arguments.max_memory, ..options }, sink)
+                    session::start(SessionOptions { memory_ceiling: arguments.max_memory, ..options }, store)
                 }
             };
             let (source, found) = target.source(&mut session, project.as_ref())?;

@@ -26,7 +26,7 @@ enum What {
 pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), Failure> {
     let project = session::project(common)?;
     let mut session =
-        session::for_targets(&[] as &[Target], Some::<&Project>(&project), session::computing()?);
+        session::for_targets(&[] as &[Target], Some::<&Project>(&project), session::lazily(common)?);
     let catalogue = session.catalogue(&project)?;
     let mut out = std::io::stdout().lock();
     if common.json {

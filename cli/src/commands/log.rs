@@ -8,6 +8,7 @@ use osbuild_store::{LocalStore, StorePath};
 
 use crate::config::{self, CommonArguments};
 use crate::error::{Exit, Failure};
+use crate::realiser::{BuildLimits, Place};
 use crate::session;
 
 /// Show the log of a build
@@ -40,7 +41,8 @@ fn find(store: &Arc<LocalStore>, target: &str, common: &CommonArguments) -> Resu
         }
         None => {
             let (targets, project) = session::targets(&[target.to_owned()], common)?;
-            let mut session = session::for_targets(&targets, project.as_ref(), store.clone());
+            let place = Place::open(store.clone(), common.verbosity(), BuildLimits::default());
+            let mut session = session::for_targets(&targets, project.as_ref(), place);
             let found = session.instantiate_target(&targets[0], project.as_ref(), &Default::default())?;
             match found.as_slice() {
                 [one] => Ok(one.drv_path.clone()),

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use osbuild_core::build::sandbox::catch_interrupts;
-use osbuild_core::instantiate::Source;
 use osbuild_core::instantiate::interactive::{Interactive, WHOLE};
+use osbuild_core::instantiate::{SessionOptions, Source};
 
 use crate::config::{self, CommonArguments};
 use crate::error::{Exit, Failure};
+use crate::realiser::{BuildLimits, Place};
 use crate::session::{self, FunctionArguments};
 use input::{Input, Line};
 
@@ -35,7 +36,9 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
     let interrupted = catch_interrupts();
     let store = config::open_store()?;
     let options = session::impure(&arguments.search_path);
-    let interactive = Interactive::new(options, store, directory, interrupted);
+    let place = Place::open(store, common.verbosity(), BuildLimits::default());
+    let options = SessionOptions { import_from_derivation: place.import_from_derivation, ..options };
+    let interactive = Interactive::new(options, place.sink, directory, interrupted);
     let conversation = std::cell::RefCell::new(interactive);
     let mut repl = Repl { conversation: Rc::new(conversation), loaded: Vec::new(), common };
     if !arguments.targets.is_empty() {

@@ -5,11 +5,11 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use osbuild_core::instantiate::{Argument, Arguments};
-use osbuild_store::StoreDir;
 
 use super::settings;
-use crate::config;
+use crate::config::{self, NixStore};
 use crate::error::{Exit, Failure};
+use crate::realiser::BuildLimits;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -47,8 +47,10 @@ pub(super) struct Request {
     pub(super) nix_path: Option<Vec<String>>,
     pub(super) system: Option<String>,
     pub(super) root: Option<PathBuf>,
-    pub(super) store_dir: StoreDir,
-    pub(super) no_store: bool,
+    pub(super) store: NixStore,
+    pub(super) import_from_derivation: bool,
+    pub(super) limits: BuildLimits,
+    pub(super) quiet: bool,
 }
 
 /// What was typed.
@@ -67,7 +69,7 @@ pub(super) struct Given {
     show_trace: bool,
     search_path: Vec<String>,
     root: Option<PathBuf>,
-    store: Option<String>,
+    quiet: bool,
     settings: settings::Settings,
     answered: bool,
 }
@@ -122,10 +124,9 @@ impl Given {
             "--attr" | "-A" => self.attr_paths.extend(take(1)?),
             "--include" | "-I" => self.search_path.extend(take(1)?),
             "--add-root" => self.root = take(1)?.pop().map(PathBuf::from),
-            "--store" => self.store = take(1)?.pop(),
             "--option" => {
                 let pair = take(2)?;
-                self.settings.set(&pair[0], &pair[1]);
+                self.settings.set(&pair[0], &pair[1])?;
             }
             "--arg" | "--argstr" | "--arg-from-file" => {
                 let [name, value] = <[String; 2]>::try_from(take(2)?).expect("two were taken");
@@ -158,16 +159,21 @@ impl Given {
                 )?;
             }
             // About builds, progress and downloads, of which there are none here.
-            "--indirect" | "--repair" | "--dry-run" | "--readonly-mode" | "--no-gc-warning" | "--impure"
-            | "--verbose" | "-v" | "--quiet" | "--debug" | "--no-build-output" | "-Q" | "--no-build-hook"
-            | "--keep-going" | "-k" | "--keep-failed" | "-K" | "--no-link" => {}
-            "--log-format" | "--eval-store" | "-j" => drop(take(1)?),
+            "--indirect" | "--repair" | "--dry-run" | "--no-gc-warning" | "--verbose" | "-v" | "--debug"
+            | "--no-build-output" | "-Q" | "--no-build-hook" | "--no-link" => {}
+            "--quiet" => self.quiet = true,
+            "-k" => self.settings.switch("--keep-going")?,
+            "-K" => self.settings.switch("--keep-failed")?,
+            "-j" => self.settings.set("max-jobs", &take(1)?.remove(0))?,
+            "--readonly-mode" => self.read_write = false,
+            "--impure" => self.settings.set("pure-eval", "false")?,
+            "--log-format" | "--eval-store" => drop(take(1)?),
             "--override-flake" => drop(take(2)?),
             _ => match settings::arity(flag) {
-                Some(0) => self.settings.switch(flag),
+                Some(0) => self.settings.switch(flag)?,
                 Some(_) => {
                     let value = take(1)?.remove(0);
-                    self.settings.set(flag.trim_start_matches('-'), &value);
+                    self.settings.set(flag.trim_start_matches('-'), &value)?;
                 }
                 None => return Err(wrong(&format!("unrecognised flag '{flag}'"))),
             },
@@ -200,7 +206,6 @@ impl Given {
         if attr_paths.is_empty() {
             attr_paths.push(String::new());
         }
-        let store = self.store.or_else(config::nix_remote).unwrap_or_default();
         Ok(Some(Request {
             mode,
             programs,
@@ -215,10 +220,12 @@ impl Given {
             pure: self.settings.pure,
             search_path: self.search_path,
             nix_path: self.settings.nix_path,
-            system: self.settings.system,
+            system: self.settings.eval_system.or(self.settings.system),
             root: self.root,
-            store_dir: config::nix_store_dir()?,
-            no_store: store.starts_with("dummy:"),
+            store: config::nix_store(self.settings.store.as_deref())?,
+            import_from_derivation: self.settings.import_from_derivation,
+            limits: self.settings.limits,
+            quiet: self.quiet,
         }))
     }
 }

@@ -2,7 +2,8 @@
 //! that name, so that editors and scripts made for Nix run unchanged.
 //!
 //! Standard output and exit codes are Nix's. Messages keep our form, with
-//! Nix's words in their first line. Nothing here builds.
+//! Nix's words in their first line. Nothing is built but what a program reads
+//! (import from derivation).
 
 mod arguments;
 mod settings;
@@ -13,13 +14,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use osbuild_core::instantiate::nix::Found;
-use osbuild_core::instantiate::sink::{Computing, Sink};
+use osbuild_core::instantiate::realiser::ImportFromDerivation;
+use osbuild_core::instantiate::sink::{Computing, Lazy};
 use osbuild_core::instantiate::{Output, Session, SessionOptions, Source};
 use osbuild_store::{LocalStore, StoreDir};
 
-use crate::config;
+use crate::config::NixStore;
 use crate::error::Failure;
+use crate::realiser::Place;
 use crate::session;
+use crate::ui::Verbosity;
 use arguments::{Form, Given, Mode, Request};
 
 /// Whether the program was started under this name.
@@ -28,6 +32,10 @@ pub(crate) fn is_asked_for(name: Option<&OsString>) -> bool {
 }
 
 pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+    answer(words).map_err(Failure::into_that_of_nix)
+}
+
+fn answer(words: impl Iterator<Item = OsString>) -> Result<(), Failure> {
     let words = words.map(|word| word.to_string_lossy().into_owned());
     let request = match Given::parse(words).and_then(Given::check)? {
         Some(request) => request,
@@ -35,8 +43,8 @@ pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Result<(), Failure> 
         None => return Ok(()),
     };
     crate::error::show_whole_trail(request.show_trace);
-    let Place { sink, store } = place(&request)?;
-    let mut session = Session::new(options(&request), sink);
+    let (place, store) = place(&request)?;
+    let mut session = session::start(options(&request), place);
     let mut out = std::io::stdout().lock();
     if request.mode == Mode::FindFile {
         for name in &request.programs {
@@ -73,7 +81,7 @@ pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Result<(), Failure> 
                 let (found, error) =
                     session.derivations_of_each(&source, &request.attr_paths, &request.arguments);
                 for found in found.iter().flatten() {
-                    writeln!(out, "{}", roots.shown(found, &request.store_dir)?)?;
+                    writeln!(out, "{}", roots.shown(found, request.store.store_dir())?)?;
                 }
                 error.map_or(Ok(()), Err)?;
             }
@@ -97,27 +105,28 @@ fn options(request: &Request) -> SessionOptions {
     options
 }
 
-struct Place {
-    sink: Arc<dyn Sink>,
-    /// The store that the sink is, if it is one.
-    store: Option<Arc<LocalStore>>,
-}
-
-/// Where derivations go: into the user's store if they are asked for and the
-/// store is the usual one, nowhere otherwise.
-fn place(request: &Request) -> Result<Place, Failure> {
-    let usual = request.store_dir == StoreDir::default() && !request.no_store;
-    if usual && (request.mode == Mode::Instantiate || request.read_write) {
-        let store = config::open_store()?;
-        return Ok(Place { sink: store.clone(), store: Some(store) });
-    }
-    let readable = match config::home() {
-        Ok(home) if usual => Some(home.join("store")),
-        // Only if derivations were to be read, a store would be needed.
-        _ => None,
+/// Where derivations go: into the store if they are asked for, nowhere
+/// otherwise; and the store itself if they do.
+fn place(request: &Request) -> Result<(Place, Option<Arc<LocalStore>>), Failure> {
+    let verbosity = Verbosity { quiet: request.quiet, verbose: false };
+    let limits = request.limits;
+    let mut opened = None;
+    let mut place = match &request.store {
+        NixStore::At(layout) if request.mode == Mode::Instantiate || request.read_write => {
+            let store = Arc::new(LocalStore::open_at(layout)?);
+            opened = Some(store.clone());
+            Place::open(store, verbosity, limits)
+        }
+        NixStore::At(layout) => Place::lazy(Lazy::read_only(layout.clone()), verbosity, limits),
+        NixStore::None(store_dir) => Place {
+            sink: Arc::new(Computing::of(store_dir.clone(), None)),
+            import_from_derivation: ImportFromDerivation::Refuse,
+        },
     };
-    let sink = Arc::new(Computing::of(request.store_dir.clone(), readable));
-    Ok(Place { sink, store: None })
+    if !request.import_from_derivation {
+        place.import_from_derivation = ImportFromDerivation::Refuse;
+    }
+    Ok((place, opened))
 }
 
 fn sources(request: &Request, session: &mut Session) -> Result<Vec<Source>, Failure> {

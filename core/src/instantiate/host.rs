@@ -13,18 +13,20 @@ use osbuild_store::action::OutputName;
 use osbuild_store::store::{Ingestion, SourceTree};
 use osbuild_store::{StoreDir, StorePath, is_disk_full};
 
-use super::SessionOptions;
 use super::kept_code::KeptCode;
 use super::realiser::{ImportFromDerivation, WantedOutputs};
 use super::sink::Sink;
 use super::table::Table;
+use super::{SessionOptions, Sight};
 use crate::derivation::Derivation;
 use crate::derivation::aterm::{from_aterm, to_aterm};
 use crate::derivation::hash_modulo::HashModulo;
 use crate::derivation::placeholder::upstream_output;
 use crate::lang::context::Element;
 use crate::lang::error::ErrorKind;
-use crate::lang::host::{FileKind, Host, HostError, HostResult, SearchEntry, StandIns, Unrealised};
+use crate::lang::host::{
+    Diagnostics, FileKind, Host, HostError, HostResult, SearchEntry, StandIns, Unrealised,
+};
 use crate::lang::portable::CodeKey;
 
 pub(super) struct StoreHost {
@@ -38,8 +40,11 @@ pub(super) struct StoreHost {
 
 impl StoreHost {
     pub(super) fn new(mut options: SessionOptions, sink: Arc<dyn Sink>, table: Arc<Mutex<Table>>) -> Self {
-        if let Some(roots) = &mut options.pure {
-            for root in roots {
+        if let Sight::Restricted { places, .. } | Sight::Pure { places } = &mut options.sight {
+            for root in places {
+                if let Ok(directory) = std::env::current_dir() {
+                    *root = directory.join(&*root);
+                }
                 if let Ok(real) = root.canonicalize() {
                     *root = real;
                 }
@@ -73,35 +78,72 @@ impl StoreHost {
     /// limited, a link must not lead out of them.
     fn readable(&self, path: &Path) -> HostResult<PathBuf> {
         let place = self.place(path)?;
-        if self.options.pure.is_some() && place == path && place.is_symlink() {
+        if self.places().is_some() && place == path && place.is_symlink() {
             let real = place.canonicalize().map_err(|error| failed("resolve", path, &error))?;
             let real_text = real.to_str().unwrap_or("");
-            if self.sink.store_dir().split(real_text).is_err() {
-                self.check_allowed(&real)?;
+            if self.sink.store_dir().split(real_text).is_err() && !self.is_inside(&real) {
+                return Err(self.forbidden(&real));
             }
         }
         Ok(place)
     }
 
-    fn check_allowed(&self, path: &Path) -> HostResult<()> {
-        let Some(roots) = &self.options.pure else { return Ok(()) };
-        // A directory on the way to a root may be looked at, not read.
-        let directory = path.parent().unwrap_or(path);
-        let mut allowed = self.allowed.borrow_mut();
-        let inside = *allowed.entry(directory.to_owned()).or_insert_with(|| {
-            let real = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
-            roots.iter().any(|root| real.starts_with(root))
-        });
-        if inside || roots.iter().any(|root| path == root) {
-            return Ok(());
+    /// Where programs may look, if not everywhere.
+    fn places(&self) -> Option<&[PathBuf]> {
+        match &self.options.sight {
+            Sight::Everything => None,
+            Sight::Restricted { places, .. } | Sight::Pure { places } => Some(places),
         }
-        Err(HostError {
-            message: format!("access to path '{}' is forbidden in pure evaluation", path.display()),
-            hint: Some(format!(
-                "targets may read {} and the store; copy the file there",
-                roots.iter().map(|r| r.display().to_string()).collect::<Vec<_>>().join(", ")
-            )),
+    }
+
+    fn is_allowed(&self, path: &Path) -> bool {
+        // On the way to a place one may look; what else is there is hidden.
+        let is_on_the_way = |places: &[PathBuf]| places.iter().any(|place| place.starts_with(path));
+        self.places().is_none_or(is_on_the_way) || self.is_inside(path)
+    }
+
+    fn is_inside(&self, path: &Path) -> bool {
+        let Some(places) = self.places() else { return true };
+        if places.iter().any(|place| place == path) {
+            return true;
+        }
+        let directory = path.parent().unwrap_or(path);
+        *self.allowed.borrow_mut().entry(directory.to_owned()).or_insert_with(|| {
+            let real = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+            places.iter().any(|place| real.starts_with(place))
         })
+    }
+
+    /// Whether a member of a directory is shown: not those beside the way to a
+    /// place.
+    fn is_shown(&self, directory: &Path, name: &std::ffi::OsStr) -> bool {
+        let Some(places) = self.places() else { return true };
+        let on_the_way = |path: &Path| places.iter().any(|place| place != path && place.starts_with(path));
+        !on_the_way(directory) || self.is_allowed(&directory.join(name))
+    }
+
+    fn check_allowed(&self, path: &Path) -> HostResult<()> {
+        if self.is_allowed(path) { Ok(()) } else { Err(self.forbidden(path)) }
+    }
+
+    fn forbidden(&self, path: &Path) -> HostError {
+        let shown = |places: &[PathBuf]| {
+            let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+            places.join(", ")
+        };
+        let (mode, hint) = match &self.options.sight {
+            Sight::Pure { places } if !places.is_empty() => (
+                "pure evaluation mode",
+                Some(format!("targets may read {} and the store; copy the file there", shown(places))),
+            ),
+            Sight::Restricted { places, .. } if !places.is_empty() => {
+                ("restricted mode", Some(format!("programs may read {} and the store", shown(places))))
+            }
+            Sight::Restricted { .. } => ("restricted mode", None),
+            _ => ("pure evaluation mode", None),
+        };
+        let message = format!("access to absolute path '{}' is forbidden in {mode}", path.display());
+        HostError { message, hint }
     }
 
     /// An object that is about to be read, or whose outputs are.
@@ -136,6 +178,13 @@ impl StoreHost {
         self.table().add(path.clone(), derivation, bytes, self.sink.store_dir());
         Ok(())
     }
+}
+
+/// Whether a prefix allows an address: it is that, a part of it up to a slash,
+/// or its scheme.
+fn begins_with(url: &str, prefix: &str) -> bool {
+    let Some(rest) = url.strip_prefix(prefix) else { return false };
+    !prefix.is_empty() && (rest.is_empty() || rest.starts_with('/') || prefix.ends_with(['/', ':']))
 }
 
 fn kind_of(metadata: &fs::Metadata) -> FileKind {
@@ -177,6 +226,9 @@ impl Host for StoreHost {
         let mut entries = Vec::new();
         for entry in fs::read_dir(self.readable(path)?).map_err(fail)? {
             let entry = entry.map_err(fail)?;
+            if !self.is_shown(path, &entry.file_name()) {
+                continue;
+            }
             let metadata = entry.metadata().map_err(fail)?;
             entries.push((entry.file_name().into_vec(), kind_of(&metadata)));
         }
@@ -208,21 +260,21 @@ impl Host for StoreHost {
     }
 
     fn environment(&self, name: &str) -> Option<String> {
-        if self.options.pure.is_some() {
+        if self.options.sight != Sight::Everything {
             return None;
         }
         Some(String::from_utf8_lossy(std::env::var_os(name)?.as_bytes()).into_owned())
     }
 
     fn home(&self) -> Option<PathBuf> {
-        if self.options.pure.is_some() {
+        if self.is_pure() {
             return None;
         }
         Some(std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from))
     }
 
     fn working_directory(&self) -> Option<PathBuf> {
-        if self.options.pure.is_some() {
+        if self.is_pure() {
             return None;
         }
         std::env::current_dir().ok()
@@ -257,19 +309,41 @@ impl Host for StoreHost {
     }
 
     fn search_path(&self) -> Vec<SearchEntry> {
+        if self.is_pure() {
+            return Vec::new();
+        }
         self.options.search_path.clone()
     }
 
     fn current_system(&self) -> Option<String> {
-        self.options.pure.is_none().then(|| self.options.system.clone())
+        (!self.is_pure()).then(|| self.options.system.clone())
     }
 
     fn current_time(&self) -> Option<i64> {
-        if self.options.pure.is_some() {
+        if self.is_pure() {
             return None;
         }
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
         i64::try_from(now.as_secs()).ok()
+    }
+
+    fn is_pure(&self) -> bool {
+        matches!(self.options.sight, Sight::Pure { .. })
+    }
+
+    fn may_fetch(&self, url: &str) -> HostResult<()> {
+        let Sight::Restricted { uris, .. } = &self.options.sight else { return Ok(()) };
+        if uris.iter().any(|prefix| begins_with(url, prefix)) {
+            return Ok(());
+        }
+        match url.strip_prefix("file://").unwrap_or(url) {
+            file if file.starts_with('/') => self.check_allowed(Path::new(file)),
+            _ => Err(HostError::new(format!("access to URI '{url}' is forbidden in restricted mode"))),
+        }
+    }
+
+    fn diagnostics(&self) -> Diagnostics {
+        self.options.diagnostics
     }
 
     fn message(&self, line: &str) {
@@ -365,6 +439,14 @@ impl Host for StoreHost {
             ));
             return Err(Unrealised { kind: ErrorKind::Refused, error });
         };
+        if self.options.trace_import_from_derivation {
+            let shown = self.sink.store_dir().display(derivation);
+            let outputs: Vec<&str> = outputs.iter().map(OutputName::as_str).collect();
+            self.message(&format!(
+                "warning: built '{shown}^{}' during evaluation due to an import from derivation",
+                outputs.join(",")
+            ));
+        }
         let made = realiser.realise(&wanted, &|path| self.table().derivation(path))?;
         let mut stand_ins = StandIns::new();
         for (derivation, outputs) in &made {
@@ -405,8 +487,8 @@ mod tests {
     use crate::lang::host::suite;
 
     fn host(root: &Path, pure: bool) -> StoreHost {
-        let options =
-            SessionOptions { pure: pure.then(|| vec![root.to_owned()]), ..SessionOptions::default() };
+        let sight = if pure { Sight::Pure { places: vec![root.to_owned()] } } else { Sight::Everything };
+        let options = SessionOptions { sight, ..SessionOptions::default() };
         StoreHost::new(options, Arc::new(Computing::default()), Arc::default())
     }
 
@@ -435,5 +517,42 @@ mod tests {
         assert!(host(&root, true).read_dir(&root.join("up")).is_err());
         assert_eq!(host(&root, true).environment("PATH"), None);
         assert_eq!(host(&root, true).current_time(), None);
+    }
+    #[test]
+    fn restricted_evaluation_shows_the_way_to_its_places_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("way/place")).unwrap();
+        fs::write(root.join("way/place/file"), "f").unwrap();
+        fs::write(root.join("way/secret"), "s").unwrap();
+        let uris = vec!["http://known".to_owned(), "scheme:".to_owned()];
+        let sight = Sight::Restricted { places: vec![root.join("way/place")], uris };
+        let options = SessionOptions { sight, ..SessionOptions::default() };
+        let host = StoreHost::new(options, Arc::new(Computing::default()), Arc::default());
+        let names = |path: &Path| {
+            host.read_dir(path)
+                .unwrap()
+                .into_iter()
+                .map(|(name, _)| String::from_utf8(name).unwrap())
+                .collect()
+        };
+        let way: Vec<String> = names(&root.join("way"));
+        assert_eq!(way, ["place"]);
+        let place: Vec<String> = names(&root.join("way/place"));
+        assert_eq!(place, ["file"]);
+        assert!(host.read_file(&root.join("way/place/file")).is_ok());
+        let error = host.read_file(&root.join("way/secret")).unwrap_err();
+        assert!(error.message.contains("is forbidden in restricted mode"), "{error:?}");
+        assert_eq!(host.environment("PATH"), None);
+        assert!(host.current_time().is_some() && !host.is_pure());
+        for (url, allowed) in [
+            ("http://known", true),
+            ("http://known/x", true),
+            ("http://knownnot/x", false),
+            ("scheme:x", true),
+            ("file:///etc/passwd", false),
+        ] {
+            assert_eq!(host.may_fetch(url).is_ok(), allowed, "{url}");
+        }
     }
 }

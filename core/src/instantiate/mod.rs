@@ -33,7 +33,7 @@ use osbuild_store::action::OutputName;
 use crate::derivation::Derivation;
 use crate::lang::error::ErrorKind;
 use crate::lang::heap::Exhausted;
-use crate::lang::host::{MAX_CALL_DEPTH, SearchEntry};
+use crate::lang::host::{Diagnostics, MAX_CALL_DEPTH, SearchEntry};
 use crate::lang::source::{Origin, Pos};
 use crate::lang::value::Value;
 use crate::lang::{Brake, Eval, EvalError, Evaluator, stack};
@@ -43,10 +43,7 @@ use table::Table;
 
 /// How programs run in a session.
 pub struct SessionOptions {
-    /// `Some`: programs see no environment, no time and no search path, and
-    /// only files at or below these places and store objects. `None`: as Nix
-    /// without `--pure-eval`.
-    pub pure: Option<Vec<PathBuf>>,
+    pub sight: Sight,
     /// Where `<x>` is looked up, in order.
     pub search_path: Vec<SearchEntry>,
     /// `builtins.currentSystem`, where programs may know it.
@@ -61,6 +58,9 @@ pub struct SessionOptions {
     /// How deep calls and data may be nested; as the setting `max-call-depth`
     /// of Nix.
     pub max_call_depth: u32,
+    /// A line is said for each import from derivation.
+    pub trace_import_from_derivation: bool,
+    pub diagnostics: Diagnostics,
     /// Receives lines of `trace` and `warn`.
     pub message: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -68,16 +68,31 @@ pub struct SessionOptions {
 impl Default for SessionOptions {
     fn default() -> Self {
         Self {
-            pure: None,
+            sight: Sight::Everything,
             search_path: Vec::new(),
             system: format!("{}-linux", std::env::consts::ARCH),
             memory_ceiling: None,
             code_cache: None,
             import_from_derivation: ImportFromDerivation::Refuse,
             max_call_depth: MAX_CALL_DEPTH,
+            trace_import_from_derivation: false,
+            diagnostics: Diagnostics::default(),
             message: Arc::new(|line| eprintln!("{line}")),
         }
     }
+}
+
+/// What programs may look at beside the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Sight {
+    #[default]
+    Everything,
+    /// No environment, and of files and the network what is at or below these:
+    /// Nix's `restrict-eval`.
+    Restricted { places: Vec<PathBuf>, uris: Vec<String> },
+    /// No environment, no time, no search path, no system, and of files what
+    /// is at or below these places: Nix's `pure-eval`.
+    Pure { places: Vec<PathBuf> },
 }
 
 /// A program to evaluate.

@@ -20,6 +20,15 @@ use crate::derivation::hash_modulo::HashModulo;
 /// How deep calls may be nested unless something else is asked for, as in Nix.
 pub const MAX_CALL_DEPTH: u32 = 10_000;
 
+/// What programs say beside their values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Diagnostics {
+    /// `traceVerbose` is `trace`, and no step that is left out.
+    pub trace_verbose: bool,
+    /// `warn` ends the evaluation.
+    pub abort_on_warn: bool,
+}
+
 /// What is at a path; links are not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileKind {
@@ -147,6 +156,20 @@ pub trait Host {
 
     /// Seconds since 1970; `None` in pure evaluation.
     fn current_time(&self) -> Option<i64>;
+
+    /// Whether programs see nothing that differs between machines and times.
+    fn is_pure(&self) -> bool {
+        false
+    }
+
+    /// Whether a program may fetch from there. Refuses where sight is limited.
+    fn may_fetch(&self, _url: &str) -> HostResult<()> {
+        Ok(())
+    }
+
+    fn diagnostics(&self) -> Diagnostics {
+        Diagnostics::default()
+    }
 
     /// A line of `trace` or `warn`, for standard error.
     fn message(&self, line: &str);

@@ -12,7 +12,7 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("seq", 2, seq),
     Builtin::new("throw", 1, throw),
     Builtin::new("trace", 2, trace),
-    Builtin::new("traceVerbose", 2, |e, args, pos| e.force_at(args[1], pos)),
+    Builtin::new("traceVerbose", 2, trace_verbose),
     Builtin::new("tryEval", 1, try_eval),
     Builtin::new("warn", 2, warn),
 ];
@@ -59,10 +59,17 @@ fn trace(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     e.force_at(args[1], pos)
 }
 
+fn trace_verbose(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    if e.host.diagnostics().trace_verbose { trace(e, args, pos) } else { e.force_at(args[1], pos) }
+}
+
 fn warn(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let text = e.force_str(args[0], pos)?;
     let text = String::from_utf8_lossy(text.bytes(e.heap)).into_owned();
     e.host.message(&format!("evaluation warning: {text}"));
+    if e.host.diagnostics().abort_on_warn {
+        return e.refuse("aborting to reveal stack trace of warning, as abort-on-warn is set", pos);
+    }
     e.force_at(args[1], pos)
 }
 

@@ -28,6 +28,11 @@ struct Request {
 
 fn fetch(e: &mut Evaluator, args: &[Value], function: &str, pos: Pos) -> Eval {
     let request = request(e, args[0], function, pos)?;
+    e.host.may_fetch(&request.url).map_err(|error| e.host_fault(&error, pos))?;
+    if request.expected.is_none() && e.host.is_pure() {
+        let message = format!("in pure evaluation mode, '{function}' requires a 'sha256' argument");
+        return e.refuse(message, pos);
+    }
     let flat = function == "fetchurl";
     if let Err(error) = osbuild_store::path::check_name(&request.name) {
         return e.refuse(error.to_string(), pos);

@@ -165,6 +165,10 @@ fn find_file(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
         }
     }
     let shown = String::from_utf8_lossy(wanted);
+    if e.host.is_pure() {
+        let message = format!("cannot look up '<{shown}>' in pure evaluation mode");
+        return e.fail(ErrorKind::Lookup, message, pos);
+    }
     let message =
         format!("file '{shown}' was not found in the Nix search path (add it using $NIX_PATH or -I)");
     e.fail(ErrorKind::Lookup, message, pos)

@@ -66,6 +66,9 @@ fn placeholder(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 }
 
 fn store_path(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    if e.host.is_pure() {
+        return e.refuse("'builtins.storePath' is not allowed in pure evaluation mode", pos);
+    }
     // Nothing is built here: the path must be valid already.
     let (path, context) = e.coerce_path(args[0], pos)?;
     let host = e.host.clone();

@@ -32,6 +32,13 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
         "what belongs to a store in NIX_STORE_DIR is kept in osbuild/ there (default: ../var/nix beside it)",
     ),
     ("NIX_REMOTE", "the store of nix-instantiate: dummy:// is none, a directory is the root of one"),
+    ("NIX_CONFIG", "settings of nix-instantiate: lines of NAME = VALUE, after those of the nix.conf files"),
+    ("NIX_CONF_DIR", "where nix-instantiate finds the machine's nix.conf (default: /etc/nix)"),
+    (
+        "NIX_USER_CONF_FILES",
+        "further ones, separated by colons (default: nix/nix.conf in XDG_CONFIG_HOME and XDG_CONFIG_DIRS)",
+    ),
+    ("NIX_ABORT_ON_WARN", "1 makes `builtins.warn` an error in nix-instantiate"),
     ("OSBUILD_KEYRING", "the keyring that signs the distribution's archives"),
 ];
 
@@ -204,6 +211,33 @@ fn nix_store_dir() -> Result<StoreDir, Failure> {
             .with_hint("NIX_STORE_DIR names the store directory"));
     }
     Ok(StoreDir::new(directory))
+}
+
+/// Where Nix keeps its settings, the weakest first.
+pub(crate) fn nix_configuration_files() -> Vec<PathBuf> {
+    let machine = variable("NIX_CONF_DIR").unwrap_or_else(|| "/etc/nix".to_owned());
+    let mut files = vec![Path::new(&machine).join("nix.conf")];
+    if let Some(list) = variable("NIX_USER_CONF_FILES") {
+        let user: Vec<PathBuf> = list.split(':').map(PathBuf::from).collect();
+        files.extend(user.into_iter().rev());
+        return files;
+    }
+    let shared = variable("XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".to_owned());
+    files.extend(shared.split(':').rev().map(|place| Path::new(place).join("nix/nix.conf")));
+    let own = variable("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(Path::new(&variable("HOME")?).join(".config")));
+    files.extend(own.map(|place| place.join("nix/nix.conf")));
+    files
+}
+
+/// Settings of Nix in the environment.
+pub(crate) fn nix_configuration() -> Option<String> {
+    variable("NIX_CONFIG")
+}
+
+pub(crate) fn nix_abort_on_warn() -> bool {
+    variable("NIX_ABORT_ON_WARN").is_some_and(|value| matches!(value.as_str(), "1" | "yes" | "true"))
 }
 
 pub(crate) fn open_store() -> Result<Arc<LocalStore>, Failure> {

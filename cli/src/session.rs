@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use osbuild_core::instantiate::sink::Lazy;
 use osbuild_core::instantiate::target::{Project, Target};
-use osbuild_core::instantiate::{Argument, Arguments, Session, SessionOptions};
+use osbuild_core::instantiate::{Argument, Arguments, Session, SessionOptions, Sight};
 use osbuild_core::lang::EvalError;
 use osbuild_core::lang::host::SearchEntry;
 use osbuild_store::StoreDir;
@@ -103,7 +103,7 @@ pub(crate) fn target_options(targets: &[Target], project: Option<&Project>) -> S
             Target::Attribute(_) | Target::Derivation(_) => {}
         }
     }
-    if pure { SessionOptions { pure: Some(places), ..options() } } else { impure(&[]) }
+    if pure { SessionOptions { sight: Sight::Pure { places }, ..options() } } else { impure(&[]) }
 }
 
 /// What all sessions have: files that did not change are not parsed again.

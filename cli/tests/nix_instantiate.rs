@@ -109,6 +109,144 @@ const CASES: &[&str] = &[
     "-E 1",
     "-E [_1_]",
     "-E {_a.b_=_1;_}",
+    "--eval --restrict-eval",
+    "--eval --restrict-eval -I . default.nix -A a",
+    "--eval --restrict-eval -E import_./folder",
+    "--eval --restrict-eval -E builtins.readFile_/etc/passwd",
+    "--eval --restrict-eval -E builtins.pathExists_/etc/passwd",
+    "--eval --restrict-eval -E builtins.pathExists_./folder",
+    "--eval --restrict-eval -E builtins.getEnv_\"HOME\"",
+    "--eval --restrict-eval -E builtins.currentSystem==\"x\"",
+    "--eval --restrict-eval -E builtins?currentTime",
+    "--eval --restrict-eval -E \"${./file.nix}\"",
+    "--eval --restrict-eval -E toString_./file.nix",
+    "--eval --restrict-eval --strict -E builtins.readDir_<given>",
+    "--eval --restrict-eval -E builtins.readFile_<given/default.nix>",
+    "--eval --restrict-eval -E builtins.readFile_<file.nix>",
+    "--eval --restrict-eval -E builtins.fetchurl_\"http://localhost:1/x\"",
+    "--eval --restrict-eval -E builtins.fetchurl_\"file:///etc/passwd\"",
+    "--eval --restrict-eval --parse default.nix",
+    "--option restrict-eval true --eval -E import_./folder",
+    "--eval --pure-eval",
+    "--eval --pure-eval -I . default.nix",
+    "--eval --pure-eval -E <given>",
+    "--eval --pure-eval -E builtins.tryEval_<given>",
+    "--eval --pure-eval --strict -E builtins.nixPath",
+    "--eval --pure-eval -E builtins.pathExists_/etc/passwd",
+    "--eval --pure-eval -E builtins?currentTime",
+    "--eval --pure-eval --impure -E builtins?currentTime",
+    "--eval --pure-eval -E builtins.storePath_\"/nix/store/1wpyvq8w31x9rqfa9qi77qmjprypn7w3-x\"",
+    "--eval -E builtins.storePath_\"/nix/store/1wpyvq8w31x9rqfa9qi77qmjprypn7w3-x/y\"",
+    "--eval --pure-eval -E builtins.fetchurl_\"http://localhost:1/x\"",
+    "--pure-eval --find-file given",
+    "--eval --abort-on-warn -E builtins.warn_\"w\"_1",
+    "--eval -E builtins.warn_\"w\"_1",
+    "--eval --abort-on-warn -E builtins.tryEval_(builtins.warn_\"w\"_1)",
+    "--eval --trace-verbose -E builtins.traceVerbose_\"t\"_1",
+    "--eval --trace-verbose -E builtins.traceVerbose_(throw_\"t\")_1",
+    "--eval -E builtins.traceVerbose_(throw_\"t\")_1",
+    "--eval --max-call-depth 50 -E let_f=n:if_n==0_then_0_else_1+f_(n-1);in_f_20",
+    "--eval --max-call-depth 50 -E let_f=n:if_n==0_then_0_else_1+f_(n-1);in_f_60",
+    "--eval --max-call-depth x -E 1",
+    "--eval --max-call-depth -1 -E 1",
+    "--eval --max-call-depth 1k -E let_f=n:if_n==0_then_0_else_1+f_(n-1);in_f_500",
+    "--eval --option max-call-depth x -E 1",
+    "--eval --option pure-eval maybe -E builtins?currentTime",
+    "--eval --option pure-eval yes -E builtins?currentTime",
+    "--eval --timeout x -E 1",
+    "--eval --cores -E 1",
+    "--eval --option no-such thing -E 1",
+    "--eval --lint-url-literals warn -E http://x",
+    "--eval --lint-url-literals fatal -E http://x",
+    "--eval --lint-url-literals nonsense -E http://x",
+    "--eval --allow-import-from-derivation -E 1",
+    "--eval --trace-function-calls -E 1",
+    "--eval --eval-system one --system two -E builtins.currentSystem",
+    "--eval --eval-system  --system two -E builtins.currentSystem",
+    "--eval --strict --nix-path a=/b -E builtins.nixPath",
+    "--eval --strict --nix-path a=/b -I c=/d -E builtins.nixPath",
+    "--eval --show-trace -A f",
+    "--eval --show-trace -E throw_\"no\"",
+    "--eval --timeout 5 -A a",
+    "--eval-only --eval --strict -A b",
+    "--eval-only --json --strict -A b",
+    "--parse-only file.nix default.nix",
+    "--parse --eval file.nix",
+    "--eval --parse -E 1",
+    "--eval --strict - default.nix",
+    "default.nix - --eval --strict",
+    "--eval --strict -E 1 -A a -A b default.nix",
+    "--eval file.nix --arg y 2 folder",
+    "--arg y 2 --eval file.nix",
+    "--eval --argstr y b --argstr x a file.nix",
+    "file.nix --argstr y b --eval --arg x \"a\"",
+    "--eval --arg y 1 --arg y 2 file.nix",
+    "--eval --arg y 1 --argstr y 2 file.nix",
+    "--eval --arg z 1 --arg y 2 file.nix",
+    "--eval --arg y ) file.nix",
+    "--eval --arg y nope file.nix",
+    "--eval -A f --arg n 1 --arg m 2",
+    "--eval -A f.x --arg n {x=3;}",
+    "--eval --json -A f",
+    "--eval --json --strict -E {a=1;b=[{c=null;}];}",
+    "--eval --json --xml -E 1",
+    "--eval --xml --json -E 1",
+    "--eval --xml --raw -E \"r\"",
+    "--eval --raw --strict -E [\"r\"]",
+    "--eval --xml -E {a=1+1;b=[(2+2)];}",
+    "--eval --xml --strict -E {a=1+1;b=[(2+2)];}",
+    "--eval --xml --strict --no-location -E {a=x:x;}",
+    "--eval --xml -A a default.nix",
+    "--eval --no-location -A a",
+    "--json -A a",
+    "--strict -A a",
+    "--eval --read-write-mode -A a",
+    "--eval --read-write-mode --readonly-mode -A a",
+    "--eval --strict -A b -A f -A a",
+    "--eval -A",
+    "--eval -A a..b",
+    "--eval -A .",
+    "--eval -A \"a\"",
+    "--eval -A b.x",
+    "--eval -A b.-1",
+    "--eval -E 1 -",
+    "- --eval -A q.1",
+    "--find-file",
+    "--find-file given nothing",
+    "--find-file -I given=. given",
+    "--version --eval",
+    "--eval -- -E",
+    "--eval -- folder",
+    "-A a -- --eval --strict -A b - default.nix",
+    "--eval -- --arg y 2",
+    "--eval -- --show-trace",
+    "--eval --log-format bar -E 1",
+    "--eval -E -- 1 2",
+    "--eval --expr 1 --expr 2",
+    "--eval -I",
+    "--eval --option cores",
+    "--eval --add-root x -E 1",
+    "--eval --log-format raw -E 1",
+    "--eval --log-format nonsense -E 1",
+    "--eval -j 3 -E 1",
+    "--eval -j x -E 1",
+    "--eval -vvvE 1",
+    "--eval -EA a {a=4;}",
+    "--eval --no-such-switch -E 1",
+    "--eval --no-pure-eval -E 1",
+    "--eval --no-timeout -E 1",
+    "--eval --extra-nix-path a=/b --strict -E builtins.elem_{path=\"/b\";prefix=\"a\";}_builtins.nixPath",
+    "--eval --debug -E 1",
+    "--eval --dry-run -E 1",
+    "--eval --repair -E 1",
+    "--eval --store dummy:// -E 1",
+    "--eval --store nonsense:// -E 1",
+    "--eval ./folder/",
+    "--eval folder/default.nix",
+    "--eval <given/default.nix>",
+    "--eval <given>/default.nix",
+    "--eval ~/nothing.nix",
+    "--eval http://localhost:1/x.tar.gz",
 ];
 
 const INPUT: &str = "{ p = ./x; q = [ 1 (1 + 1) ]; }";
@@ -217,4 +355,126 @@ fn no_store_is_needed() {
     let (out, err, code) = run(command, DERIVATIONS);
     assert_eq!(code, 0, "{err}");
     assert!(out.starts_with("/other/store/") && out.ends_with("-b.drv\n"), "{out}");
+}
+
+/// Settings in the environment and in files; `|` stands for the end of a line.
+const CONFIGURED: &[(&str, &str, &str)] = &[
+    ("pure-eval = true", "", "--eval -E builtins?currentTime"),
+    ("pure-eval = true", "", "--eval --no-pure-eval -E builtins?currentTime"),
+    ("pure-eval = maybe", "", "--eval -E 1"),
+    ("pure-eval true", "", "--eval -E 1"),
+    ("nonsense = true", "", "--eval -E 1"),
+    ("# pure-eval = true| |pure-eval = false # x", "", "--eval -E builtins?currentTime"),
+    ("eval-system = configured", "", "--eval -E builtins.currentSystem"),
+    ("eval-system = configured", "", "--eval -E builtins.currentSystem --eval-system said"),
+    ("system = configured", "eval-system = filed", "--eval -E builtins.currentSystem"),
+    ("", "eval-system = filed", "--eval -E builtins.currentSystem"),
+    ("eval-system = configured", "eval-system = filed", "--eval -E builtins.currentSystem"),
+    ("include /nothing", "", "--eval -E 1"),
+    ("!include /nothing|eval-system = configured", "", "--eval -E builtins.currentSystem"),
+    ("", "include more.conf|system = filed", "--eval -E builtins.currentSystem"),
+    ("nix-path = other=/etc", "", "--eval --strict -E builtins.length_builtins.nixPath"),
+    ("extra-nix-path = other=/etc", "", "--eval --strict -E builtins.length_builtins.nixPath"),
+    ("restrict-eval = true", "", "--eval -E builtins.readFile_/etc/passwd"),
+    (
+        "restrict-eval = true|allowed-uris = http://localhost",
+        "",
+        "--eval -E builtins.fetchurl_\"http://other/x\"",
+    ),
+    ("abort-on-warn = true", "", "--eval -E builtins.warn_\"w\"_1"),
+    ("max-call-depth = 20", "", "--eval -E let_f=n:if_n==0_then_0_else_1+f_(n-1);in_f_30"),
+    (
+        "max-call-depth = 20",
+        "",
+        "--eval -E let_f=n:if_n==0_then_0_else_1+f_(n-1);in_f_30 --max-call-depth 40",
+    ),
+];
+
+#[test]
+fn settings_are_read_where_nix_reads_them() {
+    let place = Place::new();
+    let files = place.directory.path().join("etc");
+    std::fs::create_dir(&files).unwrap();
+    std::fs::write(files.join("more.conf"), "eval-system = included\n").unwrap();
+    let mut wrong = Vec::new();
+    for (environment, file, case) in CONFIGURED {
+        let Some(judge) = judge::judge("nix-instantiate") else { return };
+        std::fs::write(files.join("nix.conf"), file.replace('|', "\n")).unwrap();
+        let words = words(case);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let answer = |mut command: Command| {
+            command.env("NIX_CONF_DIR", &files).env("NIX_CONFIG", environment.replace('|', "\n"));
+            run(command, "")
+        };
+        let (theirs, _, their_code) = answer(place.prepare(judge, &words));
+        let (ours, err, our_code) = answer(place.ours(&words));
+        if (&ours, our_code) != (&theirs, their_code) {
+            wrong.push(format!(
+                "{environment}, {file}, {case}: {our_code} {ours}{err}\n  real Nix: {their_code} {theirs}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Settings that would change the answer and are not there.
+#[test]
+fn what_is_not_there_is_refused() {
+    let place = Place::new();
+    let check = |case: &str, expected: &str| {
+        let words = words(case);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let (out, err, code) = run(place.ours(&words), "");
+        let first = err.lines().next().unwrap_or_default();
+        assert_eq!((out.as_str(), first, code), ("", expected, 1), "{case}");
+    };
+    check(
+        "--eval --option eval-profiler flamegraph -E 1",
+        "error: setting 'eval-profiler' cannot be 'flamegraph' here",
+    );
+    check(
+        "--eval --allow-unsafe-native-code-during-evaluation -E 1",
+        "error: setting 'allow-unsafe-native-code-during-evaluation' cannot be 'true' here",
+    );
+    check(
+        "--eval --lint-url-literals fatal -E 1",
+        "error: setting 'lint-url-literals' cannot be 'fatal' here",
+    );
+    check(
+        "--eval --extra-experimental-features no-url-literals -E 1",
+        "error: setting 'extra-experimental-features' cannot be 'no-url-literals' here",
+    );
+    check("--eval --store ssh://host -E 1", "error: don't know how to open Nix store 'ssh://host'");
+}
+
+/// What programs say beside their values, by settings.
+#[test]
+fn settings_decide_what_is_said() {
+    let place = Place::new();
+    let said = |case: &str| {
+        let words = words(case);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        run(place.ours(&words), "")
+    };
+    let (out, err, code) = said("--eval --trace-verbose -E builtins.traceVerbose_\"t\"_1");
+    assert_eq!((out.as_str(), err.as_str(), code), ("1\n", "trace: t\n", 0));
+    let (out, err, code) = said("--eval -E builtins.traceVerbose_\"t\"_1");
+    assert_eq!((out.as_str(), err.as_str(), code), ("1\n", "", 0));
+    let (_, err, _) = said("--eval --abort-on-warn -E builtins.warn_\"w\"_1");
+    assert!(
+        err.starts_with(
+            "evaluation warning: w\nerror: aborting to reveal stack trace of warning, as abort-on-warn is set\n"
+        ),
+        "{err}"
+    );
+    let (_, err, _) = said("--eval --option pure-eval maybe -E 1");
+    assert_eq!(err, "warning: Boolean setting 'pure-eval' has invalid value 'maybe'\n");
+    let (_, err, _) = said("--eval --restrict-eval -E builtins.readFile_/etc/passwd");
+    assert!(
+        err.starts_with("error: access to absolute path '/etc/passwd' is forbidden in restricted mode"),
+        "{err}"
+    );
+    let mut command = place.ours(&["--eval", "-E", "builtins.warn \"w\" 1"]);
+    command.env("NIX_ABORT_ON_WARN", "1");
+    assert_eq!(run(command, "").2, 1);
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use osbuild_core::instantiate::memory;
 use osbuild_core::instantiate::target::Target;
-use osbuild_core::instantiate::{Output, SessionOptions, Source};
+use osbuild_core::instantiate::{Output, SessionOptions, Sight, Source};
 
 use crate::config::CommonArguments;
 use crate::error::Failure;
@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
     let store = session::lazily(common)?;
     let options = |place: &Path| {
         let options = if arguments.pure {
-            SessionOptions { pure: Some(vec![place.to_owned()]), ..session::options() }
+            SessionOptions { sight: Sight::Pure { places: vec![place.to_owned()] }, ..session::options() }
         } else {
             session::impure(&arguments.search_path)
         };

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use osbuild_core::instantiate::{Argument, Arguments};
 
-use super::settings;
+use super::configuration;
+use super::settings::{self, Settings, Wrong};
 use crate::config::{self, NixStore};
 use crate::error::{Exit, Failure};
-use crate::realiser::BuildLimits;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -40,16 +40,11 @@ pub(super) struct Request {
     pub(super) location: bool,
     pub(super) read_write: bool,
     pub(super) show_trace: bool,
-    pub(super) pure: bool,
     /// Given with `-I`.
     pub(super) search_path: Vec<String>,
-    /// Given as a setting, instead of `NIX_PATH`.
-    pub(super) nix_path: Option<Vec<String>>,
-    pub(super) system: Option<String>,
+    pub(super) settings: Settings,
     pub(super) root: Option<PathBuf>,
     pub(super) store: NixStore,
-    pub(super) import_from_derivation: bool,
-    pub(super) limits: BuildLimits,
     pub(super) quiet: bool,
 }
 
@@ -81,16 +76,23 @@ fn wrong(message: &str) -> Failure {
 impl Given {
     pub(super) fn parse(words: impl Iterator<Item = String>) -> Result<Self, Failure> {
         let mut given = Self::default();
+        configuration::read(&mut given.settings)?;
         let mut words: Vec<String> = words.collect();
         words.reverse();
-        let mut only_programs = false;
+        let mut only_own_flags = false;
         while let Some(word) = words.pop() {
-            if only_programs || !word.starts_with('-') {
+            if !word.starts_with('-') {
                 given.programs.push(word);
-            } else if word == "--" {
-                only_programs = true;
             } else if word == "-" {
                 given.standard_input = true;
+            } else if only_own_flags {
+                // Nix ends only those flags here that all its programs have.
+                if !OWN_FLAGS.contains(&word.as_str()) {
+                    return Err(wrong(&format!("unrecognised flag '{word}'")));
+                }
+                given.flag(&word, &mut words)?;
+            } else if word == "--" {
+                only_own_flags = true;
             } else if let Some(letters) = several_letters(&word) {
                 words.extend(letters);
             } else {
@@ -126,7 +128,7 @@ impl Given {
             "--add-root" => self.root = take(1)?.pop().map(PathBuf::from),
             "--option" => {
                 let pair = take(2)?;
-                self.settings.set(&pair[0], &pair[1])?;
+                self.settings.set(&pair[0], &pair[1]).or_else(Wrong::warns)?;
             }
             "--arg" | "--argstr" | "--arg-from-file" => {
                 let [name, value] = <[String; 2]>::try_from(take(2)?).expect("two were taken");
@@ -162,18 +164,24 @@ impl Given {
             "--indirect" | "--repair" | "--dry-run" | "--no-gc-warning" | "--verbose" | "-v" | "--debug"
             | "--no-build-output" | "-Q" | "--no-build-hook" | "--no-link" => {}
             "--quiet" => self.quiet = true,
-            "-k" => self.settings.switch("--keep-going")?,
-            "-K" => self.settings.switch("--keep-failed")?,
-            "-j" => self.settings.set("max-jobs", &take(1)?.remove(0))?,
+            "-k" => self.settings.switch("--keep-going").map_err(Wrong::fails)?,
+            "-K" => self.settings.switch("--keep-failed").map_err(Wrong::fails)?,
+            "-j" => self.settings.set("max-jobs", &take(1)?.remove(0)).map_err(Wrong::fails)?,
             "--readonly-mode" => self.read_write = false,
-            "--impure" => self.settings.set("pure-eval", "false")?,
-            "--log-format" | "--eval-store" => drop(take(1)?),
+            "--impure" => self.settings.set("pure-eval", "false").map_err(Wrong::fails)?,
+            "--log-format" => {
+                let format = take(1)?.remove(0);
+                if !LOG_FORMATS.contains(&format.as_str()) {
+                    return Err(wrong(&format!("option 'log-format' has an invalid value '{format}'")));
+                }
+            }
+            "--eval-store" => drop(take(1)?),
             "--override-flake" => drop(take(2)?),
             _ => match settings::arity(flag) {
-                Some(0) => self.settings.switch(flag)?,
+                Some(0) => self.settings.switch(flag).map_err(Wrong::fails)?,
                 Some(_) => {
                     let value = take(1)?.remove(0);
-                    self.settings.set(flag.trim_start_matches('-'), &value)?;
+                    self.settings.set(flag.trim_start_matches('-'), &value).map_err(Wrong::fails)?;
                 }
                 None => return Err(wrong(&format!("unrecognised flag '{flag}'"))),
             },
@@ -217,18 +225,41 @@ impl Given {
             location: !self.no_location,
             read_write: self.read_write,
             show_trace: self.show_trace || self.settings.show_trace,
-            pure: self.settings.pure,
             search_path: self.search_path,
-            nix_path: self.settings.nix_path,
-            system: self.settings.eval_system.or(self.settings.system),
             root: self.root,
             store: config::nix_store(self.settings.store.as_deref())?,
-            import_from_derivation: self.settings.import_from_derivation,
-            limits: self.settings.limits,
+            settings: self.settings,
             quiet: self.quiet,
         }))
     }
 }
+
+/// Those that have a meaning behind `--`, too.
+const OWN_FLAGS: &[&str] = &[
+    "--add-root",
+    "--attr",
+    "-A",
+    "--dry-run",
+    "--eval",
+    "--eval-only",
+    "--expr",
+    "-E",
+    "--find-file",
+    "--help",
+    "--indirect",
+    "--json",
+    "--no-location",
+    "--parse",
+    "--parse-only",
+    "--raw",
+    "--read-write-mode",
+    "--strict",
+    "--version",
+    "--xml",
+];
+
+const LOG_FORMATS: &[&str] =
+    &["bar", "bar-with-logs", "internal-json", "multiline", "multiline-with-logs", "raw", "raw-with-logs"];
 
 /// `-vj4` is `-v -j 4`; the last word first, as it is pushed on a stack.
 fn several_letters(word: &str) -> Option<Vec<String>> {

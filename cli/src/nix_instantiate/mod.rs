@@ -6,6 +6,7 @@
 //! (import from derivation).
 
 mod arguments;
+mod configuration;
 mod settings;
 
 use std::ffi::OsString;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use osbuild_core::instantiate::nix::Found;
 use osbuild_core::instantiate::realiser::ImportFromDerivation;
 use osbuild_core::instantiate::sink::{Computing, Lazy};
-use osbuild_core::instantiate::{Output, Session, SessionOptions, Source};
+use osbuild_core::instantiate::{Output, Session, SessionOptions, Sight, Source};
 use osbuild_store::{LocalStore, StoreDir};
 
 use crate::config::NixStore;
@@ -92,16 +93,23 @@ fn answer(words: impl Iterator<Item = OsString>) -> Result<(), Failure> {
 }
 
 fn options(request: &Request) -> SessionOptions {
+    let settings = &request.settings;
     let mut options = session::impure(&request.search_path);
-    if let Some(places) = &request.nix_path {
+    if let Some(places) = &settings.nix_path {
         options.search_path = session::search_entries(request.search_path.iter().chain(places));
     }
-    if let Some(system) = &request.system {
+    if let Some(system) = settings.eval_system.as_ref().or(settings.system.as_ref()) {
         options.system.clone_from(system);
     }
-    if request.pure {
-        options.pure = Some(Vec::new());
+    if settings.pure {
+        options.sight = Sight::Pure { places: Vec::new() };
+    } else if settings.restricted {
+        let places = options.search_path.iter().map(|entry| PathBuf::from(&entry.path)).collect();
+        options.sight = Sight::Restricted { places, uris: settings.allowed_uris.clone() };
     }
+    options.diagnostics = settings.diagnostics;
+    options.max_call_depth = settings.max_call_depth;
+    options.trace_import_from_derivation = settings.trace_import_from_derivation;
     options
 }
 
@@ -109,7 +117,7 @@ fn options(request: &Request) -> SessionOptions {
 /// otherwise; and the store itself if they do.
 fn place(request: &Request) -> Result<(Place, Option<Arc<LocalStore>>), Failure> {
     let verbosity = Verbosity { quiet: request.quiet, verbose: false };
-    let limits = request.limits;
+    let limits = request.settings.limits;
     let mut opened = None;
     let mut place = match &request.store {
         NixStore::At(layout) if request.mode == Mode::Instantiate || request.read_write => {
@@ -123,7 +131,7 @@ fn place(request: &Request) -> Result<(Place, Option<Arc<LocalStore>>), Failure>
             import_from_derivation: ImportFromDerivation::Refuse,
         },
     };
-    if !request.import_from_derivation {
+    if !request.settings.import_from_derivation {
         place.import_from_derivation = ImportFromDerivation::Refuse;
     }
     Ok((place, opened))

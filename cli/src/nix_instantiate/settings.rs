@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use osbuild_core::lang::host::{Diagnostics, MAX_CALL_DEPTH};
+
 use crate::error::{Exit, Failure};
 use crate::realiser::BuildLimits;
 
@@ -149,8 +151,8 @@ pub(super) struct Settings {
     pub(super) restricted: bool,
     pub(super) allowed_uris: Vec<String>,
     pub(super) show_trace: bool,
-    pub(super) trace_verbose: bool,
-    pub(super) abort_on_warn: bool,
+    pub(super) diagnostics: Diagnostics,
+    pub(super) max_call_depth: u32,
     pub(super) system: Option<String>,
     pub(super) eval_system: Option<String>,
     pub(super) nix_path: Option<Vec<String>>,
@@ -167,8 +169,11 @@ impl Default for Settings {
             restricted: false,
             allowed_uris: Vec::new(),
             show_trace: false,
-            trace_verbose: false,
-            abort_on_warn: false,
+            diagnostics: Diagnostics {
+                abort_on_warn: crate::config::nix_abort_on_warn(),
+                ..Diagnostics::default()
+            },
+            max_call_depth: MAX_CALL_DEPTH,
             system: None,
             eval_system: None,
             nix_path: None,
@@ -196,7 +201,7 @@ fn is_value(name: &str) -> bool {
 
 impl Settings {
     /// `--NAME` or `--no-NAME`.
-    pub(super) fn switch(&mut self, flag: &str) -> Result<(), Failure> {
+    pub(super) fn switch(&mut self, flag: &str) -> Result<(), Wrong> {
         let name = flag.trim_start_matches('-');
         match name.strip_prefix("no-") {
             Some(name) => self.set(name, "false"),
@@ -206,10 +211,22 @@ impl Settings {
         }
     }
 
+    /// As a configuration sets it, which is weaker than the environment.
+    ///
+    /// # Errors
+    /// As [`Settings::set`].
+    pub(super) fn configure(&mut self, name: &str, value: &str) -> Result<(), Wrong> {
+        let is_search_path = matches!(name, "nix-path" | "extra-nix-path");
+        if is_search_path && !crate::config::nix_path().is_empty() {
+            return Ok(());
+        }
+        self.set(name, value)
+    }
+
     /// # Errors
     /// The value is none for this setting, or the setting would change what
     /// comes out and is not there.
-    pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), Failure> {
+    pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), Wrong> {
         let words = || crate::config::search_entries(value);
         match name {
             "pure-eval" => self.pure = switch(name, value)?,
@@ -217,8 +234,9 @@ impl Settings {
             "allowed-uris" => self.allowed_uris = list(value),
             "extra-allowed-uris" => self.allowed_uris.extend(list(value)),
             "show-trace" => self.show_trace = switch(name, value)?,
-            "trace-verbose" => self.trace_verbose = switch(name, value)?,
-            "abort-on-warn" => self.abort_on_warn = switch(name, value)?,
+            "trace-verbose" => self.diagnostics.trace_verbose = switch(name, value)?,
+            "abort-on-warn" => self.diagnostics.abort_on_warn = switch(name, value)?,
+            "max-call-depth" => self.max_call_depth = number(name, value)?,
             "allow-import-from-derivation" => self.import_from_derivation = switch(name, value)?,
             "trace-import-from-derivation" => self.trace_import_from_derivation = switch(name, value)?,
             "system" => self.system = Some(value.to_owned()),
@@ -234,24 +252,26 @@ impl Settings {
             "max-jobs" => self.limits.jobs = Some(number(name, value)?),
             "keep-failed" => self.limits.keep_failed = switch(name, value)?,
             "keep-going" => self.limits.keep_going = switch(name, value)?,
-            "lint-url-literals" | "lint-absolute-path-literals" | "lint-short-path-literals"
-                if value == "fatal" =>
+            "lint-url-literals" | "lint-absolute-path-literals" | "lint-short-path-literals" => match value {
+                "ignore" | "warn" => {}
+                "fatal" => return Err(Wrong::absent(name, value)),
+                _ => {
+                    return Err(Wrong::Value(format!(
+                        "option '{name}' has invalid value '{value}' (expected 'ignore', 'warn', or 'fatal')"
+                    )));
+                }
+            },
+            "allow-unsafe-native-code-during-evaluation" if switch(name, value)? => {
+                return Err(Wrong::absent(name, value));
+            }
+            "eval-profiler" if value != "disabled" => return Err(Wrong::absent(name, value)),
+            "experimental-features" | "extra-experimental-features"
+                if value.split_whitespace().any(|feature| feature == "no-url-literals") =>
             {
-                return Err(absent(name, value));
+                return Err(Wrong::absent(name, "no-url-literals"));
             }
-            "trace-function-calls" | "allow-unsafe-native-code-during-evaluation" => {
-                if switch(name, value)? {
-                    return Err(absent(name, value));
-                }
-            }
-            "eval-profiler" if value != "disabled" => return Err(absent(name, value)),
-            "experimental-features" | "extra-experimental-features" => {
-                if value.split_whitespace().any(|feature| feature == "no-url-literals") {
-                    return Err(absent(name, "no-url-literals"));
-                }
-            }
-            // `relaxed` beside on and off.
-            "sandbox" => {}
+            "sandbox" if matches!(value, "true" | "false" | "relaxed") => {}
+            "sandbox" => return Err(Wrong::Value(format!("option '{name}' has invalid value '{value}'"))),
             _ if SWITCHES.contains(&name) => drop(switch(name, value)?),
             _ if is_value(name) => {}
             _ => eprintln!("warning: unknown setting '{name}'"),
@@ -260,32 +280,72 @@ impl Settings {
     }
 }
 
-fn wrong(message: &str) -> Failure {
-    Failure::new(Exit::Failed, message)
+/// Why a setting was not set.
+pub(super) enum Wrong {
+    /// The value is none for it.
+    Value(String),
+    /// It would change the answer and is not there: better no answer than
+    /// another.
+    Absent(String),
 }
 
-/// For what would change the answer: better none than another.
-fn absent(name: &str, value: &str) -> Failure {
-    wrong(&format!("setting '{name}' cannot be '{value}' here"))
-        .with_hint("this is osbuild under the name nix-instantiate; it does not have what that asks for")
-}
+impl Wrong {
+    fn absent(name: &str, value: &str) -> Self {
+        Self::Absent(format!("setting '{name}' cannot be '{value}' here"))
+    }
 
-fn switch(name: &str, value: &str) -> Result<bool, Failure> {
-    match value {
-        "true" | "yes" | "1" => Ok(true),
-        "false" | "no" | "0" => Ok(false),
-        _ => Err(wrong(&format!("Boolean setting '{name}' has invalid value '{value}'"))),
+    /// Where any mistake ends the command.
+    pub(super) fn fails(self) -> Failure {
+        match self {
+            Self::Value(message) => Failure::new(Exit::Failed, &message)
+                .with_hint("Try 'nix-instantiate --help' for more information."),
+            Self::Absent(message) => Failure::new(Exit::Failed, &message).with_hint(
+                "this is osbuild under the name nix-instantiate; it does not have what that asks for",
+            ),
+        }
+    }
+
+    /// Where a wrong value is none: after `--option`.
+    pub(super) fn warns(self) -> Result<(), Failure> {
+        match self {
+            Self::Value(message) => {
+                eprintln!("warning: {message}");
+                Ok(())
+            }
+            absent => Err(absent.fails()),
+        }
     }
 }
 
-fn number(name: &str, value: &str) -> Result<usize, Failure> {
-    value.parse().map_err(|_| wrong(&format!("setting '{name}' has invalid value '{value}'")))
+fn switch(name: &str, value: &str) -> Result<bool, Wrong> {
+    match value {
+        "true" | "yes" | "1" => Ok(true),
+        "false" | "no" | "0" => Ok(false),
+        _ => Err(Wrong::Value(format!("Boolean setting '{name}' has invalid value '{value}'"))),
+    }
+}
+
+/// Perhaps with K, M, G or T.
+fn number<N: TryFrom<u64>>(name: &str, value: &str) -> Result<N, Wrong> {
+    let wrong = || Wrong::Value(format!("setting '{name}' has invalid value '{value}'"));
+    let unit = value.chars().last().filter(char::is_ascii_alphabetic);
+    let digits = unit.map_or(value, |_| &value[..value.len() - 1]);
+    let shift = match unit.map(|unit| unit.to_ascii_uppercase()) {
+        None => 0,
+        Some('K') => 10,
+        Some('M') => 20,
+        Some('G') => 30,
+        Some('T') => 40,
+        Some(other) => return Err(Wrong::Value(format!("invalid unit specifier '{other}'"))),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << shift).and_then(|number| N::try_from(number).ok()).ok_or_else(wrong)
 }
 
 /// Nothing is no limit.
-fn seconds(name: &str, value: &str) -> Result<Option<Duration>, Failure> {
-    let seconds = number(name, value)?;
-    Ok((seconds > 0).then(|| Duration::from_secs(seconds as u64)))
+fn seconds(name: &str, value: &str) -> Result<Option<Duration>, Wrong> {
+    let seconds: u64 = number(name, value)?;
+    Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
 }
 
 fn list(value: &str) -> Vec<String> {

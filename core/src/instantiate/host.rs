@@ -165,7 +165,7 @@ impl StoreHost {
 
     /// Makes sure that a derivation and its inputs are in the table.
     fn load(&self, path: &StorePath) -> HostResult<()> {
-        if self.table().hash(path).is_some() {
+        if self.table().has(path) {
             return Ok(());
         }
         let shown = self.sink.store_dir().display(path);
@@ -175,7 +175,7 @@ impl StoreHost {
         for input in derivation.input_derivations.keys() {
             self.load(input)?;
         }
-        self.table().add(path.clone(), derivation, bytes, self.sink.store_dir());
+        self.table().add(path.clone(), &derivation, &bytes);
         Ok(())
     }
 }
@@ -377,7 +377,7 @@ impl Host for StoreHost {
             .sink
             .add_text(&file, &text, &references)
             .map_err(|error| not_added(&file, error.as_ref()))?;
-        self.table().add(path.clone(), derivation, text, self.sink.store_dir());
+        self.table().add(path.clone(), &derivation, &text);
         Ok(path)
     }
 
@@ -394,7 +394,7 @@ impl Host for StoreHost {
     fn is_valid(&self, path: &StorePath) -> bool {
         let known = {
             let table = self.table();
-            table.derivation(path).is_some() || table.text_references(path).is_some()
+            table.has(path) || table.text_references(path).is_some()
         };
         known || self.sink.physical(path).is_some()
     }
@@ -489,7 +489,11 @@ mod tests {
     fn host(root: &Path, pure: bool) -> StoreHost {
         let sight = if pure { Sight::Pure { places: vec![root.to_owned()] } } else { Sight::Everything };
         let options = SessionOptions { sight, ..SessionOptions::default() };
-        StoreHost::new(options, Arc::new(Computing::default()), Arc::default())
+        StoreHost::new(options, Arc::new(Computing::default()), table())
+    }
+
+    fn table() -> Arc<Mutex<Table>> {
+        Arc::new(Mutex::new(Table::new(StoreDir::default())))
     }
 
     #[test]
@@ -528,7 +532,7 @@ mod tests {
         let uris = vec!["http://known".to_owned(), "scheme:".to_owned()];
         let sight = Sight::Restricted { places: vec![root.join("way/place")], uris };
         let options = SessionOptions { sight, ..SessionOptions::default() };
-        let host = StoreHost::new(options, Arc::new(Computing::default()), Arc::default());
+        let host = StoreHost::new(options, Arc::new(Computing::default()), table());
         let names = |path: &Path| {
             host.read_dir(path)
                 .unwrap()

@@ -176,7 +176,7 @@ pub struct Session {
 
 impl Session {
     pub fn new(options: SessionOptions, sink: Arc<dyn Sink>) -> Self {
-        let table = Arc::new(Mutex::new(Table::default()));
+        let table = Arc::new(Mutex::new(Table::new(sink.store_dir().clone())));
         let (sender, receiver) = mpsc::channel::<Work>();
         let shared = Arc::clone(&table);
         let thread = stack::spawn(move || {

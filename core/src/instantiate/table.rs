@@ -1,30 +1,45 @@
 //! The derivations of a session.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use osbuild_store::{StoreDir, StorePath};
 
 use crate::derivation::Derivation;
+use crate::derivation::aterm::from_aterm;
 use crate::derivation::hash_modulo::{HashModulo, hash_modulo};
 
 struct Entry {
-    derivation: Arc<Derivation>,
     text: Arc<[u8]>,
     hash: HashModulo,
+    /// Read from the text once someone asks: most derivations are only written,
+    /// and their text is a fifth as large.
+    derivation: OnceCell<Arc<Derivation>>,
 }
 
 /// Derivations by path, with what others are computed from, and the references
 /// of text objects.
-#[derive(Default)]
 pub(super) struct Table {
+    store_dir: StoreDir,
     derivations: HashMap<StorePath, Entry>,
     texts: HashMap<StorePath, BTreeSet<StorePath>>,
 }
 
 impl Table {
+    pub(super) fn new(store_dir: StoreDir) -> Self {
+        Self { store_dir, derivations: HashMap::new(), texts: HashMap::new() }
+    }
+
+    /// Whether a derivation is here.
+    pub(super) fn has(&self, path: &StorePath) -> bool {
+        self.derivations.contains_key(path)
+    }
+
     pub(super) fn derivation(&self, path: &StorePath) -> Option<Arc<Derivation>> {
-        self.derivations.get(path).map(|entry| Arc::clone(&entry.derivation))
+        let entry = self.derivations.get(path)?;
+        let read = || from_aterm(&entry.text, &self.store_dir).expect("what was written can be read");
+        Some(Arc::clone(entry.derivation.get_or_init(|| Arc::new(read()))))
     }
 
     pub(super) fn text(&self, path: &StorePath) -> Option<Arc<[u8]>> {
@@ -44,20 +59,14 @@ impl Table {
     }
 
     /// Adds a derivation whose inputs are here already.
-    pub(super) fn add(
-        &mut self,
-        path: StorePath,
-        derivation: Derivation,
-        text: Vec<u8>,
-        store_dir: &StoreDir,
-    ) {
-        if self.derivations.contains_key(&path) {
+    pub(super) fn add(&mut self, path: StorePath, derivation: &Derivation, text: &[u8]) {
+        if self.has(&path) {
             return;
         }
-        let hash = hash_modulo(&derivation, store_dir, |input| {
+        let hash = hash_modulo(derivation, &self.store_dir, |input| {
             self.hash(input).expect("inputs are added before those that need them")
         });
-        let entry = Entry { derivation: Arc::new(derivation), text: text.into(), hash };
+        let entry = Entry { text: text.into(), hash, derivation: OnceCell::new() };
         self.derivations.insert(path, entry);
     }
 }

@@ -67,7 +67,7 @@ impl Evaluator {
 }
 
 /// The value of simple code if its variables have theirs and nothing can fail.
-fn quick(code: &'static Expr, env: &'static Env) -> Option<Value> {
+pub(super) fn quick(code: &'static Expr, env: &'static Env) -> Option<Value> {
     match code {
         Expr::Const(value) => Some(*value),
         Expr::Local { depth, slot, .. } => evaluated(env.at(*depth).slots[*slot as usize].get()),

@@ -1,7 +1,10 @@
 //! Operators, interpolation, assertions.
 
+use std::io::Write;
+
+use super::delay::quick;
 use super::{Eval, Evaluator};
-use crate::lang::code::{Expr, Operator};
+use crate::lang::code::{Delay, Expr, Operator};
 use crate::lang::coerce::Coercion;
 use crate::lang::context::Context;
 use crate::lang::error::ErrorKind;
@@ -163,6 +166,11 @@ impl Evaluator {
     ) -> Eval<Context> {
         let mut context = Context::EMPTY;
         for part in parts {
+            if let Some(number) = shown_number(part, env) {
+                // A string of its own would be garbage at once.
+                write!(text, "{number}").expect("memory takes whatever is written");
+                continue;
+            }
             let part = self.operand(part, env)?;
             let part = self.coerce(part, Coercion::INTERPOLATE, pos)?;
             context = self.contexts.union(context, part.context);
@@ -197,5 +205,20 @@ impl Evaluator {
         let right = self.eval(right, env)?;
         let right = self.coerce(right, Coercion::REFERENCE, pos)?;
         Ok(self.join(&[left, right]))
+    }
+}
+
+/// The number of `toString number`, if it is known already.
+fn shown_number(part: &Expr, env: &'static Env) -> Option<i64> {
+    let Expr::Apply { function: Expr::Const(Value::Builtin(function)), arguments: [number], .. } = part
+    else {
+        return None;
+    };
+    if number.delay == Delay::Thunk {
+        return None;
+    }
+    match quick(number.code, env)? {
+        Value::Int(number) if function.name == "toString" => Some(number),
+        _ => None,
     }
 }

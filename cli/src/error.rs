@@ -83,6 +83,11 @@ impl Failure {
         self.exit
     }
 
+    /// Whether it is an evaluation that took more memory than it may.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        self.evaluation == Some(EvalErrorKind::Memory)
+    }
+
     /// With the exit code that Nix's programs have for it.
     #[must_use]
     pub(crate) fn into_that_of_nix(mut self) -> Self {

@@ -122,3 +122,58 @@ fn an_interrupt_ends_the_evaluation_only() {
     child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
     assert_eq!((out.as_str(), child.wait().unwrap().code()), ("1\n1\n1\n42\n", Some(0)));
 }
+
+/// What takes more memory than there is ends; the conversation does not.
+#[test]
+fn memory_that_was_used_up_is_given_back() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("set.nix"), "{ loaded = 20; }").unwrap();
+    let greedy = "builtins.length (builtins.genList (n: [ n (n + 1) (toString n) ]) 500000) \
+                  + builtins.foldl' (a: b: a + builtins.length b) 0 \
+                    (builtins.genList (n: builtins.genList (m: \"${toString (n * m)}x\") 1000) 100000)";
+    // The later ones have to be there although all lines come at once.
+    let lines = format!(
+        "x = 1\n:a {{ y = 2; }}\n:l ./set.nix\nbig = {greedy}\n{greedy}\nx + y + loaded\nbig\n\
+         z = x\n{greedy}\nx + y + z + loaded\n:r\nloaded\nx\n"
+    );
+    let mut command = start(&place);
+    command.args(["--max-memory", "64M"]);
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(out, "added 1 variable\nadded 1 variable\n23\n24\nadded 1 variable\n20\n", "{errors}");
+    let said: Vec<&str> =
+        errors.lines().filter(|line| line.starts_with("error: ") || line.starts_with("hint: ")).collect();
+    let memory = "error: out of memory: the evaluation needs more than 64 MiB";
+    let hint = "hint: the memory is given back, and variables are evaluated anew";
+    let undefined = "error: undefined variable 'x'";
+    assert_eq!(said[..6], [memory, hint, memory, hint, memory, hint], "{errors}");
+    assert_eq!(said[6], undefined);
+}
+
+/// A line that made a variable and takes too much when it is said again is
+/// left out.
+#[test]
+fn what_takes_too_much_twice_is_left_out() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("set.nix");
+    std::fs::write(&file, "{ kept = 1; }").unwrap();
+    let greedy = "builtins.foldl' (a: b: a + builtins.length b) 0 \
+                  (builtins.genList (n: builtins.genList (m: \"${toString (n * m)}x\") 1000) 100000)";
+    let mut command = start(&place);
+    command.args(["--max-memory", "64M"]);
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+    input.write_all(b":l ./set.nix\nw = 2\n").unwrap();
+    assert_eq!(out.next().unwrap().unwrap(), "added 1 variable");
+    std::fs::write(&file, format!("builtins.seq ({greedy}) {{ }}")).unwrap();
+    input.write_all(format!("{greedy}\nw\nkept\n").as_bytes()).unwrap();
+    drop(input);
+    assert_eq!(out.next().unwrap().unwrap(), "2");
+    assert!(out.next().is_none());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
     search_path: Vec<String>,
 }
 
-fn memory_size(text: &str) -> Result<usize, String> {
+pub(super) fn memory_size(text: &str) -> Result<usize, String> {
     memory::parse_size(text).ok_or_else(|| "expected a number of bytes, or one with K, M or G".to_owned())
 }
 

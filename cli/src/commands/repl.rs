@@ -2,6 +2,7 @@
 
 mod editor;
 mod input;
+mod resume;
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -15,6 +16,7 @@ use crate::error::{Exit, Failure};
 use crate::realiser::{BuildLimits, Place};
 use crate::session::{self, FunctionArguments};
 use input::{Input, Line};
+use resume::Handover;
 
 /// Evaluate expressions as you type them
 #[derive(clap::Args)]
@@ -27,6 +29,13 @@ pub(crate) struct Arguments {
     search_path: Vec<String>,
     #[command(flatten)]
     arguments: FunctionArguments,
+    /// Start anew when values take more memory than this: bytes, or with K, M, G
+    /// [default: three quarters of the machine's]
+    #[arg(long, value_name = "SIZE", value_parser = super::eval::memory_size)]
+    max_memory: Option<usize>,
+    /// Go on with a conversation that ran out of memory
+    #[arg(long, hide = true, value_name = "FILE")]
+    resume: Option<PathBuf>,
 }
 
 pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), Failure> {
@@ -37,10 +46,21 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
     let store = config::open_store()?;
     let options = session::impure(&arguments.search_path);
     let place = Place::open(store, common.verbosity(), BuildLimits::default());
-    let options = SessionOptions { import_from_derivation: place.import_from_derivation, ..options };
+    let options = SessionOptions {
+        import_from_derivation: place.import_from_derivation,
+        memory_ceiling: arguments.max_memory,
+        ..options
+    };
     let interactive = Interactive::new(options, place.sink, directory, interrupted);
     let conversation = std::cell::RefCell::new(interactive);
-    let mut repl = Repl { conversation: Rc::new(conversation), loaded: Vec::new(), common };
+    let resumed = arguments.resume.as_deref().map(Handover::read).transpose()?;
+    let mut repl = Repl {
+        conversation: Rc::new(conversation),
+        loaded: Vec::new(),
+        lines: Vec::new(),
+        tells: resumed.is_none(),
+        common,
+    };
     if !arguments.targets.is_empty() {
         repl.loaded = arguments.targets.clone();
         repl.reload()?;
@@ -48,7 +68,23 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
     for (name, text) in arguments.arguments.expressions() {
         repl.conversation.borrow_mut().bind(&format!("{name} = {text}"))?;
     }
-    let mut input = Input::open(&repl.conversation)?;
+    let mut input = Input::open(&repl.conversation, arguments.resume.is_some())?;
+    if let Some(Handover { lines, unanswered }) = resumed {
+        input.put_back(unanswered);
+        let mut lines = lines.into_iter();
+        while let Some(line) = lines.next() {
+            catch_interrupts();
+            if let Err(failure) = repl.answer(&line) {
+                failure.print();
+                if failure.is_out_of_memory() {
+                    // Not with this line again, or it would never end.
+                    repl.lines.extend(lines);
+                    return Err(repl.handover(&input).go_on());
+                }
+            }
+        }
+        repl.tells = true;
+    }
     loop {
         let line = match input.next() {
             Line::Text(line) => line,
@@ -60,7 +96,13 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
             Ok(true) => {}
             Ok(false) => return Ok(()),
             // Whatever went wrong, the conversation goes on.
-            Err(failure) => failure.print(),
+            Err(failure) => {
+                failure.print();
+                if failure.is_out_of_memory() && repl.conversation.borrow_mut().is_used_up() {
+                    eprintln!("hint: the memory is given back, and variables are evaluated anew");
+                    repl.handover(&input).go_on().print();
+                }
+            }
         }
     }
 }
@@ -69,6 +111,10 @@ struct Repl<'a> {
     conversation: Rc<std::cell::RefCell<Interactive>>,
     /// What `:r` loads again.
     loaded: Vec<String>,
+    /// Lines that made the variables, in order.
+    lines: Vec<String>,
+    /// Whether it says what it did.
+    tells: bool,
     common: &'a CommonArguments,
 }
 
@@ -84,7 +130,7 @@ const HELP: &str = "\
   :b EXPRESSION      build a derivation, print where its outputs are  (:build)
   :q                 leave, as Ctrl-D does       (:quit)
 An unfinished expression goes on in the next line. Ctrl-C ends an evaluation.
-Memory is not given back while the repl runs: after long work, start anew.
+When memory is used up it is given back, and variables are evaluated anew.
 ";
 
 impl Repl<'_> {
@@ -111,6 +157,7 @@ impl Repl<'_> {
             "" if rest.is_empty() || input::is_comment(rest) => {}
             "" if input::is_binding(rest) => {
                 conversation.bind(rest)?;
+                self.lines.push(line.to_owned());
             }
             "" => println!("{}", conversation.show(rest, 1)?),
             "p" | "print" => println!("{}", conversation.show(rest, WHOLE)?),
@@ -123,7 +170,11 @@ impl Repl<'_> {
                         .with_hint("built-in functions have it: `:doc builtins.map`"));
                 }
             },
-            "a" | "add" => added(conversation.add(rest)?),
+            "a" | "add" => {
+                let count = conversation.add(rest)?;
+                self.lines.push(line.to_owned());
+                self.added(count);
+            }
             "l" | "load" => {
                 drop(conversation);
                 self.loaded.push(rest.to_owned());
@@ -131,6 +182,7 @@ impl Repl<'_> {
                     self.loaded.pop();
                     return Err(failure);
                 }
+                self.lines.push(line.to_owned());
             }
             "r" | "reload" => {
                 drop(conversation);
@@ -153,8 +205,20 @@ impl Repl<'_> {
         Ok(true)
     }
 
+    fn handover(&self, input: &Input) -> Handover {
+        Handover { lines: self.lines.clone(), unanswered: input.unanswered() }
+    }
+
+    fn added(&self, count: usize) {
+        if self.tells {
+            let plural = if count == 1 { "" } else { "s" };
+            println!("added {count} variable{plural}");
+        }
+    }
+
     fn reload(&mut self) -> Result<(), Failure> {
         self.conversation.borrow_mut().clear()?;
+        self.lines.retain(|line| line.starts_with(":l"));
         for word in self.loaded.clone() {
             self.load(&word)?;
         }
@@ -176,7 +240,9 @@ impl Repl<'_> {
                 }
             }
         };
-        added(conversation.load(&source, &attr_path)?);
+        let count = conversation.load(&source, &attr_path)?;
+        drop(conversation);
+        self.added(count);
         Ok(())
     }
 
@@ -191,11 +257,6 @@ impl Repl<'_> {
         }
         Ok(())
     }
-}
-
-fn added(count: usize) {
-    let plural = if count == 1 { "" } else { "s" };
-    println!("added {count} variable{plural}");
 }
 
 /// The conversation, shared with what completes words.

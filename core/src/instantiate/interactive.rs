@@ -2,7 +2,8 @@
 //! ends one evaluation and not the conversation.
 //!
 //! The evaluator's memory is never freed (see `lang::heap`), so a conversation
-//! grows with what it evaluates; values may be asked for again at any time.
+//! grows with what it evaluates; values may be asked for again at any time. One
+//! whose memory is used up can only say so (see [`Interactive::is_used_up`]).
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -150,6 +151,13 @@ impl Interactive {
             VARIABLES.with_borrow_mut(BTreeMap::clear);
             Ok(())
         })
+    }
+
+    /// Whether most of the memory is taken, so that little more can be
+    /// evaluated.
+    pub fn is_used_up(&mut self) -> bool {
+        // An evaluator that cannot even say that is worse off.
+        self.run(|e| Ok(e.heap.allocated() > e.heap.ceiling() / 2)).unwrap_or(true)
     }
 
     /// What a word that was begun may become: variables, built-in names, or

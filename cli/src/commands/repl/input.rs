@@ -2,7 +2,9 @@
 //! elsewhere. Either way an unfinished expression is completed by the lines
 //! that follow.
 
-use std::io::{BufRead, IsTerminal};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Chain, Cursor, IsTerminal, Read};
+use std::os::fd::AsFd;
 
 use osbuild_core::lang::is_unfinished;
 use rustyline::error::ReadlineError;
@@ -13,7 +15,7 @@ use crate::error::Failure;
 
 pub(super) enum Input {
     Terminal(Box<Editor>),
-    Lines,
+    Lines(Lines),
 }
 
 pub(super) enum Line {
@@ -24,16 +26,34 @@ pub(super) enum Line {
 }
 
 impl Input {
-    pub(super) fn open(conversation: &Shared) -> Result<Self, Failure> {
+    pub(super) fn open(conversation: &Shared, resumes: bool) -> Result<Self, Failure> {
         if !std::io::stdin().is_terminal() {
-            return Ok(Self::Lines);
+            let input = std::io::stdin().as_fd().try_clone_to_owned()?;
+            return Ok(Self::Lines(BufReader::new(Cursor::new(Vec::new()).chain(File::from(input)))));
         }
-        println!(
-            "osbuild {}: the language of Nix {}. :? for help",
-            env!("CARGO_PKG_VERSION"),
-            osbuild_core::lang::NIX_VERSION
-        );
+        if !resumes {
+            println!(
+                "osbuild {}: the language of Nix {}. :? for help",
+                env!("CARGO_PKG_VERSION"),
+                osbuild_core::lang::NIX_VERSION
+            );
+        }
         Ok(Self::Terminal(Box::new(Editor::open(conversation.clone())?)))
+    }
+
+    /// What was read ahead.
+    pub(super) fn unanswered(&self) -> Vec<u8> {
+        let Self::Lines(lines) = self else { return Vec::new() };
+        let (put_back, _) = lines.get_ref().get_ref();
+        let rest = put_back.get_ref().get(put_back.position() as usize..).unwrap_or_default();
+        [lines.buffer(), rest].concat()
+    }
+
+    /// Puts such input before what comes.
+    pub(super) fn put_back(&mut self, text: Vec<u8>) {
+        if let Self::Lines(lines) = self {
+            *lines.get_mut().get_mut().0 = Cursor::new(text);
+        }
     }
 
     pub(super) fn next(&mut self) -> Line {
@@ -43,11 +63,11 @@ impl Input {
                 Err(ReadlineError::Interrupted) => Line::Discarded,
                 Err(_) => Line::End,
             },
-            Self::Lines => {
+            Self::Lines(lines) => {
                 let mut text = String::new();
                 loop {
                     let before = text.len();
-                    match std::io::stdin().lock().read_line(&mut text) {
+                    match lines.read_line(&mut text) {
                         Ok(1..) => {}
                         // The end, or no text: what is there is answered.
                         _ => return if before == 0 { Line::End } else { Line::Text(text) },
@@ -60,6 +80,10 @@ impl Input {
         }
     }
 }
+
+/// Standard input behind what was put back. Its buffer can be looked into,
+/// which that of `std::io::stdin` cannot.
+type Lines = BufReader<Chain<Cursor<Vec<u8>>, File>>;
 
 /// Whether a line is the beginning of something.
 pub(super) fn wants_more(line: &str) -> bool {

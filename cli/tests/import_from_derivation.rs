@@ -267,6 +267,26 @@ fn the_files_in_another_store_are_those_of_real_nix() {
     same(&derivations(&place.path("store")), &their_derivations);
 }
 
+/// `--store DIR`: the root of a file system with a store in it.
+#[test]
+fn the_files_in_another_root_are_those_of_real_nix() {
+    let Some(judge) = judge::judge("nix-instantiate") else { return };
+    let place = Place::new();
+    let text = program("n", "n: plain \"echo ${./program.txt} ${content n}\" \"outer\"");
+    let answer = |command: Command, root: &str| {
+        let mut command = place.prepare(command, &["-E", &text, "--store"]);
+        command.arg(place.path(root)).env_remove("NIX_STORE_DIR").env_remove("NIX_STATE_DIR");
+        let answer = run(command);
+        assert_eq!(answer.code, 0, "{answer:?}");
+        (answer.out, derivations(&place.path(root).join("nix/store")))
+    };
+    let (their_out, theirs) = answer(judge, "their-root");
+    let (our_out, ours) = answer(Command::new(place.path("nix-instantiate")), "our-root");
+    assert_eq!(our_out, their_out);
+    assert_eq!(ours.len(), 2);
+    same(&ours, &theirs);
+}
+
 /// What `nix-instantiate --eval` does without a word about writing.
 #[test]
 fn nothing_is_built_where_nothing_is_written() {
@@ -371,6 +391,12 @@ fn every_command_builds_what_programs_read() {
     let built = run(&["build", "--no-link", &target("c")], None);
     assert!(inner("c"));
     assert_eq!(std::fs::read_to_string(built.trim_end()).unwrap(), "42\n");
+    // Pure evaluation does not know the system, which the program asks for.
+    let known = std::fs::read_to_string(place.path("file.nix")).unwrap();
+    let system = format!("\"{}-linux\"", std::env::consts::ARCH);
+    std::fs::write(place.path("pure.nix"), known.replace("builtins.currentSystem", &system)).unwrap();
+    let pure = run(&["eval", "--pure", "--raw", "-E", "(import ./pure.nix \"e\").drvPath"], None);
+    assert!(inner("e") && pure == path);
     let answer = run(&["repl"], Some("(import ./file.nix \"d\").drvPath\n:b import ./file.nix \"d\"\n"));
     assert!(inner("d") && answer.contains(&path) && answer.contains(built.trim_end()), "{answer}");
 }

@@ -67,3 +67,57 @@ fn real_nix_understands_the_same() {
     }
     assert!(wrong.is_empty(), "{} cases differ\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// Short texts, most of them about where one token ends and the next begins:
+/// a line each of `parse-snippets.tsv` has the text, and what Nix 2.34.8
+/// printed or the last line of its error, escaped like a string. Where our
+/// words are others, the text stands in `OTHER_WORDS`.
+#[test]
+fn snippets_are_understood_as_by_nix() {
+    const OTHER_WORDS: &[&str] = &["1|>2", "1<|2"];
+    let file = folder().join("parse-snippets.tsv");
+    let lines = std::fs::read_to_string(file).expect("the snippets are beside the corpus");
+    let options = || SessionOptions { message: Arc::new(|_| ()), ..SessionOptions::default() };
+    let mut session = Session::new(options(), Arc::new(Computing::default()));
+    let mut wrong = Vec::new();
+    for line in lines.lines() {
+        let [text, kind, expected] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("three fields: {line}")
+        };
+        let directory = Path::new("/lang").to_owned();
+        let parsed = session.parse(&Source::StandardInput { text: unescaped(text), directory });
+        let (ours, found) = match &parsed {
+            Ok(shown) => ("ok", shown.clone()),
+            Err(error) => {
+                ("error", error.to_string().lines().next().unwrap_or_default().as_bytes().to_vec())
+            }
+        };
+        let same_words = found == unescaped(expected) || OTHER_WORDS.contains(&text);
+        if ours != kind || !same_words {
+            wrong.push(format!("{text}\n  {kind} {expected}\n  {ours} {}", found.escape_ascii()));
+        }
+    }
+    assert!(wrong.is_empty(), "{} snippets differ\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let byte = match byte {
+            b'\\' => match bytes.next() {
+                Some(b'n') => b'\n',
+                Some(b'r') => b'\r',
+                Some(b't') => b'\t',
+                Some(b'x') => {
+                    let digits: String = bytes.by_ref().take(2).map(char::from).collect();
+                    u8::from_str_radix(&digits, 16).expect("two digits")
+                }
+                other => other.expect("an escape has a letter"),
+            },
+            other => other,
+        };
+        out.push(byte);
+    }
+    out
+}

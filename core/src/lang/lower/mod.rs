@@ -158,8 +158,10 @@ impl<'a> Lowerer<'a> {
             }
             Kind::Float { end } => {
                 let text = String::from_utf8_lossy(tree.text(node.start, end));
+                // What is too small for a float is as wrong as what is too large.
+                let is_zero = |text: &str| !mantissa(text).contains(|c: char| c.is_ascii_digit() && c != '0');
                 match text.parse::<f64>() {
-                    Ok(number) if number.is_normal() || number == 0.0 => self.constant(Value::Float(number)),
+                    Ok(number) if number.is_normal() || is_zero(&text) => self.constant(Value::Float(number)),
                     _ => return self.error(format!("invalid float '{text}'"), pos),
                 }
             }
@@ -269,4 +271,9 @@ impl<'a> Lowerer<'a> {
         self.around.scopes.close();
         Ok(self.put(Expr::Let { bindings, body }))
     }
+}
+
+/// A float's digits before its exponent.
+fn mantissa(text: &str) -> &str {
+    text.split(['e', 'E']).next().unwrap_or(text)
 }

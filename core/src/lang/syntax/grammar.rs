@@ -410,10 +410,6 @@ impl<'t> Parser<'t, '_> {
             TOKEN_INTEGER => Kind::Integer { end },
             TOKEN_FLOAT => Kind::Float { end },
             TOKEN_URI => Kind::Uri { end },
-            // `rnix` takes `</x>` for a place of the search path.
-            TOKEN_PATH_SEARCH if self.token_text(self.at).starts_with(b"</") => {
-                return Err(self.unexpected(""));
-            }
             TOKEN_PATH_SEARCH => Kind::SearchPath { end },
             TOKEN_STRING_START => return self.string(),
             TOKEN_PATH_ABS => return self.path(PathKind::Absolute),
@@ -448,10 +444,7 @@ impl<'t> Parser<'t, '_> {
                 return Ok(self.add(Kind::List { items }, start));
             }
             _ => {
-                return Err(match self.trailing_slash() {
-                    Some(offset) => SyntaxError { message: "path has a trailing slash".to_owned(), offset },
-                    None => self.unexpected(""),
-                });
+                return Err(self.trailing_slash().unwrap_or_else(|| self.unexpected("")));
             }
         };
         self.at += 1;
@@ -465,16 +458,26 @@ impl<'t> Parser<'t, '_> {
         Ok(items)
     }
 
-    /// The end of a path that ends in a slash, which no token may.
-    fn trailing_slash(&self) -> Option<u32> {
+    /// What is wrong with a path that ends in a slash or has two in a row.
+    fn trailing_slash(&self) -> Option<SyntaxError> {
         if self.kind() != Some(TOKEN_ERROR) {
             return None;
         }
+        let Token { start, end, .. } = self.tokens[self.at];
         let text = self.token_text(self.at);
-        // `./` alone is a dot and a slash.
-        let is_path =
-            text.strip_suffix(b"/").is_some_and(|text| text.contains(&b'/')) && !text.starts_with(b"/*");
-        is_path.then(|| self.tokens[self.at].end)
+        if text.starts_with(b"/*") {
+            return None;
+        }
+        if let Some(place) = text.windows(2).position(|pair| pair == b"//") {
+            let message = "syntax error, unexpected end of path, expecting '${'".to_owned();
+            return Some(SyntaxError { message, offset: start + place as u32 + 1 });
+        }
+        // `./` alone is a dot and a slash, unless it goes on behind a `${…}`.
+        let goes_on =
+            self.at > 0 && self.end() == start && self.tokens[self.at - 1].kind == TOKEN_INTERPOL_END;
+        let is_path = text.strip_suffix(b"/").is_some_and(|text| goes_on || text.contains(&b'/'));
+        let message = "path has a trailing slash".to_owned();
+        is_path.then_some(SyntaxError { message, offset: end })
     }
 
     // Names, bindings, strings.
@@ -611,6 +614,10 @@ impl<'t> Parser<'t, '_> {
                     self.at += 1;
                     self.open.pieces.push(Piece::Text(self.stepped_over()));
                 }
+                Some(TOKEN_ERROR) => match self.trailing_slash() {
+                    Some(error) => return Err(error),
+                    None => break,
+                },
                 _ => break,
             }
         }
@@ -638,7 +645,6 @@ impl<'t> Parser<'t, '_> {
             TOKEN_FLOAT => "floating-point literal".to_owned(),
             TOKEN_PATH_ABS | TOKEN_PATH_REL => "path".to_owned(),
             TOKEN_PATH_HOME => "'~/…' path".to_owned(),
-            TOKEN_PATH_SEARCH if text.starts_with(b"</") => "'<'".to_owned(),
             TOKEN_PATH_SEARCH => "'<…>' path".to_owned(),
             TOKEN_URI => "URI".to_owned(),
             TOKEN_STRING_START if text == b"''" => "start of an indented string".to_owned(),

@@ -249,6 +249,9 @@ const CASES: &[&str] = &[
     "--eval http://localhost:1/x.tar.gz",
 ];
 
+/// Those in which older ones differ.
+const SINCE_2_34: &[&str] = &["--eval --lint-url-literals warn -E http://x", "--version --eval"];
+
 const INPUT: &str = "{ p = ./x; q = [ 1 (1 + 1) ]; }";
 
 fn words(case: &str) -> Vec<String> {
@@ -263,13 +266,16 @@ fn normal(place: &Path, text: &str) -> String {
 fn real_nix_prints_and_ends_the_same() {
     let place = Place::new();
     let mut wrong = Vec::new();
+    let Some(mut judge) = judge::judge("nix-instantiate") else { return };
+    let version = judge.arg("--version").output().expect("it starts").stdout;
+    let is_older = !String::from_utf8_lossy(&version).contains("2.34.");
     for case in CASES {
         let Some(judge) = judge::judge("nix-instantiate") else { return };
         let words = words(case);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let (theirs, _, their_code) = run(place.prepare(judge, &words), INPUT);
         let (ours, _, our_code) = run(place.ours(&words), INPUT);
-        if (&ours, our_code) != (&theirs, their_code) {
+        if (&ours, our_code) != (&theirs, their_code) && !(is_older && SINCE_2_34.contains(case)) {
             wrong.push(format!("{case}: {our_code} {ours}\n  real Nix: {their_code} {theirs}"));
         }
     }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use osbuild_store::action::OutputName;
 use osbuild_store::{HashAlgorithm, NixHash, StoreDir, StorePath};
+use sha2::{Digest, Sha256};
 
 use super::{Derivation, Output};
 
@@ -25,7 +26,8 @@ pub enum AtermError {
 
 /// Writes a derivation.
 pub fn to_aterm(derivation: &Derivation, store_dir: &StoreDir) -> Vec<u8> {
-    write(derivation, store_dir, |out| {
+    let mut text = Vec::with_capacity(1024);
+    write(&mut text, derivation, store_dir, |out| {
         let inputs = derivation.input_derivations.iter();
         write_list(out, inputs, |out, (path, outputs)| {
             out.push(b'(');
@@ -34,17 +36,19 @@ pub fn to_aterm(derivation: &Derivation, store_dir: &StoreDir) -> Vec<u8> {
             write_list(out, outputs.iter(), |out, name| write_plain(out, name.as_str().as_bytes()));
             out.push(b')');
         });
-    })
+    });
+    text
 }
 
-/// Writes a derivation with its input derivations given by other names: by
-/// their hash modulo fixed outputs, in hexadecimal.
-pub(super) fn to_aterm_with_inputs(
+/// The SHA-256 of a derivation with its input derivations given by other
+/// names: by their hash modulo fixed outputs, in hexadecimal.
+pub(super) fn hash_with_inputs(
     derivation: &Derivation,
     store_dir: &StoreDir,
     inputs: &BTreeMap<String, BTreeSet<OutputName>>,
-) -> Vec<u8> {
-    write(derivation, store_dir, |out| {
+) -> [u8; 32] {
+    let mut hashing = Hashing { hasher: Sha256::new(), waiting: [0; 512], length: 0 };
+    write(&mut hashing, derivation, store_dir, |out| {
         write_list(out, inputs.iter(), |out, (hex, outputs)| {
             out.push(b'(');
             write_plain(out, hex.as_bytes());
@@ -52,13 +56,68 @@ pub(super) fn to_aterm_with_inputs(
             write_list(out, outputs.iter(), |out, name| write_plain(out, name.as_str().as_bytes()));
             out.push(b')');
         });
-    })
+    });
+    hashing.flush();
+    hashing.hasher.finalize().into()
 }
 
-fn write(derivation: &Derivation, store_dir: &StoreDir, write_inputs: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut out = Vec::with_capacity(2048);
+/// Where a derivation's text goes.
+trait Out {
+    fn push(&mut self, byte: u8);
+    fn extend_from_slice(&mut self, bytes: &[u8]);
+}
+
+impl Out for Vec<u8> {
+    fn push(&mut self, byte: u8) {
+        self.push(byte);
+    }
+
+    fn extend_from_slice(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// A text that is only hashed.
+struct Hashing {
+    hasher: Sha256,
+    waiting: [u8; 512],
+    length: usize,
+}
+
+impl Hashing {
+    fn flush(&mut self) {
+        self.hasher.update(&self.waiting[..self.length]);
+        self.length = 0;
+    }
+}
+
+impl Out for Hashing {
+    fn push(&mut self, byte: u8) {
+        self.extend_from_slice(&[byte]);
+    }
+
+    fn extend_from_slice(&mut self, bytes: &[u8]) {
+        if self.length + bytes.len() > self.waiting.len() {
+            self.flush();
+        }
+        match self.waiting.get_mut(self.length..self.length + bytes.len()) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                self.length += bytes.len();
+            }
+            None => self.hasher.update(bytes),
+        }
+    }
+}
+
+fn write(
+    out: &mut dyn Out,
+    derivation: &Derivation,
+    store_dir: &StoreDir,
+    write_inputs: impl FnOnce(&mut dyn Out),
+) {
     out.extend_from_slice(b"Derive(");
-    write_list(&mut out, derivation.outputs.iter(), |out, (name, output)| {
+    write_list(out, derivation.outputs.iter(), |out, (name, output)| {
         let (path, method, hash) = output_fields(output, store_dir);
         out.push(b'(');
         for (index, field) in [name.as_str(), &path, &method, &hash].into_iter().enumerate() {
@@ -70,18 +129,18 @@ fn write(derivation: &Derivation, store_dir: &StoreDir, write_inputs: impl FnOnc
         out.push(b')');
     });
     out.push(b',');
-    write_inputs(&mut out);
+    write_inputs(out);
     out.push(b',');
     let sources = derivation.input_sources.iter();
-    write_list(&mut out, sources, |out, path| write_plain(out, store_dir.display(path).as_bytes()));
+    write_list(out, sources, |out, path| write_plain(out, store_dir.display(path).as_bytes()));
     out.push(b',');
-    write_plain(&mut out, &derivation.system);
+    write_plain(out, &derivation.system);
     out.push(b',');
-    write_string(&mut out, &derivation.builder);
+    write_string(out, &derivation.builder);
     out.push(b',');
-    write_list(&mut out, derivation.arguments.iter(), |out, argument| write_string(out, argument));
+    write_list(out, derivation.arguments.iter(), |out, argument| write_string(out, argument));
     out.push(b',');
-    write_list(&mut out, derivation.environment.iter(), |out, (name, value)| {
+    write_list(out, derivation.environment.iter(), |out, (name, value)| {
         out.push(b'(');
         write_string(out, name);
         out.push(b',');
@@ -89,7 +148,6 @@ fn write(derivation: &Derivation, store_dir: &StoreDir, write_inputs: impl FnOnc
         out.push(b')');
     });
     out.push(b')');
-    out
 }
 
 /// Path, method-and-algorithm, digest in hexadecimal; empty where unknown.
@@ -109,7 +167,7 @@ fn output_fields(output: &Output, store_dir: &StoreDir) -> (String, String, Stri
     }
 }
 
-fn write_list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, write_item: impl Fn(&mut Vec<u8>, T)) {
+fn write_list<T>(out: &mut dyn Out, items: impl Iterator<Item = T>, write_item: impl Fn(&mut dyn Out, T)) {
     out.push(b'[');
     for (index, item) in items.enumerate() {
         if index > 0 {
@@ -120,13 +178,16 @@ fn write_list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, write_item: 
     out.push(b']');
 }
 
-fn write_plain(out: &mut Vec<u8>, bytes: &[u8]) {
+fn write_plain(out: &mut dyn Out, bytes: &[u8]) {
     out.push(b'"');
     out.extend_from_slice(bytes);
     out.push(b'"');
 }
 
-fn write_string(out: &mut Vec<u8>, bytes: &[u8]) {
+fn write_string(out: &mut dyn Out, bytes: &[u8]) {
+    if !bytes.iter().any(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\r' | b'\t')) {
+        return write_plain(out, bytes);
+    }
     out.push(b'"');
     for byte in bytes {
         match byte {

@@ -9,7 +9,7 @@ use osbuild_store::action::OutputName;
 use osbuild_store::{StoreDir, StorePath};
 use sha2::{Digest, Sha256};
 
-use super::aterm::to_aterm_with_inputs;
+use super::aterm::hash_with_inputs;
 use super::{Derivation, Output};
 
 /// A derivation's hash modulo fixed outputs.
@@ -58,5 +58,5 @@ pub fn hash_modulo(
             HashModulo::Deferred => return HashModulo::Deferred,
         }
     }
-    HashModulo::Known(Sha256::digest(to_aterm_with_inputs(derivation, store_dir, &inputs)).into())
+    HashModulo::Known(hash_with_inputs(derivation, store_dir, &inputs))
 }

@@ -1,7 +1,7 @@
 //! The derivations of a session.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use osbuild_store::{StoreDir, StorePath};
@@ -9,6 +9,7 @@ use osbuild_store::{StoreDir, StorePath};
 use crate::derivation::Derivation;
 use crate::derivation::aterm::from_aterm;
 use crate::derivation::hash_modulo::{HashModulo, hash_modulo};
+use crate::lang::symbol::FastMap;
 
 struct Entry {
     text: Arc<[u8]>,
@@ -22,13 +23,13 @@ struct Entry {
 /// of text objects.
 pub(super) struct Table {
     store_dir: StoreDir,
-    derivations: HashMap<StorePath, Entry>,
-    texts: HashMap<StorePath, BTreeSet<StorePath>>,
+    derivations: FastMap<StorePath, Entry>,
+    texts: FastMap<StorePath, BTreeSet<StorePath>>,
 }
 
 impl Table {
     pub(super) fn new(store_dir: StoreDir) -> Self {
-        Self { store_dir, derivations: HashMap::new(), texts: HashMap::new() }
+        Self { store_dir, derivations: FastMap::default(), texts: FastMap::default() }
     }
 
     /// Whether a derivation is here.

@@ -22,9 +22,8 @@ impl Sym {
     }
 }
 
-/// A map whose keys are symbols or texts of programs; its seed differs in each
-/// process.
-pub(super) type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+/// A map whose keys come from programs; its seed differs in each process.
+pub(crate) type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 pub struct Symbols {
     heap: Heap,

@@ -88,9 +88,7 @@ fn snippets_are_understood_as_by_nix() {
         let parsed = session.parse(&Source::StandardInput { text: unescaped(text), directory });
         let (ours, found) = match &parsed {
             Ok(shown) => ("ok", shown.clone()),
-            Err(error) => {
-                ("error", error.to_string().lines().next().unwrap_or_default().as_bytes().to_vec())
-            }
+            Err(error) => ("error", error.to_string().lines().next().unwrap_or_default().as_bytes().to_vec()),
         };
         let same_words = found == unescaped(expected) || OTHER_WORDS.contains(&text);
         if ours != kind || !same_words {

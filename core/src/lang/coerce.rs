@@ -11,7 +11,7 @@ use super::eval::{Eval, Evaluator};
 use super::float;
 use super::host::{FileKind, StandIns};
 use super::source::Pos;
-use super::value::{Str, Value};
+use super::value::{Attr, Str, Value};
 
 /// How far coercion goes.
 #[derive(Clone, Copy)]
@@ -35,7 +35,18 @@ impl Coercion {
 
 impl Evaluator {
     pub fn coerce(&mut self, value: Value, how: Coercion, pos: Pos) -> Eval<&'static Str> {
-        self.check_stack(pos)?;
+        if let Value::String(text) = value {
+            return Ok(text);
+        }
+        self.coerce_inside(value, how, pos)
+    }
+
+    #[inline(never)]
+    fn coerce_inside(&mut self, value: Value, how: Coercion, pos: Pos) -> Eval<&'static Str> {
+        self.descend(pos, |e| e.coerce_any(value, how, pos))
+    }
+
+    fn coerce_any(&mut self, value: Value, how: Coercion, pos: Pos) -> Eval<&'static Str> {
         let value = self.force_at(value, pos)?;
         let text: Vec<u8> = match value {
             Value::String(text) => return Ok(text),
@@ -43,12 +54,10 @@ impl Evaluator {
             Value::Path(path) => return Ok(path),
             Value::Attrs(attrs) => {
                 if let Some(to_string) = attrs.get(self.known.to_string) {
-                    let function = self.force_at(to_string.value, to_string.pos)?;
-                    let result = self.call(function, &[value], pos)?;
-                    return self.coerce(result, how, pos);
+                    return self.call_to_string(to_string, value, how, pos);
                 }
                 match attrs.get(self.known.out_path) {
-                    Some(path) => return self.coerce(path.value, how, path.pos),
+                    Some(path) => return self.coerce_inside(path.value, how, path.pos),
                     None => return Err(self.cannot_coerce(value, pos)),
                 }
             }
@@ -60,7 +69,7 @@ impl Evaluator {
                 let mut text = Vec::new();
                 let mut context = Gathered::default();
                 for (index, item) in list.items.iter().enumerate() {
-                    let part = self.coerce(*item, how, pos)?;
+                    let part = self.coerce_inside(*item, how, pos)?;
                     text.extend_from_slice(part.bytes(self.heap));
                     context.add(part.context);
                     // An empty list inside leaves no space behind it.
@@ -75,6 +84,19 @@ impl Evaluator {
             other => return Err(self.cannot_coerce(other, pos)),
         };
         Ok(self.heap.cell(Str::flat(self.heap.bytes(&text), Context::EMPTY)))
+    }
+
+    /// What a set's `__toString` says of it.
+    pub(super) fn call_to_string(
+        &mut self,
+        to_string: &'static Attr,
+        set: Value,
+        how: Coercion,
+        pos: Pos,
+    ) -> Eval<&'static Str> {
+        let function = self.force_at(to_string.value, to_string.pos)?;
+        let result = self.call(function, &[set], pos)?;
+        self.coerce_inside(result, how, pos)
     }
 
     #[cold]

@@ -213,7 +213,15 @@ impl Evaluator {
 
     /// `==` of evaluated values: functions are equal to nothing.
     pub fn equal(&mut self, left: Value, right: Value, pos: Pos) -> Eval<bool> {
-        self.check_stack(pos)?;
+        match (left, right) {
+            (Value::List(_), Value::List(_)) | (Value::Attrs(_), Value::Attrs(_)) => {
+                self.descend(pos, |e| e.compare(left, right, pos))
+            }
+            _ => self.compare(left, right, pos),
+        }
+    }
+
+    fn compare(&mut self, left: Value, right: Value, pos: Pos) -> Eval<bool> {
         Ok(match (left, right) {
             (Value::Int(a), Value::Int(b)) => a == b,
             (Value::Float(a), Value::Float(b)) => a == b,
@@ -265,6 +273,10 @@ impl Evaluator {
     /// Members of lists and sets are also equal if they are one and the same,
     /// which makes `[ f ] == [ f ]` true.
     pub fn equal_members(&mut self, left: Value, right: Value, pos: Pos) -> Eval<bool> {
+        self.descend(pos, |e| e.compare_members(left, right, pos))
+    }
+
+    fn compare_members(&mut self, left: Value, right: Value, pos: Pos) -> Eval<bool> {
         let same = match (left, right) {
             (Value::Thunk(a), Value::Thunk(b)) => std::ptr::eq(a, b),
             (Value::Lambda(a), Value::Lambda(b)) => std::ptr::eq(a, b),
@@ -278,7 +290,7 @@ impl Evaluator {
         }
         let left = self.force_at(left, pos)?;
         let right = self.force_at(right, pos)?;
-        self.equal(left, right, pos)
+        self.compare(left, right, pos)
     }
 
     pub fn is_derivation(&mut self, attrs: &'static Attrs) -> Eval<bool> {

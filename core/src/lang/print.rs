@@ -17,7 +17,10 @@ impl Evaluator {
     }
 
     fn force_members(&mut self, value: Value, seen: &mut HashSet<usize>) -> Eval {
-        self.check_stack(Pos::NONE)?;
+        self.descend(Pos::NONE, |e| e.force_inside(value, seen))
+    }
+
+    fn force_inside(&mut self, value: Value, seen: &mut HashSet<usize>) -> Eval {
         let value = self.force(value)?;
         match value {
             Value::Attrs(attrs) if !attrs.is_empty() && seen.insert(std::ptr::from_ref(attrs).addr()) => {
@@ -43,12 +46,12 @@ impl Evaluator {
     /// shows as `<CODE>`.
     pub fn show(&self, value: Value) -> Eval<Vec<u8>> {
         let mut out = Vec::new();
-        self.show_into(value, &mut out, &mut HashSet::new())?;
+        self.show_into(value, 0, &mut out, &mut HashSet::new())?;
         Ok(out)
     }
 
-    fn show_into(&self, value: Value, out: &mut Vec<u8>, seen: &mut HashSet<usize>) -> Eval<()> {
-        self.check_stack(Pos::NONE)?;
+    fn show_into(&self, value: Value, depth: u32, out: &mut Vec<u8>, seen: &mut HashSet<usize>) -> Eval<()> {
+        self.check_printing(depth)?;
         let identity = identity(value);
         let value = match value {
             Value::Thunk(thunk) => match thunk.state() {
@@ -74,7 +77,7 @@ impl Evaluator {
                 for attr in self.entries_by_name(attrs) {
                     show_name(self.symbols.text(attr.name), out);
                     out.extend_from_slice(b" = ");
-                    self.show_into(attr.value, out, seen)?;
+                    self.show_into(attr.value, depth + 1, out, seen)?;
                     out.extend_from_slice(b"; ");
                 }
                 out.push(b'}');
@@ -86,7 +89,7 @@ impl Evaluator {
                 }
                 out.extend_from_slice(b"[ ");
                 for item in list.items {
-                    self.show_into(*item, out, seen)?;
+                    self.show_into(*item, depth + 1, out, seen)?;
                     out.push(b' ');
                 }
                 out.push(b']');
@@ -97,6 +100,14 @@ impl Evaluator {
             scalar => self.show_scalar(scalar, out, usize::MAX),
         }
         Ok(())
+    }
+
+    /// Printing may go as deep as calls, wherever it begins.
+    fn check_printing(&self, depth: u32) -> Eval<()> {
+        if depth > self.max_call_depth {
+            return self.too_deep(Pos::NONE);
+        }
+        self.check_stack(Pos::NONE)
     }
 
     fn show_scalar(&self, value: Value, out: &mut Vec<u8>, limit: usize) {
@@ -120,9 +131,20 @@ impl Evaluator {
 
     /// A value for a message: nothing is evaluated, and long things are cut.
     pub fn show_brief(&self, value: Value) -> String {
-        let mut brief = Brief { e: self, out: Vec::new(), seen: HashSet::new(), attributes: 0, items: 0 };
-        brief.value(value, 0);
-        String::from_utf8_lossy(&brief.out).into_owned()
+        // The limits keep it from going too deep.
+        self.show_within(value, &BRIEF).unwrap_or_default()
+    }
+
+    /// A value for `trace`: nothing is evaluated, nothing cut.
+    pub fn show_whole(&self, value: Value) -> Eval<String> {
+        self.show_within(value, &WHOLE)
+    }
+
+    fn show_within(&self, value: Value, limits: &'static Limits) -> Eval<String> {
+        let (out, seen) = (Vec::new(), HashSet::new());
+        let mut message = Message { e: self, limits, out, seen, attributes: 0, items: 0 };
+        message.value(value, 0)?;
+        Ok(String::from_utf8_lossy(&message.out).into_owned())
     }
 
     /// A name as messages write it: quoted where a program would have to.
@@ -149,39 +171,53 @@ fn identity(value: Value) -> usize {
     }
 }
 
-/// Writes a value for a message. The limits count over all of it, not for each
-/// list or set.
-struct Brief<'e> {
+/// How much of a value a message shows. Members are counted over all of it, not
+/// for each list or set.
+struct Limits {
+    depth: u32,
+    members: usize,
+    string_bytes: usize,
+    /// Whether `type` stands before other attributes.
+    type_first: bool,
+}
+
+const BRIEF: Limits = Limits { depth: 10, members: 10, string_bytes: 1024, type_first: true };
+const WHOLE: Limits =
+    Limits { depth: u32::MAX, members: usize::MAX, string_bytes: usize::MAX, type_first: false };
+
+/// Writes a value for a message.
+struct Message<'e> {
     e: &'e Evaluator,
+    limits: &'static Limits,
     out: Vec<u8>,
     seen: HashSet<usize>,
     attributes: usize,
     items: usize,
 }
 
-impl Brief<'_> {
-    const DEPTH: usize = 10;
-    const MEMBERS: usize = 10;
-    const STRING: usize = 1024;
-
+impl Message<'_> {
     fn text(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
 
-    fn value(&mut self, value: Value, depth: usize) {
+    fn value(&mut self, value: Value, depth: u32) -> Eval<()> {
+        self.e.check_printing(depth)?;
         let identity = identity(value);
         let value = match value {
             Value::Thunk(thunk) => match thunk.state() {
                 State::Done(value) => value,
-                State::Busy => return self.text("«potential infinite recursion»"),
+                State::Busy => {
+                    self.text("«potential infinite recursion»");
+                    return Ok(());
+                }
                 _ => Value::Unset,
             },
             value => value,
         };
         match value {
             Value::Unset => self.text("«thunk»"),
-            Value::Attrs(attrs) => self.attrs(attrs, depth),
-            Value::List(list) => self.list(list.items, identity, depth),
+            Value::Attrs(attrs) => self.attrs(attrs, depth)?,
+            Value::List(list) => self.list(list.items, identity, depth)?,
             // Inside of something, a function that was only written down has
             // not been evaluated, as far as Nix is concerned.
             Value::Lambda(_) if depth > 0 => self.text("«thunk»"),
@@ -195,53 +231,62 @@ impl Brief<'_> {
             Value::Partial(partial) => {
                 self.text(&format!("«partially applied primop {}»", partial.builtin.name));
             }
-            scalar => self.e.show_scalar(scalar, &mut self.out, Self::STRING),
+            scalar => self.e.show_scalar(scalar, &mut self.out, self.limits.string_bytes),
         }
+        Ok(())
     }
 
-    fn attrs(&mut self, attrs: &'static super::value::Attrs, depth: usize) {
+    fn attrs(&mut self, attrs: &'static super::value::Attrs, depth: u32) -> Eval<()> {
         if !attrs.is_empty() && !self.seen.insert(std::ptr::from_ref(attrs).addr()) {
-            return self.text("«repeated»");
+            self.text("«repeated»");
+            return Ok(());
         }
-        if depth >= Self::DEPTH {
-            return self.text("{ ... }");
+        if depth >= self.limits.depth {
+            self.text("{ ... }");
+            return Ok(());
         }
         self.text("{ ");
         let mut entries = self.e.entries_by_name(attrs);
-        // What says most about a set comes first.
-        entries.sort_by_key(|a| !matches!(self.e.symbols.text(a.name), b"_type" | b"type"));
+        if self.limits.type_first {
+            // What says most about a set comes first.
+            entries.sort_by_key(|a| !matches!(self.e.symbols.text(a.name), b"_type" | b"type"));
+        }
         for (index, attr) in entries.iter().enumerate() {
-            if self.attributes >= Self::MEMBERS {
+            if self.attributes >= self.limits.members {
                 self.elided(entries.len() - index, "attribute");
                 break;
             }
             show_name(self.e.symbols.text(attr.name), &mut self.out);
             self.text(" = ");
-            self.value(attr.value, depth + 1);
+            self.value(attr.value, depth + 1)?;
             self.text("; ");
             self.attributes += 1;
         }
         self.text("}");
+        Ok(())
     }
 
-    fn list(&mut self, items: &'static [Value], identity: usize, depth: usize) {
+    fn list(&mut self, items: &'static [Value], identity: usize, depth: u32) -> Eval<()> {
         if !items.is_empty() && !self.seen.insert(identity) {
-            return self.text("«repeated»");
+            self.text("«repeated»");
+            return Ok(());
         }
-        if depth >= Self::DEPTH {
-            return self.text("[ ... ]");
+        if depth >= self.limits.depth {
+            self.text("[ ... ]");
+            return Ok(());
         }
         self.text("[ ");
         for (index, item) in items.iter().enumerate() {
-            if self.items >= Self::MEMBERS {
+            if self.items >= self.limits.members {
                 self.elided(items.len() - index, "item");
                 break;
             }
-            self.value(*item, depth + 1);
+            self.value(*item, depth + 1)?;
             self.text(" ");
             self.items += 1;
         }
         self.text("]");
+        Ok(())
     }
 
     fn elided(&mut self, count: usize, what: &str) {

@@ -87,3 +87,17 @@ fn positions_survive_inheritance_and_updates() {
     // Texts that are no file have no positions for programs.
     check(MemoryHost::default, program, "[ null null ]");
 }
+
+/// Error messages cut what they show; `trace` is asked to show.
+#[test]
+fn trace_shows_the_whole_value() {
+    let deep = format!("{}1{}", "[ ".repeat(20), " ]".repeat(20));
+    let many: Vec<String> = (0..30).map(|n| n.to_string()).collect();
+    let many = format!("[ {} ]", many.join(" "));
+    let sorted = "{ _type = 3; a = 4; type = 2; z = 1; }";
+    for (program, shown) in [(deep.as_str(), deep.as_str()), (&many, &many), (sorted, sorted)] {
+        let program = format!("let x = {program}; in builtins.deepSeq x (builtins.trace x 1)");
+        let (_, messages) = stack::deep(|| evaluate(MemoryHost::default(), &program));
+        assert_eq!(messages, [format!("trace: {shown}")]);
+    }
+}

@@ -6,6 +6,7 @@
 //! are committed.
 
 mod corpus;
+mod depth;
 mod documented;
 mod kept;
 mod memory;

@@ -53,7 +53,7 @@ fn deep_seq(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 fn trace(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let shown = match e.force_at(args[0], pos)? {
         Value::String(text) => String::from_utf8_lossy(text.bytes(e.heap)).into_owned(),
-        other => e.show_brief(other),
+        other => e.show_whole(other)?,
     };
     e.host.message(&format!("trace: {shown}"));
     e.force_at(args[1], pos)

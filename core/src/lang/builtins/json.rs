@@ -48,7 +48,16 @@ impl Evaluator {
     }
 
     fn write_json(&mut self, value: Value, out: &mut Vec<u8>, context: &mut Gathered, pos: Pos) -> Eval<()> {
-        self.check_stack(pos)?;
+        self.descend(pos, |e| e.write_json_inside(value, out, context, pos))
+    }
+
+    fn write_json_inside(
+        &mut self,
+        value: Value,
+        out: &mut Vec<u8>,
+        context: &mut Gathered,
+        pos: Pos,
+    ) -> Eval<()> {
         match self.force_at(value, pos)? {
             Value::Null => out.extend_from_slice(b"null"),
             Value::Bool(truth) => out.extend_from_slice(if truth { b"true" } else { b"false" }),
@@ -74,8 +83,8 @@ impl Evaluator {
                 out.push(b']');
             }
             set @ Value::Attrs(attrs) => {
-                if attrs.get(self.known.to_string).is_some() {
-                    let text = self.coerce(set, Coercion::REFERENCE, pos)?;
+                if let Some(to_string) = attrs.get(self.known.to_string) {
+                    let text = self.call_to_string(to_string, set, Coercion::REFERENCE, pos)?;
                     context.add(text.context);
                     return self.write_json_string(text.bytes(self.heap), out, pos);
                 }

@@ -75,12 +75,10 @@ impl Writer {
     }
 
     fn value(&mut self, e: &mut Evaluator, value: Value) -> Eval<()> {
-        e.check_stack(self.pos)?;
-        // As deep as calls go: each level indents what is in it, so that
-        // endless data would be more text than there is memory.
-        if self.depth > e.max_call_depth as usize {
-            return e.too_deep(self.pos);
-        }
+        e.descend(self.pos, |e| self.inside(e, value))
+    }
+
+    fn inside(&mut self, e: &mut Evaluator, value: Value) -> Eval<()> {
         let value = if self.strict {
             e.force_at(value, self.pos)?
         } else {

@@ -77,12 +77,32 @@ impl Evaluator {
 
     #[inline(always)]
     fn enter(&mut self, pos: Pos) -> Eval<()> {
+        // Nix lets one call more begin, but counts what a function does first,
+        // be it only to compare a number, as another.
         if self.depth >= self.max_call_depth {
             return self.too_deep(pos);
         }
         self.check_stack(pos)?;
         self.depth += 1;
         Ok(())
+    }
+
+    /// Does `work` a level deeper: a step of a walk over data is counted like
+    /// a call, and they end together.
+    #[inline(always)]
+    pub(in crate::lang) fn descend<T>(
+        &mut self,
+        pos: Pos,
+        work: impl FnOnce(&mut Self) -> Eval<T>,
+    ) -> Eval<T> {
+        if self.depth > self.max_call_depth {
+            return self.too_deep(pos);
+        }
+        self.check_stack(pos)?;
+        self.depth += 1;
+        let result = work(self);
+        self.depth -= 1;
+        result
     }
 
     #[inline(always)]
@@ -195,7 +215,10 @@ impl Evaluator {
                 Value::Attrs(attrs) if attrs.get(self.known.functor).is_some() => {
                     let functor = attrs.get(self.known.functor).expect("checked by the guard");
                     let functor = self.force_at(functor.value, functor.pos)?;
-                    function = self.call(functor, &[function], pos)?;
+                    // Together with the first argument, which decides how deep
+                    // the call is.
+                    function = self.call(functor, &[function, arguments[0]], pos)?;
+                    arguments = &arguments[1..];
                 }
                 other => return self.no_function(other, pos),
             }

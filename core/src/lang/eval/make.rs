@@ -117,20 +117,25 @@ impl Evaluator {
     #[inline(always)]
     pub fn check_stack(&self, pos: Pos) -> Eval<()> {
         if stack::here() < self.heap.stack_floor() {
-            return self.too_deep(pos);
+            return self.stack_used_up(pos);
         }
         Ok(())
     }
 
     #[cold]
     pub(in crate::lang) fn too_deep<T>(&self, pos: Pos) -> Eval<T> {
+        self.fail(ErrorKind::Depth, "stack overflow; max-call-depth exceeded", pos)
+    }
+
+    #[cold]
+    fn stack_used_up<T>(&self, pos: Pos) -> Eval<T> {
         if self.heap.allocated() > self.heap.ceiling() {
             return Err(self.out_of_memory(pos));
         }
         if self.heap.stack_floor() == usize::MAX {
             return self.fail(ErrorKind::Interrupted, "interrupted", Pos::NONE);
         }
-        self.fail(ErrorKind::Depth, "stack overflow; max-call-depth exceeded", pos)
+        self.fail(ErrorKind::Depth, "stack overflow (possible infinite recursion)", pos)
     }
 
     /// Fails if a list or string of this size would pass the ceiling of memory.

@@ -234,7 +234,7 @@ pub fn from_aterm(bytes: &[u8], store_dir: &StoreDir) -> Result<Derivation, Ater
     reader.token(b",", ",")?;
     let input_sources = reader.ascending(|r| Ok((r.store_path()?, ())))?;
     reader.token(b",", ",")?;
-    let system = reader.string()?;
+    let system = reader.plain()?.to_owned();
     reader.token(b",", ",")?;
     let builder = reader.string()?;
     reader.token(b",", ",")?;
@@ -365,8 +365,27 @@ impl Reader<'_> {
         }
     }
 
+    /// A string that is written as it is, so that it can hold neither a quote
+    /// nor, as Nix would read it back as something else, a backslash.
+    fn plain(&mut self) -> Result<&[u8], AtermError> {
+        self.token(b"\"", "a string")?;
+        let rest = &self.bytes[self.offset..];
+        match rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+            Some(length) if rest[length] == b'"' => {
+                self.offset += length + 1;
+                Ok(&rest[..length])
+            }
+            Some(length) => {
+                self.offset += length;
+                Err(self.expected("a field without escapes"))
+            }
+            None => Err(self.expected("a closing quote")),
+        }
+    }
+
     fn text(&mut self) -> Result<String, AtermError> {
-        String::from_utf8(self.string()?).map_err(|_| self.expected("UTF-8"))
+        let text = std::str::from_utf8(self.plain()?).map(str::to_owned);
+        text.map_err(|_| self.expected("UTF-8"))
     }
 
     fn store_path(&mut self) -> Result<StorePath, AtermError> {

@@ -129,7 +129,7 @@ fn messages_of_the_judge() -> String {
 /// Where releases before 2.34 differ, the file is listed.
 #[test]
 fn real_nix_agrees() {
-    const NEWER_THAN_THE_JUDGE: [&str; 8] = [
+    const SINCE_2_34: [&str; 9] = [
         "eval-okay-repeated-lists",
         "eval-okay-derivation-false-flags",
         "eval-okay-builtins-names",
@@ -138,23 +138,24 @@ fn real_nix_agrees() {
         "eval-fail-ceil-infinite",
         "eval-fail-ceil-integer-rounded",
         "eval-fail-float-to-int",
+        // They end by running out of the stack.
+        "eval-fail-to-xml-endless",
     ];
     if crate::judge::judge("nix-instantiate").is_none() {
         return;
     }
+    let is_older = crate::judge::is_older_nix();
+    let asked = |name: &String| !(is_older && SINCE_2_34.contains(&name.as_str()));
     let mut wrong = Vec::new();
-    for (name, path) in cases("eval-okay-") {
-        if NEWER_THAN_THE_JUDGE.contains(&name.as_str()) {
-            continue;
-        }
+    for (name, path) in cases("eval-okay-").into_iter().filter(|(name, _)| asked(name)) {
         let expected = std::fs::read(path.with_extension("exp")).expect("each case has its .exp");
         let output = run(&path);
         if output.stdout != expected {
             wrong.push(format!("{name}: {}", String::from_utf8_lossy(&output.stderr)));
         }
     }
-    for (name, path) in cases("eval-fail-") {
-        if !NEWER_THAN_THE_JUDGE.contains(&name.as_str()) && run(&path).status.code() != Some(1) {
+    for (name, path) in cases("eval-fail-").into_iter().filter(|(name, _)| asked(name)) {
+        if run(&path).status.code() != Some(1) {
             wrong.push(format!("{name}: real Nix does not fail"));
         }
     }

@@ -376,15 +376,6 @@ impl Compiler<'_> {
 
     /// Points every edge past the states that do nothing.
     fn skip_passes(&mut self) {
-        let target = |states: &[State], mut id: usize| {
-            while let Some(State::Pass { next }) = states.get(id) {
-                if *next == NONE {
-                    break;
-                }
-                id = *next;
-            }
-            id
-        };
         for index in 0..self.states.len() {
             let edges: Vec<usize> = match &self.states[index] {
                 State::Alternative { first, second } => vec![*first, *second],
@@ -397,7 +388,7 @@ impl Compiler<'_> {
                 | State::Pass { next } => vec![*next],
                 State::Accept => vec![],
             };
-            let edges: Vec<usize> = edges.into_iter().map(|id| target(&self.states, id)).collect();
+            let edges: Vec<usize> = edges.into_iter().map(|id| self.past_passes(id)).collect();
             match &mut self.states[index] {
                 State::Alternative { first, second } => (*first, *second) = (edges[0], edges[1]),
                 State::Repeat { body, next } => (*body, *next) = (edges[0], edges[1]),
@@ -410,5 +401,23 @@ impl Compiler<'_> {
                 State::Accept => {}
             }
         }
+    }
+
+    /// The state that `id` leads to; the way there is one step from now on.
+    fn past_passes(&mut self, id: usize) -> usize {
+        let beyond = |states: &[State], id: usize| match states.get(id) {
+            Some(State::Pass { next }) if *next != NONE => Some(*next),
+            _ => None,
+        };
+        let mut target = id;
+        while let Some(next) = beyond(&self.states, target) {
+            target = next;
+        }
+        let mut passed = id;
+        while let Some(next) = beyond(&self.states, passed) {
+            self.link(passed, target);
+            passed = next;
+        }
+        target
     }
 }

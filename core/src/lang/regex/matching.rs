@@ -20,32 +20,37 @@ pub(super) struct Matching<'r> {
     begin: usize,
     stack_floor: usize,
     broken: Option<MatchError>,
-    /// Calls since the walk began.
+    /// Calls of all walks together, and their number when this walk began.
     steps: usize,
-    /// From which step on the walk remembers, and at which it gives up.
-    patience: usize,
+    steps_before: usize,
+    /// From which step on a walk remembers, and at which it gives up.
+    patience: Patience,
     limit: usize,
     /// Once the walk is long: what is known of each state and place that was
-    /// reached by consuming a byte.
-    known: Vec<Known>,
+    /// reached by consuming a byte. The low bit says whether that leads to a
+    /// match, the rest in which walk it was learnt.
+    known: Vec<u32>,
+    walks: u32,
 }
 
+/// How many steps are taken without remembering. What takes more goes through
+/// the same places again and again, in the worst case exponentially often.
 #[derive(Clone, Copy)]
-enum Known {
-    Nothing,
-    NoMatch,
-    Match,
+struct Patience {
+    one_walk: usize,
+    all_walks: usize,
 }
 
-/// Walks that take fewer steps than this for each byte of text remember
-/// nothing; the others go through the same places again and again, in the
-/// worst case exponentially often.
+const STEPS_OF_A_WALK: usize = 4096;
 const STEPS_PER_BYTE: usize = 64;
-/// What remembering may cost; beyond that a walk takes its time.
-const KNOWN_MAXIMUM: usize = 1 << 30;
+/// How many places may be remembered, at four bytes each; beyond that a walk
+/// takes its time.
+const KNOWN_MAXIMUM: usize = 1 << 27;
 /// Repetitions of nothing inside each other still double the steps with each
-/// level; this many take some ten seconds.
-const STEPS_MAXIMUM: usize = 1 << 30;
+/// level, and walks from every place of a long text add up. Some five seconds,
+/// and one more for each hundred kilobytes of text.
+const STEPS_MAXIMUM: usize = 1 << 29;
+const STEPS_MAXIMUM_PER_BYTE: usize = 1 << 10;
 
 #[derive(Clone, Copy)]
 struct Mode {
@@ -70,9 +75,14 @@ impl<'r> Matching<'r> {
             stack_floor: stack::floor(),
             broken: None,
             steps: 0,
-            patience: (text.len() + 64) * STEPS_PER_BYTE,
-            limit: STEPS_MAXIMUM,
+            steps_before: 0,
+            patience: Patience {
+                one_walk: STEPS_OF_A_WALK,
+                all_walks: (text.len() + 64) * STEPS_PER_BYTE,
+            },
+            limit: STEPS_MAXIMUM + text.len() * STEPS_MAXIMUM_PER_BYTE,
             known: Vec::new(),
+            walks: 0,
         }
     }
 
@@ -100,8 +110,13 @@ impl<'r> Matching<'r> {
         self.mode = mode;
         self.best = None;
         self.found = false;
-        self.steps = 0;
-        self.known.clear();
+        self.steps_before = self.steps;
+        // The bit beside it is one: after as many walks as these bits can
+        // count, what the first of them learnt is forgotten.
+        self.walks = if self.walks == u32::MAX >> 1 { 0 } else { self.walks } + 1;
+        if self.walks == 1 {
+            self.known.clear();
+        }
         self.current.clear();
         self.current.resize(self.regex.groups, (0, 0, false));
         self.walk(self.regex.start, begin);
@@ -187,7 +202,9 @@ impl<'r> Matching<'r> {
     }
 
     fn is_long(&self) -> bool {
-        self.steps > self.patience && self.regex.states.len() * self.text.len() <= KNOWN_MAXIMUM
+        self.steps - self.steps_before > self.patience.one_walk
+            && self.steps > self.patience.all_walks
+            && self.regex.states.len() * (self.text.len() + 1) <= KNOWN_MAXIMUM
     }
 
     /// Walks on from a state that was just reached by consuming a byte, unless
@@ -199,15 +216,13 @@ impl<'r> Matching<'r> {
     /// to be had, and of equally long ones the first is preferred.
     fn walk_once(&mut self, state: usize, at: usize) {
         let place = self.text.len() + 1;
-        self.known.resize(self.regex.states.len() * place, Known::Nothing);
+        self.known.resize(self.regex.states.len() * place, 0);
         let index = state * place + at;
-        match self.known[index] {
-            Known::Match => self.found = true,
-            Known::NoMatch => {}
-            Known::Nothing => {
-                self.deeper(state, at);
-                self.known[index] = if self.found { Known::Match } else { Known::NoMatch };
-            }
+        if self.known[index] >> 1 == self.walks {
+            self.found |= self.known[index] & 1 == 1;
+        } else {
+            self.deeper(state, at);
+            self.known[index] = self.walks << 1 | u32::from(self.found);
         }
     }
 
@@ -298,7 +313,7 @@ mod tests {
             let text: Vec<u8> = (0..random(7)).map(|_| b"aab"[random(3)]).collect();
             let run = |patience: usize, whole: bool| {
                 let mut matching = Matching::new(&regex, &text);
-                matching.patience = patience;
+                matching.patience = Patience { one_walk: patience, all_walks: patience };
                 matching.limit = 100_000;
                 if whole { matching.whole() } else { matching.search(0, false) }
             };

@@ -255,8 +255,7 @@ impl<'a> Printer<'a> {
             | BinaryOperator::Mul
             | BinaryOperator::Div
             | BinaryOperator::Less
-            | BinaryOperator::Greater
-            | BinaryOperator::Pipe => unreachable!("these are calls, or refused by lowering"),
+            | BinaryOperator::Greater => unreachable!("these are calls"),
         };
         self.text("(");
         self.expr(left);

@@ -126,9 +126,11 @@ fn messages_of_the_judge() -> String {
 }
 
 /// What releases of Nix before 2.34 have another opinion of.
-const SINCE_2_34: [&str; 12] = [
+const SINCE_2_34: [&str; 14] = [
     "eval-okay-attr-names-quoted",
     "eval-okay-attrs-merged-deeply",
+    "eval-okay-builtins-arities",
+    "eval-okay-builtins-globals",
     "eval-okay-builtins-names",
     "eval-okay-derivation-false-flags",
     "eval-okay-find-file-shipped",

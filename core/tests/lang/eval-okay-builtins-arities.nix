@@ -4,7 +4,6 @@ let
   arity = f:
     let next = builtins.tryEval (let r = f (throw "argument"); in builtins.seq r r);
     in if next.success && builtins.isFunction next.value then 1 + arity next.value else 1;
-  old = [ "flakeRefToString" "getFlake" "parseFlakeRef" ];
   kind = name: v: if builtins.isFunction v then arity v else builtins.typeOf v;
 in
-builtins.mapAttrs kind (removeAttrs builtins old)
+builtins.mapAttrs kind builtins

@@ -46,6 +46,7 @@ builtins.mapAttrs (n: map show) {
   filter = [ filter __filter ];
   filterSource = [ filterSource __filterSource ];
   findFile = [ findFile __findFile ];
+  flakeRefToString = [ flakeRefToString __flakeRefToString ];
   floor = [ floor __floor ];
   foldl' = [ foldl' __foldl' ];
   fromJSON = [ fromJSON __fromJSON ];
@@ -56,6 +57,7 @@ builtins.mapAttrs (n: map show) {
   getAttr = [ getAttr __getAttr ];
   getContext = [ getContext __getContext ];
   getEnv = [ getEnv __getEnv ];
+  getFlake = [ getFlake __getFlake ];
   groupBy = [ groupBy __groupBy ];
   hasAttr = [ hasAttr __hasAttr ];
   hasContext = [ hasContext __hasContext ];
@@ -85,6 +87,7 @@ builtins.mapAttrs (n: map show) {
   nixVersion = [ nixVersion __nixVersion ];
   null = [ null __null ];
   parseDrvName = [ parseDrvName __parseDrvName ];
+  parseFlakeRef = [ parseFlakeRef __parseFlakeRef ];
   partition = [ partition __partition ];
   path = [ path __path ];
   pathExists = [ pathExists __pathExists ];

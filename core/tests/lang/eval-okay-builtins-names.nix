@@ -1,1 +1,1 @@
-builtins.filter (n: !(builtins.elem n [ "flakeRefToString" "getFlake" "parseFlakeRef" ])) (builtins.attrNames builtins)
+builtins.attrNames builtins

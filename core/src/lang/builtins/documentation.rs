@@ -165,6 +165,11 @@ pub const DOCUMENTATION: &[Documentation] = &[
         "places name",
         "The file that `<name>` means, looked up in a list of `{ prefix, path }`. It fails in a way that `tryEval` catches.",
     ),
+    entry(
+        "flakeRefToString",
+        "attributes",
+        "Fails: flakes are an experimental feature of Nix. It is there because programs ask for it.",
+    ),
     entry("floor", "number", "The largest integer that is not above the number."),
     entry(
         "foldl'",
@@ -202,6 +207,11 @@ pub const DOCUMENTATION: &[Documentation] = &[
         "getEnv",
         "name",
         "An environment variable, empty if it is not set. Always empty in pure evaluation.",
+    ),
+    entry(
+        "getFlake",
+        "reference",
+        "Fails: flakes are an experimental feature of Nix. It is there because programs ask for it.",
     ),
     entry(
         "groupBy",
@@ -271,6 +281,11 @@ pub const DOCUMENTATION: &[Documentation] = &[
         "parseDrvName",
         "string",
         "Cuts a package's name into `name` and `version`: the version begins behind the first dash that no letter follows.",
+    ),
+    entry(
+        "parseFlakeRef",
+        "reference",
+        "Fails: flakes are an experimental feature of Nix. It is there because programs ask for it.",
     ),
     entry(
         "partition",

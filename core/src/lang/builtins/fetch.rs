@@ -17,6 +17,12 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("fetchGit", 1, |e, args, pos| fetch_repository(e, args, "fetchGit", pos)),
     Builtin::new("fetchMercurial", 1, |e, args, pos| fetch_repository(e, args, "fetchMercurial", pos)),
     Builtin::new("fetchTarball", 1, |e, args, pos| fetch(e, args, "fetchTarball", pos)),
+    Builtin::new("flakeRefToString", 1, |e, args, pos| {
+        e.force_attrs(args[0], pos)?;
+        no_flakes(e, pos)
+    }),
+    Builtin::new("getFlake", 1, flake_named),
+    Builtin::new("parseFlakeRef", 1, flake_named),
     Builtin::new("fetchurl", 1, |e, args, pos| fetch(e, args, "fetchurl", pos)),
 ];
 
@@ -152,6 +158,17 @@ fn fetch_repository(e: &mut Evaluator, args: &[Value], function: &str, pos: Pos)
         e.coerce(value, Coercion::REFERENCE, pos)?;
     }
     no_network(e, function, pos)
+}
+
+/// What Nix has under this name fails unless an experimental feature is on;
+/// programs ask whether it is there.
+fn flake_named(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    e.force_plain(args[0], pos)?;
+    no_flakes(e, pos)
+}
+
+fn no_flakes<T>(e: &Evaluator, pos: Pos) -> Eval<T> {
+    e.refuse("experimental Nix feature 'flakes' is disabled", pos)
 }
 
 fn no_network<T>(e: &Evaluator, function: &str, pos: Pos) -> Eval<T> {

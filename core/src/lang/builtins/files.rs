@@ -293,8 +293,10 @@ impl Evaluator {
             return Ok(code);
         }
         self.files_parsed += usize::from(matches!(origin, Origin::File(_)));
-        let tree = syntax::parse(text)
-            .map_err(|error| self.fault(ErrorKind::Syntax, &error.message, base.at(error.offset)))?;
+        let tree = syntax::parse(text).map_err(|error| {
+            let fault = self.fault(ErrorKind::Syntax, &error.message, base.at(error.offset));
+            self.hinted(fault, error.hint)
+        })?;
         let mut built_ins = BuiltIns::default();
         let lowered = lower::lower(
             &tree,
@@ -320,12 +322,16 @@ impl Evaluator {
             self.host.keep_code(key, bytes);
         }
         lowered.map_err(|error| {
-            let fault: Fault = self.fault(ErrorKind::Syntax, &error.message, error.pos);
-            match &error.hint {
-                Some(hint) => fault.with_hint(self.heap, hint),
-                None => fault,
-            }
+            let fault = self.fault(ErrorKind::Syntax, &error.message, error.pos);
+            self.hinted(fault, error.hint.as_deref())
         })
+    }
+
+    fn hinted(&self, fault: Fault, hint: Option<&str>) -> Fault {
+        match hint {
+            Some(hint) => fault.with_hint(self.heap, hint),
+            None => fault,
+        }
     }
 
     fn read_kept(&mut self, bytes: &[u8], base: Base) -> Option<&'static Expr> {

@@ -236,6 +236,10 @@ impl Lowerer<'_> {
         let open = open != Open::No;
         let Draft { members, dynamic, froms, .. } = draft;
         let first_from = if open { members.len() as u32 } else { 0 };
+        let froms = froms
+            .iter()
+            .map(|from| self.expr(*from).map(|code| self.delayed(code)))
+            .collect::<Lowered<Vec<_>>>()?;
         let mut entries = Vec::with_capacity(members.len());
         for (slot, (name, member)) in (0..).zip(members) {
             let pos = member.pos;
@@ -252,10 +256,6 @@ impl Lowerer<'_> {
             let code = if open_variables { self.delayed_variable(code) } else { self.delayed(code) };
             entries.push(Binding { name, pos, slot, scope, code });
         }
-        let froms = froms
-            .iter()
-            .map(|from| self.expr(*from).map(|code| self.delayed(code)))
-            .collect::<Lowered<Vec<_>>>()?;
         let mut dynamics = Vec::new();
         for (attr, pos, definition) in dynamic {
             let name = match self.attr_name(attr)? {

@@ -1,6 +1,6 @@
 //! Calls and operators.
 
-use super::{LowerError, Lowered, Lowerer};
+use super::Lowerer;
 use crate::lang::code::{Delayed, Expr, Operator};
 use crate::lang::source::Pos;
 use crate::lang::syntax::BinaryOperator;
@@ -61,7 +61,7 @@ impl Lowerer<'_> {
         left: &'static Expr,
         right: &'static Expr,
         pos: Pos,
-    ) -> Lowered {
+    ) -> &'static Expr {
         let (function, operator) = match operator {
             BinaryOperator::Sub => (Some(&b"__sub"[..]), Operator::Sub),
             BinaryOperator::Mul => (Some(&b"__mul"[..]), Operator::Mul),
@@ -78,17 +78,10 @@ impl Lowerer<'_> {
             BinaryOperator::Implies => (None, Operator::Implies),
             BinaryOperator::Equal => (None, Operator::Equal),
             BinaryOperator::NotEqual => (None, Operator::NotEqual),
-            BinaryOperator::Pipe => {
-                return Err(LowerError {
-                    message: "experimental Nix feature 'pipe-operators' is disabled".to_owned(),
-                    hint: Some("write a function call instead".to_owned()),
-                    pos,
-                });
-            }
         };
-        Ok(match function {
+        match function {
             Some(function) => self.arithmetic(function, operator, left, right, pos),
             None => self.put(Expr::Binary { operator, left, right, pos }),
-        })
+        }
     }
 }

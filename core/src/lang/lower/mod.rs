@@ -218,11 +218,9 @@ impl<'a> Lowerer<'a> {
             Kind::Select { base, path, default } => {
                 let base = self.expr(base)?;
                 let path = self.attr_path(tree.attrs(path))?;
-                if let Some(member) = self.known_member(base, path) {
-                    return Ok(member);
-                }
                 let default = default.map(|default| self.expr(default.node())).transpose()?;
-                self.put(Expr::Select { base, path, default, pos })
+                let known = self.known_member(base, path);
+                known.unwrap_or_else(|| self.put(Expr::Select { base, path, default, pos }))
             }
             Kind::HasAttr { base, path } => {
                 let base = self.expr(base)?;
@@ -240,7 +238,7 @@ impl<'a> Lowerer<'a> {
             Kind::Binary { operator, operator_start, left, right } => {
                 let left = self.expr(left)?;
                 let right = self.expr(right)?;
-                return self.binary(operator, left, right, self.at(operator_start));
+                self.binary(operator, left, right, self.at(operator_start))
             }
         })
     }

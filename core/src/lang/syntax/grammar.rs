@@ -78,7 +78,6 @@ enum Side {
 fn operator(kind: SyntaxKind) -> Option<(Option<BinaryOperator>, u8, Side)> {
     use BinaryOperator::*;
     let (operator, tightness, side) = match kind {
-        TOKEN_PIPE_RIGHT | TOKEN_PIPE_LEFT => (Pipe, 0, Side::Left),
         TOKEN_IMPLICATION => (Implies, 1, Side::Right),
         TOKEN_OR_OR => (Or, 2, Side::Left),
         TOKEN_AND_AND => (And, 3, Side::Left),
@@ -99,6 +98,11 @@ fn operator(kind: SyntaxKind) -> Option<(Option<BinaryOperator>, u8, Side)> {
         _ => return None,
     };
     Some((Some(operator), tightness, side))
+}
+
+/// Tokens that Nix refuses as soon as it meets them.
+fn is_pipe(kind: SyntaxKind) -> bool {
+    matches!(kind, TOKEN_PIPE_RIGHT | TOKEN_PIPE_LEFT)
 }
 
 const NOT: u8 = 7;
@@ -164,7 +168,7 @@ impl<'t> Parser<'t, '_> {
     fn check_depth(&self) -> Parsed<()> {
         if stack::here() < self.floor {
             let message = "stack overflow; the expression is nested too deeply".to_owned();
-            return Err(SyntaxError { message, offset: self.start() });
+            return Err(SyntaxError::new(message, self.start()));
         }
         Ok(())
     }
@@ -308,6 +312,9 @@ impl<'t> Parser<'t, '_> {
             }
             _ => self.application()?,
         };
+        if self.kind().is_some_and(is_pipe) {
+            return Err(self.unexpected(""));
+        }
         while let Some((operation, tightness, side)) = self.kind().and_then(operator) {
             if tightness < least {
                 break;
@@ -470,14 +477,14 @@ impl<'t> Parser<'t, '_> {
         }
         if let Some(place) = text.windows(2).position(|pair| pair == b"//") {
             let message = "syntax error, unexpected end of path, expecting '${'".to_owned();
-            return Some(SyntaxError { message, offset: start + place as u32 + 1 });
+            return Some(SyntaxError::new(message, start + place as u32 + 1));
         }
         // `./` alone is a dot and a slash, unless it goes on behind a `${…}`.
         let goes_on =
             self.at > 0 && self.end() == start && self.tokens[self.at - 1].kind == TOKEN_INTERPOL_END;
         let is_path = text.strip_suffix(b"/").is_some_and(|text| goes_on || text.contains(&b'/'));
         let message = "path has a trailing slash".to_owned();
-        is_path.then_some(SyntaxError { message, offset: end })
+        is_path.then_some(SyntaxError::new(message, end))
     }
 
     // Names, bindings, strings.
@@ -588,10 +595,8 @@ impl<'t> Parser<'t, '_> {
                     } else {
                         "'\"'"
                     };
-                    return Err(SyntaxError {
-                        message: format!("syntax error, unexpected end of file, expecting {expecting}"),
-                        offset: start,
-                    });
+                    let message = format!("syntax error, unexpected end of file, expecting {expecting}");
+                    return Err(SyntaxError::new(message, start));
                 }
             }
         }
@@ -631,7 +636,14 @@ impl<'t> Parser<'t, '_> {
     fn unexpected(&self, expecting: &str) -> SyntaxError {
         let (found, offset) = self.found();
         let comma = if expecting.is_empty() { "" } else { ", expecting " };
-        SyntaxError { message: format!("syntax error, unexpected {found}{comma}{expecting}"), offset }
+        if self.kind().is_some_and(is_pipe) {
+            return SyntaxError {
+                message: "experimental Nix feature 'pipe-operators' is disabled".to_owned(),
+                offset,
+                hint: Some("write a function call instead"),
+            };
+        }
+        SyntaxError::new(format!("syntax error, unexpected {found}{comma}{expecting}"), offset)
     }
 
     fn found(&self) -> (String, u32) {

@@ -17,6 +17,13 @@ pub(super) struct SyntaxError {
     pub message: String,
     /// Byte offset.
     pub offset: u32,
+    pub hint: Option<&'static str>,
+}
+
+impl SyntaxError {
+    fn new(message: impl Into<String>, offset: u32) -> Self {
+        Self { message: message.into(), offset, hint: None }
+    }
 }
 
 /// The tree of a text, whose names may still be wrong. The stack must be deep.

@@ -20,7 +20,7 @@ pub(super) struct Token {
 
 pub(super) fn tokens(text: &[u8]) -> Result<Vec<Token>, SyntaxError> {
     if u32::try_from(text.len()).is_err() {
-        return Err(SyntaxError { message: "file is larger than 4 GiB".to_owned(), offset: 0 });
+        return Err(SyntaxError::new("file is larger than 4 GiB", 0));
     }
     let readable = readable(text);
     // Code has four bytes to a token or more, and half of these are blanks.

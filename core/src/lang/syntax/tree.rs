@@ -166,7 +166,6 @@ pub(in crate::lang) enum BinaryOperator {
     LessOrEqual,
     Greater,
     GreaterOrEqual,
-    Pipe,
 }
 
 /// A part of a string or path.

@@ -1,4 +1,7 @@
-//! `fromTOML`.
+//! `fromTOML`, for documents of TOML 1.0 without dates and times.
+
+use toml_parser::Source;
+use toml_parser::lexer::TokenKind;
 
 use super::{Builtin, Eval, Evaluator, Pos, Value};
 
@@ -10,9 +13,59 @@ fn from_toml(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
         return e.refuse("while parsing TOML: the text is not UTF-8", pos);
     };
     match text.parse::<::toml::Table>() {
-        Ok(table) => table_value(e, &table, pos),
+        Ok(table) => match newer_than_1_0(text) {
+            None => table_value(e, &table, pos),
+            Some((what, offset)) => {
+                let line = 1 + text[..offset].matches('\n').count();
+                e.refuse(format!("while parsing TOML: line {line}: {what} not allowed in TOML 1.0"), pos)
+            }
+        },
         Err(error) => e.refuse(format!("while parsing TOML: {error}"), pos),
     }
+}
+
+/// What of a well-formed document the library accepts since TOML 1.1 and Nix
+/// does not, and where.
+fn newer_than_1_0(text: &str) -> Option<(&'static str, usize)> {
+    let mut open = Vec::new();
+    let mut previous = TokenKind::Eof;
+    for token in Source::new(text).lex() {
+        let (kind, start) = (token.kind(), token.span().start());
+        let in_table = open.last() == Some(&TokenKind::LeftCurlyBracket);
+        match kind {
+            TokenKind::LeftCurlyBracket | TokenKind::LeftSquareBracket => open.push(kind),
+            TokenKind::RightCurlyBracket if previous == TokenKind::Comma => {
+                return Some(("a comma before the end of an inline table is", start));
+            }
+            TokenKind::RightCurlyBracket | TokenKind::RightSquareBracket => drop(open.pop()),
+            TokenKind::Newline | TokenKind::Comment if in_table => {
+                return Some(("lines within an inline table are", start));
+            }
+            TokenKind::BasicString | TokenKind::MlBasicString => {
+                let string = &text.as_bytes()[start..token.span().end()];
+                if let Some(offset) = newer_escape(string) {
+                    return Some(("the escapes \\e and \\x are", start + offset));
+                }
+            }
+            _ => {}
+        }
+        if kind != TokenKind::Whitespace {
+            previous = kind;
+        }
+    }
+    None
+}
+
+fn newer_escape(string: &[u8]) -> Option<usize> {
+    let mut offset = 0;
+    while let Some(found) = string[offset..].iter().position(|byte| *byte == b'\\') {
+        offset += found;
+        if matches!(string.get(offset + 1), Some(b'e' | b'x')) {
+            return Some(offset);
+        }
+        offset = string.len().min(offset + 2);
+    }
+    None
 }
 
 fn table_value(e: &mut Evaluator, table: &::toml::Table, pos: Pos) -> Eval {

@@ -128,7 +128,22 @@ impl<'t> Lexer<'t> {
         found
     }
 
+    /// A byte order mark may stand before everything.
+    fn skip_mark(&mut self) -> Bad<()> {
+        const MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+        if self.read == 0 && self.peek() == Some(MARK[0]) {
+            self.next();
+            if self.next() != Some(MARK[1]) || self.next() != Some(MARK[2]) {
+                return bad("invalid BOM; must be 0xEF 0xBB 0xBF if given");
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn token(&mut self) -> Token {
+        if let Err(reason) = self.skip_mark() {
+            return Token::Bad(reason);
+        }
         self.skip_space();
         let found = match self.next() {
             None => Ok(Token::End),

@@ -1,0 +1,2 @@
+let mark = builtins.fromJSON ''"\ufeff"''; in
+builtins.fromJSON "${mark}${mark}1"

@@ -1,0 +1,1 @@
+builtins.fromTOML ''"\x41" = 1''

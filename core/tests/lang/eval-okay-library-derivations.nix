@@ -17,7 +17,7 @@ let
         ++ (if attrs.meta.broken or false then [ "broken" ] else [ ])
         ++ map (v: "insecure (${v})") (attrs.meta.knownVulnerabilities or [ ]);
     in
-    if reasons == [ ] then true else throw "Package ‘${attrs.pname}-${attrs.version}’ is ${concatStringsSep ", " reasons}, refusing to evaluate.";
+    if reasons == [ ] then true else throw "Package ‘${attrs.pname}-${attrs.version}’ is ${concatStringsSep ", " reasons}.";
   extendDerivation = condition: passthru: drv:
     let
       outputs = drv.outputs or [ "out" ];
@@ -71,7 +71,7 @@ let
       missing = filter (n: !wanted.${n} && !(scope ? ${n}) && !(more ? ${n})) (attrNames wanted);
     in
     if missing == [ ] then makeOverridable f (intersectAttrs wanted scope // more)
-    else throw "Function called without required argument \"${head missing}\"";
+    else throw "no ${head missing} in scope";
   mkDerivation = mkWith { system = "x86_64-linux"; allowed = [ "tool" ]; };
   packages = self:
     let callPackage = callWith self; in

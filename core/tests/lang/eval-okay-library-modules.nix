@@ -49,7 +49,7 @@ let
   unique = path: definitions:
     if length definitions == 1 then (head definitions).value
     else if all (d: d.value == (head definitions).value) definitions then (head definitions).value
-    else throw "The option `${showPath path}' has conflicting definitions, in ${showFiles definitions}.";
+    else throw "The option `${showPath path}' is defined in several ways, in ${showFiles definitions}.";
   evaluate = type: path: definitions:
     let
       ready = prepare definitions;
@@ -152,7 +152,7 @@ let
                 withDefault = found ++ optional (option ? default) { file = option.file; value = mkOverride 1500 option.default; };
               in
               addErrorContext "while evaluating the option `${showPath place}':" (
-                if withDefault == [ ] then throw "The option `${showPath place}' was accessed but has no value defined. Try setting the option."
+                if withDefault == [ ] then throw "The option `${showPath place}' has no value."
                 else (option.apply or (x: x)) (evaluate option.type place withDefault))
             else walk place option (concatMap (d: map (value: d // { inherit value; }) (pushDown d.value)) found)) options;
           rest = removeAttrs byName (attrNames options ++ [ "_module" ]);

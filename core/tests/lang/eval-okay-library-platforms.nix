@@ -51,7 +51,7 @@ let
       else if elemAt l 1 == "none" then { cpu = elemAt l 0; vendor = "none"; kernel = "none"; abi = elemAt l 2; }
       else { cpu = elemAt l 0; vendor = elemAt l 1; kernel = elemAt l 2; };
     "4" = { cpu = elemAt l 0; vendor = elemAt l 1; kernel = elemAt l 2; abi = elemAt l 3; };
-  }.${toString (length l)} or (throw "system string has invalid number of hyphen-separated components");
+  }.${toString (length l)} or (throw "a system has one to four parts");
   fill = { cpu, vendor ? assert false; null, kernel, abi ? assert false; null }@given:
     let
       get = what: table: name: table.${name} or (throw "unknown ${what} `${name}'");

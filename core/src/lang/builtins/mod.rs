@@ -74,26 +74,27 @@ pub const NIX_VERSION: &str = "2.34.8";
 const LANGUAGE_VERSION: i64 = 6;
 
 /// `derivation`: the lazy set around `derivationStrict`, one for each output,
-/// the first of them being the result.
+/// the first of them being the result. Its variables have the names that Nix
+/// gives them, see `symbol`.
 const DERIVATION: &str = r#"
-arguments@{ outputs ? [ "out" ], ... }:
+drvAttrs@{ outputs ? [ "out" ], ... }:
 let
-  made = derivationStrict arguments;
-  shared = arguments // builtins.listToAttrs each // {
-    all = builtins.map (output: output.value) each;
-    drvAttrs = arguments;
+  strict = derivationStrict drvAttrs;
+  commonAttrs = drvAttrs // builtins.listToAttrs outputsList // {
+    all = builtins.map (x: x.value) outputsList;
+    inherit drvAttrs;
   };
-  each = builtins.map (name: {
+  outputsList = builtins.map (name: {
     inherit name;
-    value = shared // {
-      inherit (made) drvPath;
-      outPath = builtins.getAttr name made;
+    value = commonAttrs // {
+      inherit (strict) drvPath;
+      outPath = builtins.getAttr name strict;
       outputName = name;
       type = "derivation";
     };
   }) outputs;
 in
-(builtins.head each).value
+(builtins.head outputsList).value
 "#;
 
 pub(super) fn install(evaluator: &mut Evaluator, further: &'static [Builtin]) {

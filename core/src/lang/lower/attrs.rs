@@ -235,7 +235,7 @@ impl Lowerer<'_> {
         for (slot, (name, member)) in (0..).zip(members) {
             let pos = member.pos;
             let (scope, code) = match member.definition {
-                Definition::Code(code) => (BindingScope::Inner, self.named(name, code)?),
+                Definition::Code(code) => (BindingScope::Inner, self.named(Some(name), code)?),
                 Definition::Set(draft) => (BindingScope::Inner, self.set(draft, pos)?),
                 Definition::InheritFrom(index) => {
                     let slot = first_from + index as u32;

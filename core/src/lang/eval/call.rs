@@ -286,7 +286,7 @@ impl Evaluator {
                         slot.set(attr.value);
                     }
                     None => match &formal.default {
-                        Some(default) => slot.set(self.thunk(default, scope)),
+                        Some(default) => slot.set(self.delay(default, scope)),
                         None => return Err(self.missing_argument(lambda, formal.name)),
                     },
                 }

@@ -47,16 +47,12 @@ impl Evaluator {
     }
 
     #[cold]
-    fn while_selecting(
-        &mut self,
-        path: &'static [Name],
-        env: &'static Env,
-        fault: Fault,
-        pos: Pos,
-    ) -> Fault {
+    fn while_selecting(&mut self, path: &'static [Name], env: &'static Env, fault: Fault, pos: Pos) -> Fault {
         // Each name was evaluated on the way here.
-        let names: Vec<String> =
-            path.iter().flat_map(|name| self.attr_name(*name, env).map(|n| self.symbols.display(n))).collect();
+        let names: Vec<String> = path
+            .iter()
+            .flat_map(|name| self.attr_name(*name, env).map(|n| self.symbols.display(n)))
+            .collect();
         let text = format!("while evaluating the attribute '{}'", names.join("."));
         fault.within_text(self.heap, &text, pos)
     }
@@ -209,7 +205,7 @@ impl Evaluator {
                 let place = self.sources.locate(earlier.pos);
                 let place =
                     place.map_or_else(String::new, |l| format!(" at {}:{}:{}", l.origin, l.line, l.column));
-                let name = self.symbols.display(name);
+                let name = self.show_symbol(name);
                 let message = format!("dynamic attribute '{name}' already defined{place}");
                 return self.fail(ErrorKind::Value, message, binding.pos);
             }

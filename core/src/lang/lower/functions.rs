@@ -71,7 +71,7 @@ impl Lowerer<'_> {
         self.around.scopes.open(argument.into_iter().chain(formals.iter().map(|(name, ..)| *name)));
         let mut entries = Vec::with_capacity(formals.len());
         for (slot, (name, pos, default)) in (first..).zip(formals) {
-            let default = default.map(|default| self.named(Some(name), default)).transpose()?;
+            let default = default.map(|default| self.expr(default)).transpose()?;
             let default = default.map(|code| self.delayed(code));
             entries.push(Formal { name, pos, slot, default });
         }

@@ -105,6 +105,11 @@ impl<'a> Lowerer<'a> {
     /// Code whose value may wait.
     fn delayed(&mut self, code: &'static Expr) -> Delayed {
         let delay = match code {
+            // To Nix these are computed, which shows in what is not evaluated:
+            // `-1`, `{ }` and `builtins.map`.
+            Expr::Const(Value::Int(..0)) => Delay::Thunk,
+            Expr::Const(Value::Attrs(attrs)) if attrs.is_empty() => Delay::Thunk,
+            Expr::Const(_) if self.around.built_ins.is_member(code) => Delay::Thunk,
             Expr::Const(_) | Expr::Local { .. } | Expr::Lambda(_) => Delay::Ready,
             _ => Delay::Thunk,
         };

@@ -180,7 +180,8 @@ impl Lowerer<'_> {
 
     /// Joins a second literal set into the first. Members meet one by one, but
     /// no deeper: `a = { b = { }; }; a = { b = { }; }` is a duplicate.
-    fn merge(&mut self, into: &mut Draft, from: Draft, walked: &[Sym]) -> Lowered<()> {
+    fn merge(&mut self, into: &mut Draft, mut from: Draft, walked: &[Sym]) -> Lowered<()> {
+        from.members.sort_by_key(|(name, _)| *name);
         let shift = into.froms.len();
         into.froms.extend(from.froms);
         for (name, mut member) in from.members {

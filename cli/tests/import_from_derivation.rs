@@ -95,6 +95,12 @@ const CASES: &[(&str, &str)] = &[
         "n: import (make { outputHash = \"sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"; } \"echo 1 > $out\" n)",
     ),
     ("no-such-file", "n: import \"${tree n}/nothing\""),
+    (
+        "fetched-by-derivation",
+        "n: builtins.readFile (import <nix/fetchurl.nix> { \
+           url = \"file://${toString ./program.txt}\"; \
+           sha256 = builtins.hashString \"sha256\" \"source\"; name = n; })",
+    ),
     ("fetched-with-context", "n: builtins.fetchurl \"file://${tree n}/json\""),
 ];
 

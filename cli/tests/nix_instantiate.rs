@@ -242,6 +242,8 @@ const CASES: &[&str] = &[
     "--eval --store dummy:// -E 1",
     "--eval --store nonsense:// -E 1",
     "--eval ./folder/",
+    "--find-file nix/fetchurl.nix",
+    "--eval -E builtins.attrNames_(builtins.functionArgs_(import_<nix/fetchurl.nix>))",
     "--eval folder/default.nix",
     "--eval <given/default.nix>",
     "--eval <given>/default.nix",

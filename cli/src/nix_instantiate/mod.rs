@@ -21,7 +21,7 @@ use osbuild_core::instantiate::{Output, Session, SessionOptions, Sight, Source};
 use osbuild_store::{LocalStore, StoreDir};
 
 use crate::config::NixStore;
-use crate::error::Failure;
+use crate::error::{Exit, Failure};
 use crate::realiser::Place;
 use crate::session;
 use crate::ui::Verbosity;
@@ -49,7 +49,14 @@ fn answer(words: impl Iterator<Item = OsString>) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     if request.mode == Mode::FindFile {
         for name in &request.programs {
-            writeln!(out, "{}", session.find_file(name)?.display())?;
+            let path = session.find_file(name)?;
+            if !path.is_absolute() {
+                return Err(Failure::new(
+                    Exit::Failed,
+                    &format!("'{}' has no physical path", path.display()),
+                ));
+            }
+            writeln!(out, "{}", path.display())?;
         }
         return Ok(());
     }

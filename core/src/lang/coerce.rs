@@ -10,6 +10,7 @@ use super::error::ErrorKind;
 use super::eval::{Eval, Evaluator};
 use super::float;
 use super::host::{FileKind, StandIns};
+use super::shipped;
 use super::source::Pos;
 use super::value::{Attr, Str, Value};
 
@@ -51,7 +52,10 @@ impl Evaluator {
         let text: Vec<u8> = match value {
             Value::String(text) => return Ok(text),
             Value::Path(path) if how.copy => return self.copy_path(path, pos),
-            Value::Path(path) => return Ok(path),
+            Value::Path(path) => match shipped::within(path.bytes(self.heap)) {
+                None => return Ok(path),
+                Some(plain) => plain.to_vec(),
+            },
             Value::Attrs(attrs) => {
                 if let Some(to_string) = attrs.get(self.known.to_string) {
                     return self.call_to_string(to_string, value, how, pos);
@@ -150,6 +154,11 @@ impl Evaluator {
     /// A value that names a file: its absolute path and what it depends on.
     pub fn coerce_path(&mut self, value: Value, pos: Pos) -> Eval<(PathBuf, Context)> {
         let value = self.force_at(value, pos)?;
+        if let Value::Path(path) = value
+            && shipped::within(path.bytes(self.heap)).is_some()
+        {
+            return Ok((bytes_path(path.bytes(self.heap)), Context::EMPTY));
+        }
         let text = self.coerce(value, Coercion::REFERENCE, pos)?;
         let bytes = text.bytes(self.heap);
         if bytes.first() != Some(&b'/') {
@@ -192,12 +201,12 @@ impl Evaluator {
         if let Some(known) = self.copied.get(path) {
             return Ok(known.clone());
         }
-        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        let name = shipped::base_name(path);
         if name.ends_with(".drv") {
             return self.fail(ErrorKind::Value, "file names are not allowed to end in '.drv'", pos);
         }
         let host = self.host.clone();
-        if host.file_kind(path).map_err(|error| self.host_fault(&error, pos))?.is_none() {
+        if host.kind(path).map_err(|error| self.host_fault(&error, pos))?.is_none() {
             let message = format!("path '{}' does not exist", path.display());
             return self.fail(ErrorKind::Host, message, pos);
         }
@@ -222,25 +231,25 @@ impl Evaluator {
     ) -> Eval<SourceTree> {
         self.check_stack(pos)?;
         let host = self.host.clone();
-        let kind = host.file_kind(path).map_err(|error| self.host_fault(&error, pos))?;
+        let kind = host.kind(path).map_err(|error| self.host_fault(&error, pos))?;
         match kind {
             None => {
                 let message = format!("path '{}' does not exist", path.display());
                 self.fail(ErrorKind::Host, message, pos)
             }
             Some(FileKind::Regular { executable }) => {
-                host.source_file(path, executable).map_err(|error| self.host_fault(&error, pos))
+                host.leaf(path, executable).map_err(|error| self.host_fault(&error, pos))
             }
             Some(FileKind::Symlink) => {
                 let target = host.read_link(path).map_err(|error| self.host_fault(&error, pos))?;
                 Ok(SourceTree::Symlink { target })
             }
             Some(FileKind::Directory) => {
-                let mut entries = host.read_dir(path).map_err(|error| self.host_fault(&error, pos))?;
+                let mut entries = host.members(path).map_err(|error| self.host_fault(&error, pos))?;
                 entries.sort();
                 let mut members = std::collections::BTreeMap::new();
                 for (name, kind) in entries {
-                    let member = path.join(bytes_path(&name));
+                    let member = shipped::member(path, &name);
                     if keep(self, &member, kind)? {
                         members.insert(name, self.source_tree(&member, pos, keep)?);
                     }

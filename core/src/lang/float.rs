@@ -1,5 +1,7 @@
 //! The three ways in which Nix writes floats.
 
+mod grisu;
+
 /// `%g`: six significant digits, as values are printed.
 pub fn general(number: f64) -> String {
     if !number.is_finite() {
@@ -24,22 +26,21 @@ pub fn fixed(number: f64) -> String {
     if number.is_finite() { format!("{number:.6}") } else { special(number) }
 }
 
-/// The shortest text that reads back the same, as JSON has it; `null` if
-/// there is none.
-pub fn shortest(number: f64) -> String {
+/// A short text that reads back the same, as JSON has it; `null` if there is
+/// none.
+pub fn json(number: f64) -> String {
     if !number.is_finite() {
         return "null".to_owned();
     }
     if number == 0.0 {
         return if number.is_sign_negative() { "-0.0" } else { "0.0" }.to_owned();
     }
-    let scientific = format!("{number:e}");
-    let (mantissa, exponent) = scientific.split_once('e').expect("the format has an exponent");
-    let exponent: i32 = exponent.parse().expect("the exponent is a number");
-    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |m| ("-", m));
-    let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
+    let sign = if number < 0.0 { "-" } else { "" };
+    let (digits, last) = grisu::digits(number.abs());
+    let digits = String::from_utf8(digits).expect("digits are ASCII");
     let count = digits.len() as i32;
-    let point = exponent + 1;
+    let point = last + count;
+    let exponent = point - 1;
     let body = if count <= point && point <= 15 {
         format!("{digits}{}.0", "0".repeat((point - count) as usize))
     } else if 0 < point && point <= 15 {

@@ -23,6 +23,7 @@ pub mod portable;
 mod pretty;
 mod print;
 pub mod regex;
+mod shipped;
 pub mod source;
 pub mod stack;
 pub mod symbol;

@@ -4,6 +4,7 @@ use super::code::Operator;
 use super::context::Element;
 use super::error::{ErrorKind, Fault};
 use super::eval::{Eval, Evaluator};
+use super::shipped;
 use super::source::Pos;
 use super::symbol::Sym;
 use super::value::{Attrs, Value};
@@ -305,8 +306,9 @@ impl Evaluator {
             (Value::Float(a), Value::Float(b)) => a < b,
             (Value::Int(a), Value::Float(b)) => (a as f64) < b,
             (Value::Float(a), Value::Int(b)) => a < b as f64,
-            (Value::String(a), Value::String(b)) | (Value::Path(a), Value::Path(b)) => {
-                a.bytes(self.heap) < b.bytes(self.heap)
+            (Value::String(a), Value::String(b)) => a.bytes(self.heap) < b.bytes(self.heap),
+            (Value::Path(a), Value::Path(b)) => {
+                shipped::plain(a.bytes(self.heap)) < shipped::plain(b.bytes(self.heap))
             }
             (Value::List(a), Value::List(b)) => {
                 self.check_stack(pos)?;

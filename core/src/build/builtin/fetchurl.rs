@@ -3,6 +3,9 @@
 //! Parameters: `urls` (each may be `mirror://NAME/path`, tried in order) and
 //! `pin` (null, or `{lock, suite, package, version}`: the lock entry to name
 //! when mirrors no longer serve the file). One fixed output, hashed flat.
+//!
+//! Without structured attributes the parameter is the variable `url`, as
+//! `<nix/fetchurl.nix>` sets it.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +16,7 @@ use serde::Deserialize;
 use super::BuiltinError;
 use crate::build::BuildError;
 use crate::build::run::{Builder, FetchProgress, Report, Resolved};
+use crate::derivation::Derivation;
 use crate::fetch::FetchError;
 use crate::fetch::lock::listed::listed;
 
@@ -44,16 +48,15 @@ pub(in crate::build) fn fetch(
     resolved: &Resolved,
     report: &Report<'_>,
 ) -> Result<BTreeMap<OutputName, StorePath>, BuildError> {
-    super::check_version(&resolved.derivation)?;
-    let parameters = super::parameters(&resolved.derivation)?;
-    let parameters: Parameters =
-        serde_json::from_value(parameters).map_err(|source| BuildError::Builtin {
-            name: "fetchurl".to_owned(),
-            source: BuiltinError::Parameters { builder: "fetchurl", source },
-        })?;
+    let parameters = match of_variables(&resolved.derivation) {
+        Some(parameters) => parameters,
+        None => of_attributes(&resolved.derivation)?,
+    };
     let Some((path, false, hash)) = resolved.derivation.fixed_output() else {
         return Err(BuildError::Derivation(
-            "fetchurl needs outputHash, and outputHashMode = \"flat\"".to_owned(),
+            "fetchurl needs outputHash, and outputHashMode = \"flat\"; what is to be executable \
+             or unpacked takes a build of its own"
+                .to_owned(),
         ));
     };
     let scratch = builder.store.scratch("fetch")?;
@@ -68,6 +71,24 @@ pub(in crate::build) fn fetch(
     let ingested = builder.store.ingest(&file, [])?;
     builder.store.add_fixed(&file, path, false, hash, ingested, Some(resolved.path.clone()))?;
     Ok(resolved.derivation.outputs.keys().map(|output| (output.clone(), path.clone())).collect())
+}
+
+fn of_attributes(derivation: &Derivation) -> Result<Parameters, BuildError> {
+    super::check_version(derivation)?;
+    let parameters = super::parameters(derivation)?;
+    serde_json::from_value(parameters).map_err(|source| BuildError::Builtin {
+        name: "fetchurl".to_owned(),
+        source: BuiltinError::Parameters { builder: "fetchurl", source },
+    })
+}
+
+/// Those of Nix.
+fn of_variables(derivation: &Derivation) -> Option<Parameters> {
+    if derivation.environment.contains_key(b"__json".as_slice()) {
+        return None;
+    }
+    let url = derivation.environment.get(b"url".as_slice())?;
+    Some(Parameters { urls: vec![String::from_utf8_lossy(url).into_owned()], pin: None })
 }
 
 /// Where a pin is gone, the suite's index says what took its place. If it

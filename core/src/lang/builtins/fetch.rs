@@ -23,6 +23,7 @@ pub(super) const BUILTINS: &[Builtin] = &[
 struct Request {
     url: String,
     name: String,
+    is_named: bool,
     expected: Option<NixHash>,
 }
 
@@ -35,7 +36,22 @@ fn fetch(e: &mut Evaluator, args: &[Value], function: &str, pos: Pos) -> Eval {
     }
     let flat = function == "fetchurl";
     if let Err(error) = osbuild_store::path::check_name(&request.name) {
-        return e.refuse(error.to_string(), pos);
+        let remedy = match (e.force_at(args[0], pos)?, request.is_named) {
+            (Value::Attrs(_), true) => {
+                format!("change the value for the 'name' attribute passed to '{function}',")
+            }
+            (Value::Attrs(_), false) => {
+                format!("add a valid 'name' attribute to the argument for '{function}',")
+            }
+            // Two spaces, as Nix has them.
+            _ => format!("pass an attribute set with 'url' and 'name' attributes to '{function}', "),
+        };
+        let message = format!(
+            "invalid store path name when fetching URL '{}': {error}. Please {remedy} so that it can \
+             create a valid store path.",
+            request.url
+        );
+        return e.refuse(message, pos);
     }
     if let Some(expected) = &request.expected {
         let store_dir = e.host.store_dir();
@@ -82,11 +98,12 @@ fn request(e: &mut Evaluator, value: Value, function: &str, pos: Pos) -> Eval<Re
             Err(error) => return e.refuse(error.to_string(), pos),
         },
     };
+    let is_named = name.is_some();
     let name = name.unwrap_or_else(|| match function {
         "fetchurl" => url.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned(),
         _ => "source".to_owned(),
     });
-    Ok(Request { url, name, expected })
+    Ok(Request { url, name, is_named, expected })
 }
 
 fn local_file(e: &mut Evaluator, file: &Path, request: &Request, pos: Pos) -> Eval {

@@ -10,6 +10,7 @@ use crate::lang::error::{ErrorKind, Fault};
 use crate::lang::host::FileKind;
 use crate::lang::lower::{self, Surroundings};
 use crate::lang::portable::{self, BuiltIns, Key};
+use crate::lang::shipped;
 use crate::lang::source::Base;
 use crate::lang::source::Origin;
 use crate::lang::symbol::Sym;
@@ -34,7 +35,7 @@ fn get_env(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 
 fn read_file(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let (path, _) = e.readable_path(args[0], pos)?;
-    let contents = e.host.read_file(&path).map_err(|error| e.host_fault(&error, pos))?;
+    let contents = e.host.file(&path).map_err(|error| e.host_fault(&error, pos))?;
     if contents.contains(&0) {
         let shown = path.display();
         return e.refuse(
@@ -58,7 +59,7 @@ fn read_file(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 
 fn read_dir(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let (path, _) = e.readable_path(args[0], pos)?;
-    let entries = e.host.read_dir(&path).map_err(|error| e.host_fault(&error, pos))?;
+    let entries = e.host.members(&path).map_err(|error| e.host_fault(&error, pos))?;
     let mut members = Vec::with_capacity(entries.len());
     for (name, kind) in entries {
         let name = e.symbols.intern(&name);
@@ -70,7 +71,7 @@ fn read_dir(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 
 fn read_file_type(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let (path, _) = e.readable_path(args[0], pos)?;
-    match e.host.file_kind(&path).map_err(|error| e.host_fault(&error, pos))? {
+    match e.host.kind(&path).map_err(|error| e.host_fault(&error, pos))? {
         Some(kind) => Ok(e.string_static(kind.name().as_bytes(), Context::EMPTY)),
         None => {
             let message = format!("path '{}' does not exist", path.display());
@@ -92,7 +93,7 @@ fn path_exists(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
         Err(fault) => return Err(fault),
     };
     let host = e.host.clone();
-    let exists = match host.file_kind(&path) {
+    let exists = match host.kind(&path) {
         Ok(None) | Err(_) => false,
         Ok(Some(FileKind::Directory)) => true,
         Ok(Some(FileKind::Symlink)) if wants_directory => host
@@ -164,6 +165,9 @@ fn find_file(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
             return Ok(e.path(candidate.as_os_str().as_bytes()));
         }
     }
+    if let Some(path) = shipped::path(wanted) {
+        return Ok(e.path(&path));
+    }
     let shown = String::from_utf8_lossy(wanted);
     if e.host.is_pure() {
         let message = format!("cannot look up '<{shown}>' in pure evaluation mode");
@@ -218,7 +222,7 @@ impl Evaluator {
         let mut path = path.to_owned();
         let host = self.host.clone();
         for _ in 0..1024 {
-            match host.file_kind(&path).map_err(|error| self.host_fault(&error, pos))? {
+            match host.kind(&path).map_err(|error| self.host_fault(&error, pos))? {
                 Some(FileKind::Symlink) => {
                     let target = host.read_link(&path).map_err(|error| self.host_fault(&error, pos))?;
                     let base = path.parent().unwrap_or(Path::new("/"));
@@ -236,12 +240,12 @@ impl Evaluator {
     /// A program's file, as [`Evaluator::import`] finds it, and its bytes.
     pub fn read_program(&mut self, path: &Path, pos: Pos) -> Eval<(PathBuf, Vec<u8>)> {
         let path = self.program_path(path, pos)?;
-        let contents = self.host.read_file(&path).map_err(|error| self.host_fault(&error, pos))?;
+        let contents = self.host.file(&path).map_err(|error| self.host_fault(&error, pos))?;
         Ok((path, contents))
     }
 
     fn lower_file(&mut self, path: &Path, outermost: Option<&[Sym]>, pos: Pos) -> Eval<&'static Expr> {
-        let contents = self.host.read_file(path).map_err(|error| self.host_fault(&error, pos))?;
+        let contents = self.host.file(path).map_err(|error| self.host_fault(&error, pos))?;
         let directory = path.parent().unwrap_or(Path::new("/")).to_owned();
         self.lower_text(&contents, Origin::File(path.to_owned()), &directory, outermost)
     }

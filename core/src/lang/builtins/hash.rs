@@ -35,7 +35,7 @@ fn hash_string(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 fn hash_file(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let algorithm = algorithm(e, args[0], pos)?;
     let (path, _) = e.readable_path(args[1], pos)?;
-    let contents = e.host.read_file(&path).map_err(|error| e.host_fault(&error, pos))?;
+    let contents = e.host.file(&path).map_err(|error| e.host_fault(&error, pos))?;
     let hash = NixHash::of(algorithm, &contents);
     Ok(e.string(hash.to_hex().as_bytes()))
 }

@@ -62,7 +62,7 @@ impl Evaluator {
             Value::Null => out.extend_from_slice(b"null"),
             Value::Bool(truth) => out.extend_from_slice(if truth { b"true" } else { b"false" }),
             Value::Int(number) => out.extend_from_slice(number.to_string().as_bytes()),
-            Value::Float(number) => out.extend_from_slice(float::shortest(number).as_bytes()),
+            Value::Float(number) => out.extend_from_slice(float::json(number).as_bytes()),
             Value::String(text) => {
                 context.add(text.context);
                 self.write_json_string(text.bytes(self.heap), out, pos)?;

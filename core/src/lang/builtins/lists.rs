@@ -1,6 +1,7 @@
 //! Lists.
 
 use super::{Builtin, Eval, Evaluator, Pos, Value};
+use crate::lang::shipped;
 use crate::lang::symbol::FastMap;
 use crate::lang::value::Items;
 
@@ -221,7 +222,7 @@ fn key_of(e: &Evaluator, key: Value) -> Option<Key> {
         Value::Int(number) if number.unsigned_abs() < 1 << 53 => Key::Number(ordered(number as f64)),
         Value::Float(number) => Key::Number(ordered(number)),
         Value::String(text) => Key::Text(text.bytes(e.heap)),
-        Value::Path(path) => Key::Path(path.bytes(e.heap)),
+        Value::Path(path) => Key::Path(shipped::plain(path.bytes(e.heap))),
         _ => return None,
     })
 }

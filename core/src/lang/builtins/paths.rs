@@ -11,6 +11,7 @@ use super::{Builtin, Eval, Evaluator, Pos, Value};
 use crate::lang::coerce::Coercion;
 use crate::lang::context::Element;
 use crate::lang::host::FileKind;
+use crate::lang::shipped;
 
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("baseNameOf", 1, base_name_of),
@@ -40,8 +41,13 @@ fn dir_of(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     match e.force_at(args[0], pos)? {
         Value::Path(path) => {
             let bytes = path.bytes(e.heap);
-            let slash = bytes.iter().rposition(|b| *b == b'/').unwrap_or(0);
-            Ok(e.path(if slash == 0 { b"/" } else { &bytes[..slash] }))
+            let plain = shipped::plain(bytes);
+            let slash = plain.iter().rposition(|b| *b == b'/').unwrap_or(0);
+            let parent = if slash == 0 { b"/" } else { &plain[..slash] };
+            Ok(match shipped::within(bytes) {
+                Some(_) => e.path(&shipped::at(parent)),
+                None => e.path(parent),
+            })
         }
         value => {
             let text = e.coerce(value, Coercion::REFERENCE, pos)?;
@@ -57,7 +63,7 @@ fn dir_of(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 
 fn to_path(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let (path, context) = e.coerce_path(args[0], pos)?;
-    Ok(e.string_with(path.as_os_str().as_bytes(), context))
+    Ok(e.string_with(shipped::plain(path.as_os_str().as_bytes()), context))
 }
 
 fn placeholder(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
@@ -159,7 +165,7 @@ fn add(e: &mut Evaluator, addition: Addition<'_>, pos: Pos) -> Eval {
 fn filter_source(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let (path, _) = e.readable_path(args[1], pos)?;
     let filter = e.force_function(args[0], pos)?;
-    let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let name = shipped::base_name(&path);
     let addition =
         Addition { path: &path, name, filter: Some(filter), ingestion: Ingestion::Recursive, expected: None };
     add(e, addition, pos)
@@ -202,10 +208,10 @@ fn path(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     };
     let name = match name {
         Some(name) => name,
-        None => from.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned()),
+        None => shipped::base_name(&from),
     };
     if ingestion == Ingestion::Flat {
-        let kind = e.host.file_kind(&from).map_err(|error| e.host_fault(&error, pos))?;
+        let kind = e.host.kind(&from).map_err(|error| e.host_fault(&error, pos))?;
         if matches!(kind, Some(FileKind::Directory)) {
             let shown = from.display();
             return e

@@ -19,19 +19,32 @@ fn table_value(e: &mut Evaluator, table: &::toml::Table, pos: Pos) -> Eval {
     let mut entries = Vec::with_capacity(table.len());
     for (name, value) in table {
         let value = value_of(e, value, pos)?;
+        check_text(e, name, pos)?;
         let name = e.symbols.intern(name.as_bytes());
         entries.push(e.attr(name, value));
     }
     Ok(e.attrs(entries))
 }
 
+fn check_text(e: &mut Evaluator, text: &str, pos: Pos) -> Eval<()> {
+    if text.contains('\0') {
+        let shown = text.replace('\0', "␀");
+        let message = format!(
+            "while parsing TOML: input string '{shown}' cannot be represented as Nix string because it \
+             contains null bytes"
+        );
+        return e.refuse(message, pos);
+    }
+    Ok(())
+}
+
 fn value_of(e: &mut Evaluator, value: &::toml::Value, pos: Pos) -> Eval {
     e.check_stack(pos)?;
     Ok(match value {
-        ::toml::Value::String(text) if text.contains('\0') => {
-            return e.refuse("while parsing TOML: a string contains a NUL character", pos);
+        ::toml::Value::String(text) => {
+            check_text(e, text, pos)?;
+            e.string(text.as_bytes())
         }
-        ::toml::Value::String(text) => e.string(text.as_bytes()),
         ::toml::Value::Integer(number) => Value::Int(*number),
         ::toml::Value::Float(number) => Value::Float(*number),
         ::toml::Value::Boolean(truth) => Value::Bool(*truth),

@@ -178,8 +178,9 @@ impl Lowerer<'_> {
         }
     }
 
-    /// Joins a second literal set into the first. Members meet one by one, but
-    /// no deeper: `a = { b = { }; }; a = { b = { }; }` is a duplicate.
+    /// Joins a second literal set into the first, and the sets in them that
+    /// have the same name. The first decides whether its members see each
+    /// other.
     fn merge(&mut self, into: &mut Draft, mut from: Draft, walked: &[Sym]) -> Lowered<()> {
         from.members.sort_by_key(|(name, _)| *name);
         let shift = into.froms.len();
@@ -188,12 +189,16 @@ impl Lowerer<'_> {
             if let Definition::InheritFrom(index) = &mut member.definition {
                 *index += shift;
             }
-            if let Some(place) = into.find(name) {
-                let earlier = into.members[place].1.pos;
-                let path: Vec<Sym> = walked.iter().copied().chain([name]).collect();
-                return self.duplicate(&path, member.pos, earlier);
+            let Some(place) = into.find(name) else {
+                into.add(name, member);
+                continue;
+            };
+            let known = &mut into.members[place].1;
+            let path: Vec<Sym> = walked.iter().copied().chain([name]).collect();
+            match (&mut known.definition, member.definition) {
+                (Definition::Set(into), Definition::Set(from)) => self.merge(into, from, &path)?,
+                _ => return self.duplicate(&path, member.pos, known.pos),
             }
-            into.add(name, member);
         }
         into.dynamic.extend(from.dynamic);
         Ok(())

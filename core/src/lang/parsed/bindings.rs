@@ -76,9 +76,13 @@ impl Draft {
             target.computed.push((*last, definition));
             return;
         };
-        match (target.members.get_mut(&name), definition) {
+        target.add(name, definition);
+    }
+
+    fn add(&mut self, name: Vec<u8>, definition: Definition) {
+        match (self.members.get_mut(&name), definition) {
             (Some(Definition::Set(into)), Definition::Set(from)) => into.join(from),
-            (_, definition) => drop(target.members.insert(name, definition)),
+            (_, definition) => drop(self.members.insert(name, definition)),
         }
     }
 
@@ -89,7 +93,7 @@ impl Draft {
             if let Definition::InheritFrom(index) = &mut definition {
                 *index += shift;
             }
-            self.members.insert(name, definition);
+            self.add(name, definition);
         }
         self.computed.extend(from.computed);
     }

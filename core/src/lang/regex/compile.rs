@@ -54,6 +54,24 @@ pub enum State {
     Accept,
 }
 
+impl State {
+    /// Where it leads, in the order in which that is tried.
+    pub(super) fn successors(&self) -> impl Iterator<Item = usize> + use<> {
+        let (first, second) = match *self {
+            Self::Alternative { first, second } => (Some(first), Some(second)),
+            Self::Repeat { body, next } => (Some(body), Some(next)),
+            Self::Match { next, .. }
+            | Self::Open { next, .. }
+            | Self::Close { next, .. }
+            | Self::LineBegin { next }
+            | Self::LineEnd { next }
+            | Self::Pass { next } => (Some(next), None),
+            Self::Accept => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+}
+
 pub struct Compiled {
     pub states: Vec<State>,
     pub sets: Vec<Bytes>,
@@ -377,18 +395,7 @@ impl Compiler<'_> {
     /// Points every edge past the states that do nothing.
     fn skip_passes(&mut self) {
         for index in 0..self.states.len() {
-            let edges: Vec<usize> = match &self.states[index] {
-                State::Alternative { first, second } => vec![*first, *second],
-                State::Repeat { body, next } => vec![*body, *next],
-                State::Match { next, .. }
-                | State::Open { next, .. }
-                | State::Close { next, .. }
-                | State::LineBegin { next }
-                | State::LineEnd { next }
-                | State::Pass { next } => vec![*next],
-                State::Accept => vec![],
-            };
-            let edges: Vec<usize> = edges.into_iter().map(|id| self.past_passes(id)).collect();
+            let edges: Vec<usize> = self.states[index].successors().map(|id| self.past_passes(id)).collect();
             match &mut self.states[index] {
                 State::Alternative { first, second } => (*first, *second) = (edges[0], edges[1]),
                 State::Repeat { body, next } => (*body, *next) = (edges[0], edges[1]),

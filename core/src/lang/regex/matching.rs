@@ -3,6 +3,7 @@
 
 use super::MatchError;
 use super::compile::{Compiled, State};
+use super::guide::{Bounds, Guide};
 use crate::lang::stack;
 
 /// A group's first and past-last offset; `None` if it took no part.
@@ -14,10 +15,11 @@ pub(super) struct Matching<'r> {
     current: Vec<(usize, usize, bool)>,
     /// Per repetition: where it was last entered, and how often there.
     entered: Vec<(usize, u8)>,
+    /// How many of them were entered as often as they may be.
+    spent: usize,
     best: Option<(usize, Captures)>,
     found: bool,
-    mode: Mode,
-    begin: usize,
+    bounds: Bounds,
     stack_floor: usize,
     broken: Option<MatchError>,
     /// Calls of all walks together, and their number when this walk began.
@@ -31,6 +33,8 @@ pub(super) struct Matching<'r> {
     /// match, the rest in which walk it was learnt.
     known: Vec<u32>,
     walks: u32,
+    /// Once it is very long.
+    guide: Option<Guide>,
 }
 
 /// How many steps are taken without remembering. What takes more goes through
@@ -39,27 +43,23 @@ pub(super) struct Matching<'r> {
 struct Patience {
     one_walk: usize,
     all_walks: usize,
+    /// Steps of one walk for each state and byte, before it asks the guide.
+    unguided: usize,
 }
 
+/// How often a repetition may begin at one place, which is what ends
+/// repetitions of nothing.
+const TIMES_MAXIMUM: u8 = 2;
 const STEPS_OF_A_WALK: usize = 4096;
 const STEPS_PER_BYTE: usize = 64;
+const STEPS_UNGUIDED: usize = 4;
 /// How many places may be remembered, at four bytes each; beyond that a walk
 /// takes its time.
 const KNOWN_MAXIMUM: usize = 1 << 27;
-/// Repetitions of nothing inside each other still double the steps with each
-/// level, and walks from every place of a long text add up. Some five seconds,
+/// A search from every place of a long text still adds up. Some five seconds,
 /// and one more for each hundred kilobytes of text.
 const STEPS_MAXIMUM: usize = 1 << 29;
 const STEPS_MAXIMUM_PER_BYTE: usize = 1 << 10;
-
-#[derive(Clone, Copy)]
-struct Mode {
-    /// Only a match that ends where the text does.
-    whole: bool,
-    not_empty: bool,
-    /// The beginning of the search is not that of a line.
-    inside: bool,
-}
 
 impl<'r> Matching<'r> {
     pub(super) fn new(regex: &'r Compiled, text: &'r [u8]) -> Self {
@@ -68,10 +68,10 @@ impl<'r> Matching<'r> {
             text,
             current: Vec::new(),
             entered: vec![(0, 0); regex.states.len()],
+            spent: 0,
             best: None,
             found: false,
-            mode: Mode { whole: true, not_empty: false, inside: false },
-            begin: 0,
+            bounds: Bounds { begin: 0, at_line: true, whole: true, not_empty: false },
             stack_floor: stack::floor(),
             broken: None,
             steps: 0,
@@ -79,22 +79,25 @@ impl<'r> Matching<'r> {
             patience: Patience {
                 one_walk: STEPS_OF_A_WALK,
                 all_walks: (text.len() + 64) * STEPS_PER_BYTE,
+                unguided: STEPS_UNGUIDED,
             },
             limit: STEPS_MAXIMUM + text.len() * STEPS_MAXIMUM_PER_BYTE,
             known: Vec::new(),
             walks: 0,
+            guide: None,
         }
     }
 
     pub(super) fn whole(&mut self) -> Result<Option<Captures>, MatchError> {
-        self.from(0, Mode { whole: true, not_empty: false, inside: false })
+        self.from(Bounds { begin: 0, at_line: true, whole: true, not_empty: false })
     }
 
     /// The first place at or after `start` where something matches.
     pub(super) fn search(&mut self, start: usize, inside: bool) -> Result<Option<Captures>, MatchError> {
         for begin in start..=self.text.len() {
-            let mode = Mode { whole: false, not_empty: false, inside: inside || begin > start };
-            if let Some(captures) = self.from(begin, mode)? {
+            let at_line = !inside && begin == start;
+            let bounds = Bounds { begin, at_line, whole: false, not_empty: false };
+            if let Some(captures) = self.from(bounds)? {
                 return Ok(Some(captures));
             }
         }
@@ -102,12 +105,12 @@ impl<'r> Matching<'r> {
     }
 
     pub(super) fn here_not_empty(&mut self, begin: usize) -> Result<Option<Captures>, MatchError> {
-        self.from(begin, Mode { whole: false, not_empty: true, inside: true })
+        self.from(Bounds { begin, at_line: false, whole: false, not_empty: true })
     }
 
-    fn from(&mut self, begin: usize, mode: Mode) -> Result<Option<Captures>, MatchError> {
-        self.begin = begin;
-        self.mode = mode;
+    fn from(&mut self, bounds: Bounds) -> Result<Option<Captures>, MatchError> {
+        self.bounds = bounds;
+        self.guide = None;
         self.best = None;
         self.found = false;
         self.steps_before = self.steps;
@@ -119,7 +122,7 @@ impl<'r> Matching<'r> {
         }
         self.current.clear();
         self.current.resize(self.regex.groups, (0, 0, false));
-        self.walk(self.regex.start, begin);
+        self.walk(self.regex.start, bounds.begin);
         if let Some(error) = self.broken {
             return Err(error);
         }
@@ -142,7 +145,7 @@ impl<'r> Matching<'r> {
                 },
                 State::Pass { next } => state = *next,
                 State::LineBegin { next } => {
-                    if at != self.begin || self.mode.inside {
+                    if at != self.bounds.begin || !self.bounds.at_line {
                         return;
                     }
                     state = *next;
@@ -170,6 +173,10 @@ impl<'r> Matching<'r> {
                 State::Alternative { first, second } => {
                     self.deeper(*first, at);
                     let found = std::mem::replace(&mut self.found, false);
+                    if found && self.has_farthest() {
+                        self.found = true;
+                        return;
+                    }
                     self.deeper(*second, at);
                     self.found |= found;
                     return;
@@ -196,9 +203,37 @@ impl<'r> Matching<'r> {
         } else if self.steps > self.limit {
             self.broken = Some(MatchError::Steps);
         }
-        if self.broken.is_none() {
+        if self.broken.is_none() && self.is_worth(state, at) {
             self.walk(state, at);
         }
+    }
+
+    /// Whether walking on may keep another match; if not, `found` says whether
+    /// one would be found.
+    fn is_worth(&mut self, state: usize, at: usize) -> bool {
+        if self.guide.is_none() && !self.wants_guide() {
+            return true;
+        }
+        let (regex, text, bounds) = (self.regex, self.text, self.bounds);
+        let entered = &self.entered;
+        let is_spent = |repeat: usize| entered[repeat] == (at, TIMES_MAXIMUM);
+        let is_spent: Option<&dyn Fn(usize) -> bool> = if self.spent > 0 { Some(&is_spent) } else { None };
+        let guide = self.guide.get_or_insert_with(|| Guide::new(regex, text, bounds));
+        let Some(farthest) = guide.farthest(regex, (state, at), is_spent) else { return false };
+        let is_worth = self.best.as_ref().is_none_or(|(end, _)| *end < farthest);
+        self.found = !is_worth;
+        is_worth
+    }
+
+    fn wants_guide(&self) -> bool {
+        self.is_long()
+            && (self.steps - self.steps_before) / self.patience.unguided.max(1)
+                >= self.regex.states.len() * (self.text.len() + 1 - self.bounds.begin)
+    }
+
+    /// Whether the match that was kept ends where the text does.
+    fn has_farthest(&self) -> bool {
+        self.best.as_ref().is_some_and(|(end, _)| *end == self.text.len())
     }
 
     fn is_long(&self) -> bool {
@@ -250,26 +285,24 @@ impl<'r> Matching<'r> {
         }
     }
 
-    /// Once more through the body; in one place at most twice, which is what
-    /// ends repetitions of nothing.
+    /// Once more through the body.
     fn repeat(&mut self, state: usize, body: usize, at: usize) {
         let (place, times) = self.entered[state];
         if times == 0 || place != at {
             self.entered[state] = (at, 1);
             self.deeper(body, at);
             self.entered[state] = (place, times);
-        } else if times < 2 {
+        } else if times < TIMES_MAXIMUM {
             self.entered[state].1 += 1;
+            self.spent += 1;
             self.deeper(body, at);
+            self.spent -= 1;
             self.entered[state].1 -= 1;
         }
     }
 
     fn accept(&mut self, at: usize) {
-        self.found = if self.mode.whole { at == self.text.len() } else { true };
-        if self.mode.not_empty && at == self.begin {
-            self.found = false;
-        }
+        self.found = self.bounds.accepts(at, self.text);
         if self.found && self.best.as_ref().is_none_or(|(end, _)| *end < at) {
             let captures = self.current.iter().map(|(a, b, set)| set.then_some((*a, *b))).collect();
             self.best = Some((at, captures));
@@ -286,15 +319,16 @@ mod tests {
     fn pattern(random: &mut impl FnMut(usize) -> usize, depth: usize) -> String {
         let mut text = String::new();
         for _ in 0..=random(2) {
-            let piece = match random(if depth == 0 { 3 } else { 6 }) {
+            let piece = match random(if depth == 0 { 4 } else { 7 }) {
                 0 => "a".to_owned(),
                 1 => "b".to_owned(),
                 2 => ".".to_owned(),
-                3 => format!("({}|{})", pattern(random, depth - 1), pattern(random, depth - 1)),
+                3 => ["^", "$", "()", "(|a)"][random(4)].to_owned(),
+                4 => format!("({}|{})", pattern(random, depth - 1), pattern(random, depth - 1)),
                 _ => format!("({})", pattern(random, depth - 1)),
             };
             text += &piece;
-            text += ["", "", "*", "+", "?", "{1,2}", "*?"][random(7)];
+            text += ["", "", "*", "+", "?", "{1,2}", "*?", "++", "+*+"][random(9)];
         }
         text
     }
@@ -311,19 +345,21 @@ mod tests {
             let pattern = pattern(&mut random, 2);
             let Ok(regex) = compile(pattern.as_bytes()) else { continue };
             let text: Vec<u8> = (0..random(7)).map(|_| b"aab"[random(3)]).collect();
-            let run = |patience: usize, whole: bool| {
+            let run = |patience: usize, unguided: usize, whole: bool| {
                 let mut matching = Matching::new(&regex, &text);
-                matching.patience = Patience { one_walk: patience, all_walks: patience };
+                matching.patience = Patience { one_walk: patience, all_walks: patience, unguided };
                 matching.limit = 100_000;
                 if whole { matching.whole() } else { matching.search(0, false) }
             };
             for whole in [true, false] {
                 // Without remembering, some take too many steps to compare.
-                let result = run(usize::MAX, whole);
+                let result = run(usize::MAX, usize::MAX, whole);
                 if result == Err(MatchError::Steps) {
                     continue;
                 }
-                assert_eq!(run(0, whole), result, "{pattern} on {}", text.escape_ascii());
+                for unguided in [usize::MAX, 0] {
+                    assert_eq!(run(0, unguided, whole), result, "{pattern} on {}", text.escape_ascii());
+                }
                 matched += usize::from(matches!(result, Ok(Some(_))));
             }
         }

@@ -8,6 +8,7 @@
 
 mod bracket;
 mod compile;
+mod guide;
 mod matching;
 
 pub use compile::{CompileError, Compiled};

@@ -52,6 +52,10 @@ fn member(e: &mut Evaluator, value: Value, name: &str, path: &str) -> Eval {
             format!("the expression selected by the selection path '{path}' should be a set but is {kind}");
         return e.fail(ErrorKind::Type, message, Pos::NONE);
     };
+    if name.is_empty() {
+        let message = format!("empty attribute name in selection path '{path}'");
+        return e.fail(ErrorKind::Value, message, Pos::NONE);
+    }
     let symbol = e.symbols.intern(name.as_bytes());
     match attrs.get(symbol) {
         Some(attr) => e.force_at(attr.value, attr.pos),
@@ -68,12 +72,9 @@ fn member(e: &mut Evaluator, value: Value, name: &str, path: &str) -> Eval {
     }
 }
 
-/// Splits at dots outside quotes.
+/// Splits at dots outside quotes; behind a last dot there is no name.
 pub(super) fn split(path: &str) -> Vec<String> {
     let mut parts = Vec::new();
-    if path.is_empty() {
-        return parts;
-    }
     let mut part = String::new();
     let mut quoted = false;
     for character in path.chars() {
@@ -83,7 +84,9 @@ pub(super) fn split(path: &str) -> Vec<String> {
             other => part.push(other),
         }
     }
-    parts.push(part);
+    if !part.is_empty() {
+        parts.push(part);
+    }
     parts
 }
 

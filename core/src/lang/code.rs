@@ -194,7 +194,7 @@ impl Lambda {
                 held,
                 takes: slots - held,
                 rest,
-                name: name.filter(|_| held == 0),
+                name,
                 pos: *pos,
             }));
         }

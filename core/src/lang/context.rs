@@ -9,15 +9,15 @@ use osbuild_store::StorePath;
 
 use super::symbol::FastMap;
 
-/// One thing that a string depends on.
+/// One thing that a string depends on; messages name the first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Element {
     /// A store object as it is.
     Opaque(StorePath),
-    /// An output of a derivation.
-    Built { derivation: StorePath, output: String },
     /// A derivation with everything it needs, sources and outputs.
     DerivationDeep(StorePath),
+    /// An output of a derivation.
+    Built { derivation: StorePath, output: String },
 }
 
 /// An interned set; [`Context::EMPTY`] is the empty one.

@@ -260,11 +260,8 @@ impl Evaluator {
             return Ok(false);
         }
         let (a, b) = (a.entries(self.heap), b.entries(self.heap));
-        if a.iter().zip(b).any(|(a, b)| a.name != b.name) {
-            return Ok(false);
-        }
         for (a, b) in a.iter().zip(b) {
-            if !self.equal_members(a.value, b.value, pos)? {
+            if a.name != b.name || !self.equal_members(a.value, b.value, pos)? {
                 return Ok(false);
             }
         }
@@ -327,7 +324,8 @@ impl Evaluator {
             (a, b) => {
                 let (shown_a, shown_b) = (self.show_brief(a), self.show_brief(b));
                 let (kind_a, kind_b) = (a.kind_with_article(), b.kind_with_article());
-                let message = if kind_a == kind_b {
+                let functions = |v| matches!(v, Value::Lambda(_) | Value::Builtin(_) | Value::Partial(_));
+                let message = if kind_a == kind_b || (functions(a) && functions(b)) {
                     format!(
                         "cannot compare {kind_a} with {kind_b}; values of that type are incomparable (values are {shown_a} and {shown_b})"
                     )

@@ -237,7 +237,9 @@ impl Message<'_> {
     }
 
     fn attrs(&mut self, attrs: &'static super::value::Attrs, depth: u32) -> Eval<()> {
-        if !attrs.is_empty() && !self.seen.insert(std::ptr::from_ref(attrs).addr()) {
+        // All empty sets are one to Nix, but empty lists are not.
+        let identity = if attrs.is_empty() { 0 } else { std::ptr::from_ref(attrs).addr() };
+        if !self.seen.insert(identity) {
             self.text("«repeated»");
             return Ok(());
         }

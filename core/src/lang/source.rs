@@ -27,6 +27,18 @@ pub enum Origin {
     /// Given on the command line or by the program.
     String,
     StandardInput,
+    /// The text of `derivation`, which to programs is a file.
+    Derivation,
+}
+
+impl Origin {
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Derivation => Some(Path::new("/derivation-internal.nix")),
+            Self::String | Self::StandardInput => None,
+        }
+    }
 }
 
 impl std::fmt::Display for Origin {
@@ -35,6 +47,7 @@ impl std::fmt::Display for Origin {
             Self::File(path) => write!(f, "{}", path.display()),
             Self::String => f.write_str("«string»"),
             Self::StandardInput => f.write_str("«stdin»"),
+            Self::Derivation => f.write_str("«nix-internal»/derivation-internal.nix"),
         }
     }
 }
@@ -122,10 +135,7 @@ impl SourceMap {
 
     /// The file that a position is in, if it is in a file.
     pub fn file(&self, pos: Pos) -> Option<&Path> {
-        match &self.find(pos)?.0.origin {
-            Origin::File(path) => Some(path),
-            Origin::String | Origin::StandardInput => None,
-        }
+        self.find(pos)?.0.origin.file()
     }
 
     /// The text from `pos` on, and where its relative paths begin.

@@ -108,12 +108,50 @@ fn spread(part: u32) -> u64 {
     u64::from(part) | u64::from(part) << 32
 }
 
-/// Symbols that the evaluator itself looks for, interned first.
+/// What has a symbol in Nix before a program is read, in its order: what the
+/// evaluator looks for, names of what is built in, those of `derivation`'s own
+/// text. Sets are evaluated and compared in the order of symbols, so it decides
+/// which of several failures a program ends with. The empty name is among them.
+const FIRST: &str = "\
+    <with> outPath drvPath type meta name value system __overrides outputs outputName __ignoreNulls file \
+    line column __functor __toString right wrong __structuredAttrs __json allowedReferences \
+    allowedRequisites disallowedReferences disallowedRequisites maxSize maxClosureSize builder args \
+    __contentAddressed __impure outputHash outputHashAlgo outputHashMode recurseForDerivations \
+    description self  startSet operator key path prefix outputSpecified __sub __lessThan __mul __div or \
+    __findFile __nixPath body builtins true false null __currentTime currentTime __currentSystem \
+    currentSystem __nixVersion nixVersion __storeDir storeDir __langVersion langVersion __traceVerbose \
+    traceVerbose nixPath scopedImport import __typeOf typeOf isNull __isFunction isFunction __isInt \
+    isInt __isFloat isFloat __isString isString __isBool isBool __isPath isPath __genericClosure \
+    genericClosure break abort throw __addErrorContext addErrorContext __ceil ceil __floor floor \
+    __tryEval tryEval __getEnv getEnv __seq seq __deepSeq deepSeq __trace trace __warn warn \
+    derivationStrict placeholder __toPath toPath __storePath storePath __pathExists pathExists \
+    baseNameOf dirOf __readFile readFile findFile __hashFile hashFile __readFileType readFileType \
+    __readDir readDir __toXML toXML __toJSON toJSON __fromJSON fromJSON __toFile toFile __filterSource \
+    filterSource __path __attrNames attrNames __attrValues attrValues __getAttr getAttr \
+    __unsafeGetAttrPos unsafeGetAttrPos __hasAttr hasAttr __isAttrs isAttrs removeAttrs __listToAttrs \
+    listToAttrs __intersectAttrs intersectAttrs __catAttrs catAttrs __functionArgs functionArgs \
+    __mapAttrs mapAttrs __zipAttrsWith zipAttrsWith __isList isList __elemAt elemAt __head head __tail \
+    tail map __filter filter __elem elem __concatLists concatLists __length length __foldl' foldl' __any \
+    any __all all __genList genList __sort sort __partition partition __groupBy groupBy __concatMap \
+    concatMap __add add sub mul div __bitAnd bitAnd __bitOr bitOr __bitXor bitXor lessThan toString \
+    __substring substring __stringLength stringLength __hashString hashString __convertHash convertHash \
+    __match match __split split __concatStringsSep concatStringsSep __replaceStrings replaceStrings \
+    __parseDrvName parseDrvName __compareVersions compareVersions __splitVersion splitVersion \
+    __unsafeDiscardStringContext unsafeDiscardStringContext __hasContext hasContext \
+    __unsafeDiscardOutputDependency unsafeDiscardOutputDependency __addDrvOutputDependencies \
+    addDrvOutputDependencies __getContext getContext __appendContext appendContext fetchMercurial \
+    __fetchurl fetchurl fetchTarball fetchGit fromTOML derivation strict \
+    drvAttrs commonAttrs outputsList x outputToAttrListElement";
+
+/// Of these those that the evaluator itself looks for.
 macro_rules! known {
     ($($name:ident = $text:literal),* $(,)?) => {
         pub struct Known { $(pub $name: Sym),* }
         impl Known {
             pub fn new(symbols: &mut Symbols) -> Self {
+                for name in FIRST.split(' ') {
+                    symbols.intern(name.as_bytes());
+                }
                 Self { $($name: symbols.intern($text.as_bytes())),* }
             }
         }
@@ -121,7 +159,6 @@ macro_rules! known {
 }
 
 known! {
-    all_outputs = "allOutputs",
     args = "args",
     body = "body",
     builder = "builder",
@@ -131,8 +168,6 @@ known! {
     file = "file",
     functor = "__functor",
     functor_args = "__functionArgs",
-    hash = "hash",
-    hash_algo = "hashAlgo",
     ignore_nulls = "__ignoreNulls",
     impure = "__impure",
     key = "key",
@@ -148,18 +183,12 @@ known! {
     overrides = "__overrides",
     path = "path",
     prefix = "prefix",
-    recursive = "recursive",
     right = "right",
-    sha256 = "sha256",
     start_set = "startSet",
     structured_attrs = "__structuredAttrs",
-    success = "success",
     system = "system",
-    to_hash_format = "toHashFormat",
     to_string = "__toString",
     r#type = "type",
     value = "value",
-    version = "version",
     wrong = "wrong",
-    filter = "filter",
 }

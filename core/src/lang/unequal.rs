@@ -71,28 +71,25 @@ impl Evaluator {
         {
             return self.explain_unequal(a.value, b.value, pos);
         }
-        let shown = |attrs| self.show_brief(Value::Attrs(attrs));
+        let shown = |e: &Self, attrs| e.show_brief(Value::Attrs(attrs));
         if left.len() != right.len() {
             let message = format!(
                 "attribute names of attribute set '{}' differs from attribute set '{}'",
-                shown(left),
-                shown(right)
+                shown(self, left),
+                shown(self, right)
             );
             return self.fail(ErrorKind::Assertion, message, pos);
         }
-        for attr in left.entries(self.heap) {
-            if right.get(attr.name).is_none() {
+        for (attr, other) in left.entries(self.heap).iter().zip(right.entries(self.heap)) {
+            if attr.name != other.name {
                 let message = format!(
                     "attribute name '{}' is contained in '{}', but not in '{}'",
                     self.show_symbol(attr.name),
-                    shown(left),
-                    shown(right)
+                    shown(self, left),
+                    shown(self, right)
                 );
                 return self.fail(ErrorKind::Assertion, message, pos);
             }
-        }
-        for attr in left.entries(self.heap) {
-            let Some(other) = right.get(attr.name) else { continue };
             self.explain_unequal(attr.value, other.value, pos).map_err(|fault| {
                 let name = self.show_symbol(attr.name);
                 fault.within_text(self.heap, &format!("while comparing attribute '{name}'"), attr.pos)

@@ -8,6 +8,7 @@
 
 mod builtins;
 mod literals;
+mod shapes;
 
 /// Where decisions come from.
 pub(crate) struct Choices {
@@ -65,6 +66,8 @@ enum Type {
     String,
     /// A string without context, such as names need.
     Name,
+    /// A name as such, without quotes.
+    Bare,
     Path,
     List,
     /// A list of strings.
@@ -109,6 +112,9 @@ struct Generator<'c> {
 impl Generator<'_> {
     fn expression(&mut self, wanted: Type, depth: usize) -> String {
         let mut wanted = wanted;
+        if wanted == Type::Bare {
+            return self.choices.pick(&NAMES).to_owned();
+        }
         if wanted == Type::Any || self.choices.one_in(40) {
             wanted = self.choices.pick(&TYPES);
         }
@@ -116,10 +122,14 @@ impl Generator<'_> {
             return self.leaf(wanted);
         }
         self.budget -= 1;
-        match self.choices.below(10) {
+        match self.choices.below(12) {
             0 | 1 => self.leaf(wanted),
             2 | 3 => self.shaped(wanted, depth - 1),
             4 => self.wrapped(wanted, depth - 1),
+            5..8 => match self.library_shape(wanted, depth - 1) {
+                Some(text) => text,
+                None => self.shaped(wanted, depth - 1),
+            },
             _ => self.call_builtin(wanted, depth - 1),
         }
     }
@@ -186,7 +196,7 @@ impl Generator<'_> {
             },
             Type::Function => self.function(depth),
             Type::Derivation => self.derivation(depth),
-            Type::Null | Type::Name | Type::Any => self.leaf(wanted),
+            Type::Null | Type::Name | Type::Bare | Type::Any => self.leaf(wanted),
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io::Write;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -66,8 +67,11 @@ impl Twins {
     }
 
     pub(crate) fn compare(&mut self, programs: &[String]) -> Vec<Outcome> {
-        let ours = self.ours(programs);
-        let theirs = self.theirs(programs);
+        for (index, program) in programs.iter().enumerate() {
+            std::fs::write(self.program(index), program).expect("the temporary directory is writable");
+        }
+        let ours = self.ours(programs.len());
+        let theirs = self.theirs(programs.len());
         ours.into_iter()
             .zip(theirs)
             .map(|sides| match sides {
@@ -79,11 +83,15 @@ impl Twins {
             .collect()
     }
 
-    fn theirs(&self, programs: &[String]) -> Vec<Side> {
-        let mut sides = self.failures(programs);
-        let good: Vec<usize> = (0..programs.len()).filter(|i| sides[*i].is_ok()).collect();
-        let text = list(good.iter().map(|i| programs[*i].as_str()));
-        let file = self.batch(&text);
+    /// The file of a program: positions in it are compared, too.
+    fn program(&self, index: usize) -> PathBuf {
+        self.store.path().join(format!("program-{index}.nix"))
+    }
+
+    fn theirs(&self, count: usize) -> Vec<Side> {
+        let mut sides = self.failures(count);
+        let good: Vec<usize> = (0..count).filter(|i| sides[*i].is_ok()).collect();
+        let file = self.batch(&good);
         let mut command = judge("nix-instantiate").expect("looked for in the beginning");
         command.args(["--extra-experimental-features", "ca-derivations", "--eval", "--strict"]).arg(&file);
         let output = self.settle(&mut command).output().expect("the judge starts");
@@ -95,9 +103,14 @@ impl Twins {
         sides
     }
 
-    /// The file of a batch: positions in it are compared, too.
-    fn batch(&self, text: &str) -> PathBuf {
+    /// A file with the list of these programs.
+    fn batch(&self, programs: &[usize]) -> PathBuf {
         let file = self.store.path().join("batch.nix");
+        let mut text = String::from("[\n");
+        for index in programs {
+            text.push_str(&format!("(import {}) \"#next\"\n", self.program(*index).display()));
+        }
+        text.push_str("]\n");
         std::fs::write(&file, text).expect("the temporary directory is writable");
         file
     }
@@ -112,16 +125,16 @@ impl Twins {
             .env("HOME", self.store.path())
     }
 
-    fn ours(&self, programs: &[String]) -> Vec<Side> {
+    fn ours(&self, count: usize) -> Vec<Side> {
         let mut first = session();
         let directory = self.store.path().to_owned();
-        let alone = |program: &String| {
-            let text = format!("builtins.deepSeq ({program}) \"#fine\"");
+        let alone = |index| {
+            let text = self.alone(index);
             evaluate(&mut first, Source::Expression { text, directory: directory.clone() })
         };
-        let mut sides: Vec<Side> = programs.iter().map(alone).collect();
-        let good: Vec<usize> = (0..programs.len()).filter(|i| sides[*i].is_ok()).collect();
-        let file = self.batch(&list(good.iter().map(|i| programs[*i].as_str())));
+        let mut sides: Vec<Side> = (0..count).map(alone).collect();
+        let good: Vec<usize> = (0..count).filter(|i| sides[*i].is_ok()).collect();
+        let file = self.batch(&good);
         let printed = evaluate(&mut session(), Source::File(file)).expect("each of them was fine");
         for (index, value) in good.iter().zip(members(&printed, good.len())) {
             sides[*index] = Ok(value);
@@ -129,13 +142,17 @@ impl Twins {
         sides
     }
 
+    fn alone(&self, index: usize) -> String {
+        format!("builtins.deepSeq (import {}) \"#fine\"", self.program(index).display())
+    }
+
     /// Which programs fail, with the last line of the message. Where the judge
     /// ends at one of them, the others are given to another.
-    fn failures(&self, programs: &[String]) -> Vec<Side> {
-        let mut sides = Vec::with_capacity(programs.len());
-        while sides.len() < programs.len() {
-            let rest = &programs[sides.len()..];
-            let answered = self.answers(rest);
+    fn failures(&self, count: usize) -> Vec<Side> {
+        let mut sides = Vec::with_capacity(count);
+        while sides.len() < count {
+            let rest = sides.len()..count;
+            let answered = self.answers(rest.clone());
             let complete = answered.len() == rest.len();
             sides.extend(answered);
             if !complete {
@@ -146,7 +163,7 @@ impl Twins {
     }
 
     /// What one process says, up to the program at which it ended.
-    fn answers(&self, programs: &[String]) -> Vec<Side> {
+    fn answers(&self, programs: Range<usize>) -> Vec<Side> {
         let mut command = judge("nix").expect("looked for in the beginning");
         command.args(["--extra-experimental-features", "nix-command ca-derivations", "repl"]);
         let log = self.store.path().join("repl.log");
@@ -159,9 +176,9 @@ impl Twins {
             .spawn()
             .expect("the judge starts");
         let mut lines = String::new();
-        for (index, program) in programs.iter().enumerate() {
-            lines.push_str(&format!(":p \"#begin {index}\"\n"));
-            lines.push_str(&format!("builtins.deepSeq ({program}) \"#fine\"\n"));
+        for (place, index) in programs.clone().enumerate() {
+            lines.push_str(&format!(":p \"#begin {place}\"\n"));
+            lines.push_str(&format!("{}\n", self.alone(index)));
         }
         lines.push_str(":p \"#end\"\n");
         // A judge that ends early does not read to the end, which is seen below.
@@ -202,15 +219,6 @@ fn tail(text: &str) -> &str {
     let start = text.len().saturating_sub(2_000);
     let start = (start..text.len()).find(|i| text.is_char_boundary(*i)).unwrap_or(0);
     &text[start..]
-}
-
-fn list<'p>(programs: impl Iterator<Item = &'p str>) -> String {
-    let mut text = String::from("[\n");
-    for program in programs {
-        text.push_str(&format!("({program}) \"#next\"\n"));
-    }
-    text.push_str("]\n");
-    text
 }
 
 fn members(printed: &str, count: usize) -> Vec<String> {

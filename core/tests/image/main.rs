@@ -3,6 +3,7 @@
 
 mod fixture;
 #[path = "../../../store/tests/judge/mod.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
 mod judge;
 
 mod golden;

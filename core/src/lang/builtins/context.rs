@@ -99,7 +99,8 @@ fn get_context(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
             members.push(e.attr(e.known.path, Value::Bool(true)));
         }
         if all_outputs {
-            members.push(e.attr(e.known.all_outputs, Value::Bool(true)));
+            let all_outputs = e.symbols.intern(b"allOutputs");
+            members.push(e.attr(all_outputs, Value::Bool(true)));
         }
         if !outputs.is_empty() {
             let names: Vec<Value> = outputs.iter().map(|o| e.string(o.as_bytes())).collect();
@@ -140,7 +141,8 @@ fn append_context(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
                 attr.pos,
             )
         };
-        if let Some(flag) = members.get(e.known.all_outputs)
+        let all_outputs = e.symbols.intern(b"allOutputs");
+        if let Some(flag) = members.get(all_outputs)
             && e.force_bool(flag.value, flag.pos)?
         {
             derivation_only(e, "all-outputs context")?;

@@ -79,5 +79,6 @@ fn try_eval(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
         Err(fault) if fault.kind().is_catchable() => (false, Value::Bool(false)),
         Err(fault) => return Err(fault),
     };
-    Ok(e.attrs(vec![e.attr(e.known.success, Value::Bool(success)), e.attr(e.known.value, value)]))
+    let succeeds = e.symbols.intern(b"success");
+    Ok(e.attrs(vec![e.attr(succeeds, Value::Bool(success)), e.attr(e.known.value, value)]))
 }

@@ -42,13 +42,15 @@ fn hash_file(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
 
 fn convert_hash(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let attrs = e.force_attrs(args[0], pos)?;
-    let text = e.required_attr(attrs, e.known.hash, pos)?;
+    let [hash, hash_algorithm, to_format] =
+        [&b"hash"[..], b"hashAlgo", b"toHashFormat"].map(|name| e.symbols.intern(name));
+    let text = e.required_attr(attrs, hash, pos)?;
     let text = String::from_utf8_lossy(e.force_plain(text, pos)?).into_owned();
-    let algorithm = match attrs.get(e.known.hash_algo) {
+    let algorithm = match attrs.get(hash_algorithm) {
         Some(attr) => Some(algorithm(e, attr.value, pos)?),
         None => None,
     };
-    let format = e.required_attr(attrs, e.known.to_hash_format, pos)?;
+    let format = e.required_attr(attrs, to_format, pos)?;
     let format = String::from_utf8_lossy(e.force_plain(format, pos)?).into_owned();
     let spell = match format.as_str() {
         "base16" => NixHash::to_hex,

@@ -23,7 +23,7 @@ mod xml;
 
 use super::error::ErrorKind;
 use super::eval::{Eval, Evaluator};
-use super::source::Pos;
+use super::source::{Origin, Pos};
 use super::value::{Pending, State, Thunk, Value};
 
 /// A function that is part of the language.
@@ -74,27 +74,39 @@ pub const NIX_VERSION: &str = "2.34.8";
 const LANGUAGE_VERSION: i64 = 6;
 
 /// `derivation`: the lazy set around `derivationStrict`, one for each output,
-/// the first of them being the result.
-const DERIVATION: &str = r#"
-arguments@{ outputs ? [ "out" ], ... }:
+/// the first of them being the result. Programs see where its attributes are,
+/// and the order of its variables (see `symbol`), so both are as in Nix.
+const DERIVATION: &str = r#"drvAttrs@{
+  outputs ? [ "out" ],
+  ...
+}:
+
 let
-  made = derivationStrict arguments;
-  shared = arguments // builtins.listToAttrs each // {
-    all = builtins.map (output: output.value) each;
-    drvAttrs = arguments;
-  };
-  each = builtins.map (name: {
-    inherit name;
-    value = shared // {
-      inherit (made) drvPath;
-      outPath = builtins.getAttr name made;
-      outputName = name;
+
+  strict = derivationStrict drvAttrs;
+
+  commonAttrs =
+    drvAttrs
+    // builtins.listToAttrs outputsList
+    // {
+      all = builtins.map (x: x.value) outputsList;
+      inherit drvAttrs;
+    };
+
+  outputsList = builtins.map (outputName: {
+    name = outputName;
+    value = commonAttrs // {
+      outPath = builtins.getAttr outputName strict;
+      drvPath = strict.drvPath;
       type = "derivation";
+      inherit outputName;
     };
   }) outputs;
+
 in
-(builtins.head each).value
+(builtins.head outputsList).value
 "#;
+const DERIVATION_FIRST_LINE: usize = 30;
 
 pub(super) fn install(evaluator: &mut Evaluator, further: &'static [Builtin]) {
     let families: [&'static [Builtin]; 18] = [
@@ -169,8 +181,8 @@ pub(super) fn install(evaluator: &mut Evaluator, further: &'static [Builtin]) {
     if !makes_derivations {
         return;
     }
-    let code =
-        evaluator.lower_text(DERIVATION, super::source::Origin::String, std::path::Path::new("/"), None);
+    let text = "\n".repeat(DERIVATION_FIRST_LINE - 1) + DERIVATION;
+    let code = evaluator.lower_text(&text, Origin::Derivation, std::path::Path::new("/"), None);
     let Ok(code) = code else { unreachable!("the text of `derivation` is a program") };
     let env = evaluator.scope(None, 0);
     let number = evaluator.number(code);

@@ -178,30 +178,29 @@ fn path(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     let mut filter = None;
     let mut ingestion = Ingestion::Recursive;
     let mut expected = None;
-    let mut entries = e.entries_by_name(attrs);
-    // The order in which Nix meets them decides which mistake is reported.
-    entries.sort_by_key(|a| (a.name != e.known.name, a.name != e.known.path, a.name != e.known.sha256));
-    for attr in entries {
-        let known = &e.known;
-        if attr.name == known.path {
-            from = Some(e.readable_path(attr.value, attr.pos)?.0);
-        } else if attr.name == known.name {
-            name = Some(String::from_utf8_lossy(e.force_plain(attr.value, attr.pos)?).into_owned());
-        } else if attr.name == known.filter {
-            filter = Some(e.force_function(attr.value, attr.pos)?);
-        } else if attr.name == known.recursive {
-            if !e.force_bool(attr.value, attr.pos)? {
-                ingestion = Ingestion::Flat;
+    for attr in attrs.entries(e.heap) {
+        match e.symbols.text(attr.name) {
+            b"path" => from = Some(e.readable_path(attr.value, attr.pos)?.0),
+            b"name" => {
+                name = Some(String::from_utf8_lossy(e.force_plain(attr.value, attr.pos)?).into_owned());
             }
-        } else if attr.name == known.sha256 {
-            let text = String::from_utf8_lossy(e.force_plain(attr.value, attr.pos)?).into_owned();
-            match NixHash::parse(&text, Some(HashAlgorithm::Sha256)) {
-                Ok(hash) => expected = Some(hash),
-                Err(error) => return e.refuse(error.to_string(), attr.pos),
+            b"filter" => filter = Some(e.force_function(attr.value, attr.pos)?),
+            b"recursive" => {
+                if !e.force_bool(attr.value, attr.pos)? {
+                    ingestion = Ingestion::Flat;
+                }
             }
-        } else {
-            let name = e.symbols.display(attr.name);
-            return e.refuse(format!("unsupported argument '{name}' to 'builtins.path'"), attr.pos);
+            b"sha256" => {
+                let text = String::from_utf8_lossy(e.force_plain(attr.value, attr.pos)?).into_owned();
+                match NixHash::parse(&text, Some(HashAlgorithm::Sha256)) {
+                    Ok(hash) => expected = Some(hash),
+                    Err(error) => return e.refuse(error.to_string(), attr.pos),
+                }
+            }
+            _ => {
+                let name = e.symbols.display(attr.name);
+                return e.refuse(format!("unsupported argument '{name}' to 'builtins.path'"), attr.pos);
+            }
         }
     }
     let Some(from) = from else {

@@ -87,5 +87,6 @@ fn parse_drv_name(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     };
     let name = e.string_static(name, Context::EMPTY);
     let version = e.string(version);
-    Ok(e.attrs(vec![e.attr(e.known.name, name), e.attr(e.known.version, version)]))
+    let symbol = e.symbols.intern(b"version");
+    Ok(e.attrs(vec![e.attr(e.known.name, name), e.attr(symbol, version)]))
 }

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use super::{Builtin, Eval, Evaluator, Pos, Value};
 use crate::lang::context::Context;
 use crate::lang::float;
-use crate::lang::source::Origin;
 use crate::lang::value::{Attrs, State};
 
 pub(super) const BUILTINS: &[Builtin] = &[Builtin::new("toXML", 1, to_xml)];
@@ -187,7 +186,7 @@ impl Writer {
     fn place(&self, e: &Evaluator, pos: Pos) -> Vec<(&'static str, String)> {
         let Some(at) = e.sources.locate(pos).filter(|_| self.location) else { return Vec::new() };
         let mut place = vec![("column", at.column.to_string()), ("line", at.line.to_string())];
-        if let Origin::File(path) = at.origin {
+        if let Some(path) = at.origin.file() {
             place.push(("path", path.display().to_string()));
         }
         place

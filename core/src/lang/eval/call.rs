@@ -67,6 +67,8 @@ impl Evaluator {
                 }
                 None => fault.within(self.heap, "while calling a function", pos),
             },
+            // It says itself what is being done.
+            Value::Builtin(builtin) if builtin.name == "addErrorContext" => fault.at(self.heap, pos),
             Value::Builtin(builtin) => {
                 let text = format!("while calling the '{}' builtin", builtin.name);
                 fault.at(self.heap, pos).within_text(self.heap, &text, pos)
@@ -284,7 +286,7 @@ impl Evaluator {
                         slot.set(attr.value);
                     }
                     None => match &formal.default {
-                        Some(default) => slot.set(self.thunk(default, scope)),
+                        Some(default) => slot.set(self.delay(default, scope)),
                         None => return Err(self.missing_argument(lambda, formal.name)),
                     },
                 }

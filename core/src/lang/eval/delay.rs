@@ -25,7 +25,7 @@ impl Evaluator {
     #[inline]
     fn ready(&self, delayed: &Delayed, env: &'static Env) -> Value {
         match delayed.code {
-            Expr::Const(Value::Attrs(_)) | Expr::Lambda(_) if self.shows_laziness => self.thunk(delayed, env),
+            Expr::Lambda(_) if self.shows_laziness => self.thunk(delayed, env),
             Expr::Const(value) => *value,
             Expr::Lambda(lambda) => Value::Lambda(self.heap.cell(Closure { lambda, env })),
             Expr::Local { depth, slot, .. } => match env.at(*depth).slots[*slot as usize].get() {
@@ -114,7 +114,7 @@ pub(in crate::lang) fn is_quick(code: &Expr) -> bool {
     fn nodes(code: &Expr) -> u32 {
         const TOO_MANY: u32 = 100;
         match code {
-            Expr::Const(Value::Int(_)) | Expr::Local { .. } => 1,
+            Expr::Const(_) | Expr::Local { .. } => 1,
             Expr::Select { base: Expr::Local { .. }, path: [Name::Static(..)], default: None, .. } => 2,
             Expr::Binary { operator, left, right, .. } if computes(*operator) => {
                 1 + nodes(left) + nodes(right)

@@ -4,7 +4,7 @@ use super::{Eval, Evaluator};
 use crate::lang::context::Context;
 use crate::lang::error::{ErrorKind, Fault, nearest};
 use crate::lang::host::HostError;
-use crate::lang::source::{Origin, Pos};
+use crate::lang::source::Pos;
 use crate::lang::stack;
 use crate::lang::symbol::Sym;
 use crate::lang::value::{Attr, Attrs, Call, List, State, Str, Thunk, Value};
@@ -87,7 +87,7 @@ impl Evaluator {
     /// `{ file, line, column }`, or null for what is not in a file.
     pub fn position(&self, pos: Pos) -> Value {
         let Some(location) = self.sources.locate(pos) else { return Value::Null };
-        let Origin::File(file) = &location.origin else { return Value::Null };
+        let Some(file) = location.origin.file() else { return Value::Null };
         let file = self.string(file.as_os_str().as_encoded_bytes());
         self.attrs(vec![
             self.attr(self.known.file, file),

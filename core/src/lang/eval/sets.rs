@@ -40,20 +40,18 @@ impl Evaluator {
             };
             value = match self.force_at(attr.value, pos) {
                 Ok(value) => value,
-                Err(fault) => return Err(self.while_selecting(&path[..=index], fault, attr.pos)),
+                Err(fault) => return Err(self.while_selecting(&path[..=index], env, fault, attr.pos)),
             };
         }
         Ok(value)
     }
 
     #[cold]
-    fn while_selecting(&self, path: &'static [Name], fault: Fault, pos: Pos) -> Fault {
+    fn while_selecting(&mut self, path: &'static [Name], env: &'static Env, fault: Fault, pos: Pos) -> Fault {
+        // Each name was evaluated on the way here.
         let names: Vec<String> = path
             .iter()
-            .map(|name| match name {
-                Name::Static(symbol, _) => self.symbols.display(*symbol),
-                Name::Dynamic(..) => "\"${…}\"".to_owned(),
-            })
+            .flat_map(|name| self.attr_name(*name, env).map(|n| self.symbols.display(n)))
             .collect();
         let text = format!("while evaluating the attribute '{}'", names.join("."));
         fault.within_text(self.heap, &text, pos)
@@ -207,7 +205,7 @@ impl Evaluator {
                 let place = self.sources.locate(earlier.pos);
                 let place =
                     place.map_or_else(String::new, |l| format!(" at {}:{}:{}", l.origin, l.line, l.column));
-                let name = self.symbols.display(name);
+                let name = self.show_symbol(name);
                 let message = format!("dynamic attribute '{name}' already defined{place}");
                 return self.fail(ErrorKind::Value, message, binding.pos);
             }

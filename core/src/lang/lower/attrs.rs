@@ -181,7 +181,8 @@ impl Lowerer<'_> {
     /// Joins a second literal set into the first, and the sets in them that
     /// have the same name. The first decides whether its members see each
     /// other.
-    fn merge(&mut self, into: &mut Draft, from: Draft, walked: &[Sym]) -> Lowered<()> {
+    fn merge(&mut self, into: &mut Draft, mut from: Draft, walked: &[Sym]) -> Lowered<()> {
+        from.members.sort_by_key(|(name, _)| *name);
         let shift = into.froms.len();
         into.froms.extend(from.froms);
         for (name, mut member) in from.members {
@@ -244,7 +245,7 @@ impl Lowerer<'_> {
         for (slot, (name, member)) in (0..).zip(members) {
             let pos = member.pos;
             let (scope, code) = match member.definition {
-                Definition::Code(code) => (BindingScope::Inner, self.named(name, code)?),
+                Definition::Code(code) => (BindingScope::Inner, self.named(Some(name), code)?),
                 Definition::Set(draft) => (BindingScope::Inner, self.set(draft, pos)?),
                 Definition::InheritFrom(index) => {
                     let slot = first_from + index as u32;

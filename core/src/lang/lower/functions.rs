@@ -40,7 +40,7 @@ impl Lowerer<'_> {
             }
         }
         self.around.scopes.open(arguments.iter().map(|(name, _)| *name));
-        let body = self.expr(lambda.body)?;
+        let body = self.named(name, lambda.body)?;
         self.around.scopes.close();
         let lambda = Lambda::simple(&arguments, body, name, self.heap());
         Ok(lambda.expect("a function without a pattern has an argument"))
@@ -71,11 +71,11 @@ impl Lowerer<'_> {
         self.around.scopes.open(argument.into_iter().chain(formals.iter().map(|(name, ..)| *name)));
         let mut entries = Vec::with_capacity(formals.len());
         for (slot, (name, pos, default)) in (first..).zip(formals) {
-            let default = default.map(|default| self.named(name, default)).transpose()?;
+            let default = default.map(|default| self.expr(default)).transpose()?;
             let default = default.map(|code| self.delayed(code));
             entries.push(Formal { name, pos, slot, default });
         }
-        let body = self.expr(lambda.body)?;
+        let body = self.named(name, lambda.body)?;
         self.around.scopes.close();
         let formals = Some(Formals { entries: self.heap().slice(&entries), ellipsis: pattern.ellipsis });
         let (held, takes, rest) = (0, 1, None);

@@ -61,6 +61,10 @@ pub(super) fn lower(tree: &Tree<'_>, around: Surroundings<'_>) -> Lowered {
         around.scopes.open(names.iter().copied());
     }
     let mut lowerer = Lowerer { tree, around, floor: stack::floor() };
+    // Symbols are ordered, and seen in another order here.
+    for name in tree.names() {
+        lowerer.literal_name(*name);
+    }
     let lowered = lowerer.expr(tree.root());
     lowerer.around.scopes.close_all();
     lowered
@@ -101,6 +105,11 @@ impl<'a> Lowerer<'a> {
     /// Code whose value may wait.
     fn delayed(&mut self, code: &'static Expr) -> Delayed {
         let delay = match code {
+            // To Nix these are computed, which shows in what is not evaluated:
+            // `-1`, `{ }` and `builtins.map`.
+            Expr::Const(Value::Int(..0)) => Delay::Thunk,
+            Expr::Const(Value::Attrs(attrs)) if attrs.is_empty() => Delay::Thunk,
+            Expr::Const(_) if self.around.built_ins.is_member(code) => Delay::Thunk,
             Expr::Const(_) | Expr::Local { .. } | Expr::Lambda(_) => Delay::Ready,
             _ => Delay::Thunk,
         };
@@ -248,12 +257,13 @@ impl<'a> Lowerer<'a> {
         Ok(items.into_iter().map(|item| self.delayed(item)).collect())
     }
 
-    /// A value that is bound to a name, which functions keep for messages.
-    fn named(&mut self, name: Sym, id: NodeId) -> Lowered {
+    /// A value that is bound to a name, which functions keep for messages, and
+    /// so do the functions that they return at once.
+    fn named(&mut self, name: Option<Sym>, id: NodeId) -> Lowered {
         let node = self.tree.node(id);
         match node.kind {
             Kind::Lambda(index) => {
-                let lambda = self.lambda(index, self.at(node.start), Some(name))?;
+                let lambda = self.lambda(index, self.at(node.start), name)?;
                 Ok(self.put(Expr::Lambda(lambda)))
             }
             _ => self.expr(id),

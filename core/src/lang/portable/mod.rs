@@ -46,6 +46,10 @@ impl BuiltIns {
     pub(super) fn member(&mut self, code: &'static Expr, name: Sym) {
         self.0.insert(code, BuiltIn::Member(name));
     }
+
+    pub(super) fn is_member(&self, code: &'static Expr) -> bool {
+        matches!(self.0.get(&std::ptr::from_ref(code)), Some(BuiltIn::Member(_)))
+    }
 }
 
 /// What lowering depends on, the text and what is around it.

@@ -189,6 +189,7 @@ impl<'t> Parser<'t, '_> {
         {
             let kind = match head {
                 Head::Lambda { argument, pattern } => {
+                    self.tree.names.extend(argument.map(Attr::Name));
                     self.tree.lists.lambdas.push(Lambda { argument, pattern, body: expr });
                     Kind::Lambda(self.tree.lists.lambdas.len() as u32 - 1)
                 }
@@ -283,6 +284,7 @@ impl<'t> Parser<'t, '_> {
             }
             let name = self.ident(FORMAL)?;
             let default = if self.take(TOKEN_QUESTION) { Some(self.expr()?) } else { None };
+            self.tree.names.push(Attr::Name(name));
             self.open.formals.push(Formal { name, default });
             if !self.take(TOKEN_COMMA) {
                 self.expect(TOKEN_R_BRACE, "'}' or ','")?;
@@ -412,7 +414,10 @@ impl<'t> Parser<'t, '_> {
         };
         let kind = match kind {
             TOKEN_IDENT if self.token_text(self.at) == b"__curPos" => Kind::CurPos,
-            TOKEN_IDENT => Kind::Variable { end },
+            TOKEN_IDENT => {
+                self.tree.names.push(Attr::Name(Place { start, end }));
+                Kind::Variable { end }
+            }
             TOKEN_CUR_POS => Kind::CurPos,
             TOKEN_INTEGER => Kind::Integer { end },
             TOKEN_FLOAT => Kind::Float { end },
@@ -510,15 +515,17 @@ impl<'t> Parser<'t, '_> {
 
     fn name(&mut self) -> Parsed<Attr> {
         let start = self.start();
-        match self.kind() {
-            _ if !self.is_name() => Err(self.unexpected(NAME)),
-            Some(TOKEN_STRING_START) => Ok(Attr::Str(self.string()?)),
-            Some(TOKEN_INTERPOL_START) => Ok(Attr::Computed { start, code: self.interpolation()? }),
+        let name = match self.kind() {
+            _ if !self.is_name() => return Err(self.unexpected(NAME)),
+            Some(TOKEN_STRING_START) => Attr::Str(self.string()?),
+            Some(TOKEN_INTERPOL_START) => Attr::Computed { start, code: self.interpolation()? },
             _ => {
                 self.at += 1;
-                Ok(Attr::Name(self.stepped_over()))
+                Attr::Name(self.stepped_over())
             }
-        }
+        };
+        self.tree.names.push(name);
+        Ok(name)
     }
 
     /// Up to and with the closing token.

@@ -220,6 +220,7 @@ pub(in crate::lang) struct Tree<'t> {
     pub(super) root: NodeId,
     pub(super) nodes: Vec<Node>,
     pub(super) lists: Lists,
+    pub(super) names: Vec<Attr>,
 }
 
 /// What spans are parts of.
@@ -235,7 +236,7 @@ pub(super) struct Lists {
 
 impl<'t> Tree<'t> {
     pub(super) fn new(text: &'t [u8]) -> Self {
-        Self { text, root: NodeId(0), nodes: Vec::new(), lists: Lists::default() }
+        Self { text, root: NodeId(0), nodes: Vec::new(), lists: Lists::default(), names: Vec::new() }
     }
 
     pub(in crate::lang) fn root(&self) -> NodeId {
@@ -260,6 +261,13 @@ impl<'t> Tree<'t> {
 
     pub(in crate::lang) fn at(&self, place: Place) -> &'t [u8] {
         self.text(place.start, place.end)
+    }
+
+    /// Variables, attributes and arguments in the order in which Nix's parser
+    /// is done with them: an argument comes after the function's body. Some
+    /// attributes are no names but computed.
+    pub(in crate::lang) fn names(&self) -> &[Attr] {
+        &self.names
     }
 
     pub(in crate::lang) fn items(&self, span: Span) -> &[NodeId] {

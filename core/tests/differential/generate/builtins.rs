@@ -22,7 +22,7 @@ const SIGNATURES: &[Signature] = &[
     ("attrNames", &[Set], Strings), ("attrValues", &[Set], List), ("catAttrs", &[Name, Sets], List),
     ("functionArgs", &[Function], Set), ("getAttr", &[Name, Set], Any), ("hasAttr", &[Name, Set], Bool),
     ("intersectAttrs", &[Set, Set], Set), ("listToAttrs", &[Sets], Set), ("mapAttrs", &[Function, Set], Set),
-    ("removeAttrs", &[Set, Strings], Set), ("unsafeGetAttrPos", &[Name, Set], Any),
+    ("removeAttrs", &[Set, Strings], Set), ("unsafeGetAttrPos", &[Name, Set], Set),
     ("addDrvOutputDependencies", &[String], String), ("getContext", &[String], Set), ("hasContext", &[String], Bool),
     ("appendContext", &[String, Set], String),
     ("unsafeDiscardOutputDependency", &[String], String), ("unsafeDiscardStringContext", &[String], Name),
@@ -190,6 +190,10 @@ impl Generator<'_> {
                 (_, parameter) => self.operand(parameter, depth),
             };
             text.push_str(&format!(" {argument}"));
+        }
+        if name == "unsafeGetAttrPos" {
+            // Alone a program has no positions, in a batch it has.
+            return format!("{{ at = {text}; }}");
         }
         text
     }

@@ -214,7 +214,7 @@ impl Generator<'_> {
                     STRINGS
                 }
             }
-            Type::Name => NAMES,
+            Type::Name | Type::Bare => NAMES,
             Type::Path => PATHS,
             Type::List => LISTS,
             Type::Strings => STRING_LISTS,

@@ -1,0 +1,2 @@
+# Names that need quotes have them.
+{ ${"a" + " b"} = 1; ${"a " + "b"} = 2; }

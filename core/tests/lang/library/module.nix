@@ -1,0 +1,1 @@
+{ lib, ... }: { name = "from-file"; value = lib.double 21; at = __curPos.line; }

@@ -8,8 +8,9 @@ use std::fmt;
 use std::io::Write;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use osbuild_core::instantiate::sink::Computing;
 use osbuild_core::instantiate::{Arguments, Output, Session, SessionOptions, Source};
@@ -57,6 +58,9 @@ type Side = Result<String, String>;
 
 /// The message of a program at which the judge ended.
 const NO_ANSWER: &str = "(no answer)";
+
+/// How long the judge may take for one batch; usually a part of a second.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Twins {
     /// `None` where there is no judge.
@@ -183,7 +187,7 @@ impl Twins {
         lines.push_str(":p \"#end\"\n");
         // A judge that ends early does not read to the end, which is seen below.
         let _ = child.stdin.take().expect("piped").write_all(lines.as_bytes());
-        child.wait().expect("the judge ends");
+        end_within(&mut child, PATIENCE);
         let text = String::from_utf8_lossy(&std::fs::read(&log).expect("written above")).into_owned();
         let complete = text.contains("\n#end");
         assert!(text.contains("\n#begin 0"), "the judge does not answer: {}", tail(&text));
@@ -205,6 +209,20 @@ impl Twins {
         }
         assert_eq!(sides.len(), programs.len(), "the judge answered otherwise: {}", tail(&text));
         sides
+    }
+}
+
+/// Waits, and kills it when the time is up: some programs (regular expressions,
+/// mostly) keep older judges busy for hours.
+fn end_within(child: &mut Child, time: Duration) {
+    let end = Instant::now() + time;
+    while child.try_wait().expect("the judge can be waited for").is_none() {
+        if Instant::now() > end {
+            child.kill().expect("the judge is ours");
+            child.wait().expect("the judge ends");
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

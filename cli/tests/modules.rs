@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 #[path = "../../store/tests/judge/mod.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
 mod judge;
 
 fn cases() -> PathBuf {

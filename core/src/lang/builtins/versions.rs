@@ -45,7 +45,8 @@ fn compare_components(a: &[u8], b: &[u8]) -> Ordering {
     }
 }
 
-fn number(component: &[u8]) -> Option<u64> {
+/// What does not fit 32 bits is text to Nix, which is less than any number.
+fn number(component: &[u8]) -> Option<i32> {
     std::str::from_utf8(component).ok()?.parse().ok()
 }
 

@@ -11,7 +11,7 @@ use osbuild_store::{HashAlgorithm, NixHash, StorePath};
 use crate::derivation::hash_modulo::{HashModulo, hash_modulo};
 use crate::derivation::placeholder::{own_output, upstream_output};
 use crate::derivation::{Derivation, Output};
-use crate::lang::builtins::Builtin;
+use crate::lang::builtins::{Builtin, Json};
 use crate::lang::coerce::Coercion;
 use crate::lang::context::{Context, Element};
 use crate::lang::error::ErrorKind;
@@ -183,7 +183,7 @@ fn read(e: &mut Evaluator, attrs: &'static Attrs, name: &str, pos: Pos) -> Eval<
         recursive: None,
         context: Context::EMPTY,
     };
-    let mut json: Vec<u8> = Vec::new();
+    let mut json = Json::default();
     for attr in e.entries_by_name(attrs) {
         if attr.name == e.known.ignore_nulls {
             continue;
@@ -197,11 +197,14 @@ fn read(e: &mut Evaluator, attrs: &'static Attrs, name: &str, pos: Pos) -> Eval<
         })?;
     }
     if structured {
-        if json.is_empty() {
-            json.push(b'{');
+        if json.text.is_empty() {
+            json.text.push(b'{');
         }
-        json.push(b'}');
-        recipe.environment.insert(b"__json".to_vec(), json);
+        json.text.push(b'}');
+        let (text, context) =
+            e.finish_json(json).map_err(|reason| e.fault(ErrorKind::Value, &reason, Pos::NONE))?;
+        recipe.context = e.contexts.union(recipe.context, context);
+        recipe.environment.insert(b"__json".to_vec(), text);
     }
     Ok(recipe)
 }
@@ -209,7 +212,7 @@ fn read(e: &mut Evaluator, attrs: &'static Attrs, name: &str, pos: Pos) -> Eval<
 fn read_attr(
     e: &mut Evaluator,
     recipe: &mut Recipe,
-    json: &mut Vec<u8>,
+    json: &mut Json,
     attr: Attr,
     ignore_nulls: bool,
 ) -> Eval<()> {
@@ -251,14 +254,10 @@ fn read_attr(
     if attr.name == e.known.structured_attrs {
         return Ok(());
     }
-    json.push(if json.is_empty() { b'{' } else { b',' });
-    let (key, _) =
-        e.json_of(Value::String(e.heap.cell(crate::lang::value::Str::flat(key, Context::EMPTY))), pos)?;
-    json.extend_from_slice(&key);
-    json.push(b':');
-    let (text, context) = e.json_of(value, pos)?;
-    json.extend_from_slice(&text);
-    recipe.context = e.contexts.union(recipe.context, context);
+    json.text.push(if json.text.is_empty() { b'{' } else { b',' });
+    json.string(key);
+    json.text.push(b':');
+    e.write_json(value, json, pos)?;
     let known = &e.known;
     if attr.name == known.outputs {
         let mut names = Vec::new();

@@ -21,6 +21,8 @@ mod types;
 mod versions;
 mod xml;
 
+pub(crate) use json::Json;
+
 use super::error::ErrorKind;
 use super::eval::{Eval, Evaluator};
 use super::source::{Origin, Pos};

@@ -7,6 +7,7 @@
 //! always draws something small.
 
 mod builtins;
+mod drawn;
 mod literals;
 mod shapes;
 
@@ -326,7 +327,11 @@ impl Generator<'_> {
             0 => String::new(),
             1 => format!("a = {};", self.expression(Type::Any, depth)),
             2 => "outputs = [ \"out\" \"dev\" ];".to_owned(),
-            3 => format!("__structuredAttrs = true; a = {};", self.expression(Type::Any, depth)),
+            3 => format!(
+                "__structuredAttrs = true; a = {}; f = {};",
+                self.expression(Type::Any, depth),
+                self.drawn_float()
+            ),
             _ => format!("args = {};", self.expression(Type::List, depth)),
         };
         format!("derivation {{ name = \"n\"; builder = \"b\"; system = \"s\"; {more} }}")

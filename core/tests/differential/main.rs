@@ -31,10 +31,12 @@ const BATCH: usize = 200;
 const DIFFERENCES_MAXIMUM: usize = 12;
 
 /// Whether releases before 2.34 are known to mean something else by it: they
-/// evaluated the left side of `//` first, and shortened paths otherwise.
+/// evaluated the left side of `//` first, shortened paths otherwise, had another
+/// reader of TOML, and joined literal sets of one name no deeper than once.
 fn is_newer_than(judge_is_older: bool, program: &str) -> bool {
-    judge_is_older
-        && (program.contains("dirOf (\"//") || program.contains("//") && program.contains("tryEval"))
+    let has = |marks: &[&str]| marks.iter().all(|mark| program.contains(mark));
+    let newer = [&["dirOf", "//"][..], &["fromTOML"], &["}; a = { b ="], &["//", "tryEval"]];
+    judge_is_older && newer.into_iter().any(has)
 }
 
 fn number(name: &str, otherwise: u64) -> u64 {

@@ -29,7 +29,8 @@ pub(crate) enum Outcome {
         ours: Result<String, String>,
         theirs: Result<String, String>,
     },
-    /// The judge ended without an answer.
+    /// The judge ended without an answer, or read a file of its store, which is
+    /// not in ours.
     Unjudged,
 }
 
@@ -80,6 +81,7 @@ impl Twins {
             .zip(theirs)
             .map(|sides| match sides {
                 (_, Err(theirs)) if theirs == NO_ANSWER => Outcome::Unjudged,
+                (Err(ours), _) if ours.starts_with("path '/nix/store/") => Outcome::Unjudged,
                 (Ok(ours), Ok(theirs)) if ours == theirs => Outcome::Same,
                 (Err(ours), Err(theirs)) => Outcome::BothFail { ours, theirs },
                 (ours, theirs) => Outcome::Different { ours, theirs },
@@ -134,7 +136,12 @@ impl Twins {
         let directory = self.store.path().to_owned();
         let alone = |index| {
             let text = self.alone(index);
-            evaluate(&mut first, Source::Expression { text, directory: directory.clone() })
+            let side = evaluate(&mut first, Source::Expression { text, directory: directory.clone() });
+            // What one program took is not given back to the next.
+            if side.as_ref().is_err_and(|message| message.starts_with("out of memory")) {
+                first = session();
+            }
+            side
         };
         let mut sides: Vec<Side> = (0..count).map(alone).collect();
         let good: Vec<usize> = (0..count).filter(|i| sides[*i].is_ok()).collect();

@@ -1,5 +1,6 @@
 //! Calls of built-in functions.
 
+use super::drawn::quoted;
 use super::{Generator, Type};
 use Type::*;
 
@@ -199,14 +200,25 @@ impl Generator<'_> {
     }
 
     fn call_on_text(&mut self) -> std::string::String {
-        match self.choices.below(4) {
+        match self.choices.below(9) {
             0 => format!("builtins.match {} {}", self.choices.pick(PATTERNS), self.subject()),
             1 => format!("builtins.split {} {}", self.choices.pick(PATTERNS), self.subject()),
             2 => {
                 let json = self.choices.pick(JSON).replace('\\', "\\\\").replace('"', "\\\"");
                 format!("builtins.fromJSON \"{json}\"")
             }
-            _ => format!("builtins.fromTOML \"{}\"", self.choices.pick(TOML)),
+            3 => format!("builtins.fromTOML \"{}\"", self.choices.pick(TOML)),
+            4 => format!("builtins.fromJSON {}", quoted(&self.drawn_json())),
+            5 => format!("builtins.fromTOML {}", quoted(&self.drawn_toml())),
+            6 => format!("builtins.compareVersions {} {}", self.drawn_version(), self.drawn_version()),
+            7 => {
+                let function = self.choices.pick(&["splitVersion", "parseDrvName"]);
+                format!("builtins.{function} {}", self.drawn_version())
+            }
+            _ => {
+                let function = self.choices.pick(&["toJSON", "toXML", "toString"]);
+                format!("builtins.{function} ({})", self.drawn_float())
+            }
         }
     }
 

@@ -167,6 +167,7 @@ const SETS: &[&str] = &[
     "{ \"x y\" = null; c = [ ]; }",
     "{ d = 1.5; a = \"s\"; }",
     "{ type = \"derivation\"; }",
+    "{ a = { b = { x = 1; }; }; a = { b = { y = 2; }; }; }",
 ];
 
 const FUNCTIONS: &[&str] = &[
@@ -201,6 +202,11 @@ const FUNCTIONS: &[&str] = &[
 
 impl Generator<'_> {
     pub(super) fn literal(&mut self, wanted: Type) -> String {
+        match wanted {
+            Type::Float if self.choices.one_in(3) => return self.drawn_float(),
+            Type::String if self.choices.one_in(6) => return self.drawn_text(),
+            _ => {}
+        }
         let items = match wanted {
             Type::Int => INTS,
             Type::Count => COUNTS,

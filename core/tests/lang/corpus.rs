@@ -126,7 +126,7 @@ fn messages_of_the_judge() -> String {
 }
 
 /// What releases of Nix before 2.34 have another opinion of.
-const SINCE_2_34: [&str; 14] = [
+const SINCE_2_34: [&str; 15] = [
     "eval-okay-attr-names-quoted",
     "eval-okay-attrs-merged-deeply",
     "eval-okay-builtins-arities",
@@ -134,6 +134,7 @@ const SINCE_2_34: [&str; 14] = [
     "eval-okay-builtins-names",
     "eval-okay-derivation-false-flags",
     "eval-okay-find-file-shipped",
+    "eval-okay-null-bytes",
     "eval-okay-repeated-lists",
     "eval-okay-sort-comparators-that-are-no-order",
     "eval-fail-ceil-infinite",

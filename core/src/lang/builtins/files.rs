@@ -273,13 +273,6 @@ impl Evaluator {
         let Some(base) = self.sources.add(origin.clone(), text, directory) else {
             return self.fail(ErrorKind::Syntax, "more than 4 GiB of source text", Pos::NONE);
         };
-        if text.contains(&0) {
-            return self.fail(
-                ErrorKind::Syntax,
-                format!("{origin}: the text contains a NUL character"),
-                Pos::NONE,
-            );
-        }
         let home = self.host.home();
         let key = (matches!(origin, Origin::File(_)) && self.host.keeps_code()).then(|| {
             let globals = self.globals_hash();

@@ -100,6 +100,28 @@ fn operator(kind: SyntaxKind) -> Option<(Option<BinaryOperator>, u8, Side)> {
     Some((Some(operator), tightness, side))
 }
 
+/// What is wrong with a string that holds a NUL, unless it is escaped.
+fn null_in_string(piece: &[u8], indented: bool) -> Option<String> {
+    if !piece.contains(&0) {
+        return None;
+    }
+    let escape: &[u8] = if indented { b"''\\" } else { b"\\" };
+    let mut rest = piece;
+    while let Some(first) = rest.first() {
+        if rest.starts_with(escape) {
+            rest = &rest[rest.len().min(escape.len() + 1)..];
+        } else if *first == 0 {
+            let shown = String::from_utf8_lossy(piece).replace('\0', "␀");
+            return Some(format!(
+                "input string '{shown}' cannot be represented as Nix string because it contains null bytes"
+            ));
+        } else {
+            rest = &rest[1..];
+        }
+    }
+    None
+}
+
 /// Tokens that Nix refuses as soon as it meets them.
 fn is_pipe(kind: SyntaxKind) -> bool {
     matches!(kind, TOKEN_PIPE_RIGHT | TOKEN_PIPE_LEFT)
@@ -583,6 +605,9 @@ impl<'t> Parser<'t, '_> {
         loop {
             match self.kind() {
                 Some(TOKEN_STRING_CONTENT) => {
+                    if let Some(message) = null_in_string(self.token_text(self.at), indented) {
+                        return Err(SyntaxError::new(message, self.start()));
+                    }
                     self.at += 1;
                     self.open.pieces.push(Piece::Text(self.stepped_over()));
                 }

@@ -50,7 +50,20 @@ pub(super) fn tokens(text: &[u8]) -> Result<Vec<Token>, SyntaxError> {
         }
         start = end;
     }
+    if text.contains(&0) {
+        end_at_null(text, &mut tokens);
+    }
     Ok(tokens)
+}
+
+/// To Nix a program ends at a NUL that stands neither in a string nor in a
+/// comment.
+fn end_at_null(text: &[u8], tokens: &mut Vec<Token>) {
+    let holds_null = |token: &Token| text[token.start as usize..token.end as usize].contains(&0);
+    let outside = |token: &Token| token.kind != TOKEN_STRING_CONTENT && holds_null(token);
+    if let Some(end) = tokens.iter().position(outside) {
+        tokens.truncate(end);
+    }
 }
 
 /// The text as `rnix` should see it. A byte that makes no character becomes a

@@ -53,7 +53,7 @@ impl Evaluator {
         let mut json = Json::default();
         self.write_json(value, &mut json, pos)?;
         self.finish_json(json).map_err(|reason| {
-            self.fault(ErrorKind::Value, &format!("JSON serialization error: {reason}"), pos)
+            self.fault(ErrorKind::Value, format!("JSON serialization error: {reason}"), pos)
         })
     }
 

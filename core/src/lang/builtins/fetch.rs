@@ -17,13 +17,13 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("fetchGit", 1, |e, args, pos| fetch_repository(e, args, "fetchGit", pos)),
     Builtin::new("fetchMercurial", 1, |e, args, pos| fetch_repository(e, args, "fetchMercurial", pos)),
     Builtin::new("fetchTarball", 1, |e, args, pos| fetch(e, args, "fetchTarball", pos)),
+    Builtin::new("fetchurl", 1, |e, args, pos| fetch(e, args, "fetchurl", pos)),
     Builtin::new("flakeRefToString", 1, |e, args, pos| {
         e.force_attrs(args[0], pos)?;
         no_flakes(e, pos)
     }),
     Builtin::new("getFlake", 1, flake_named),
     Builtin::new("parseFlakeRef", 1, flake_named),
-    Builtin::new("fetchurl", 1, |e, args, pos| fetch(e, args, "fetchurl", pos)),
 ];
 
 struct Request {

@@ -76,39 +76,38 @@ pub const NIX_VERSION: &str = "2.34.8";
 const LANGUAGE_VERSION: i64 = 6;
 
 /// `derivation`: the lazy set around `derivationStrict`, one for each output,
-/// the first of them being the result. Programs see where its attributes are,
-/// and the order of its variables (see `symbol`), so both are as in Nix.
-const DERIVATION: &str = r#"drvAttrs@{
-  outputs ? [ "out" ],
-  ...
-}:
+/// the first of them being the result. Each piece has its line and column,
+/// since programs see where attributes are; these are where Nix says they are.
+/// Variables have names that programs hardly use, since a name that is known
+/// before a program is read comes before its own (see `symbol`).
+const DERIVATION: &[(usize, usize, &str)] = &[
+    (30, 1, "drvAttrs@{"),
+    (31, 3, r#"outputs ? [ "out" ], ... }:"#),
+    (36, 1, "let"),
+    (37, 4, "made' = derivationStrict drvAttrs;"),
+    (40, 1, "shared' = drvAttrs // builtins.listToAttrs each' // {"),
+    (43, 7, "all = builtins.map (output': output'.value) each';"),
+    (44, 15, "drvAttrs = drvAttrs; };"),
+    (46, 1, "each' = builtins.map (name: { inherit name;"),
+    (49, 5, "value = shared' // {"),
+    (50, 7, "outPath = builtins.getAttr name made';"),
+    (51, 7, "drvPath = made'.drvPath;"),
+    (52, 7, r#"type = "derivation";"#),
+    (53, 15, "outputName = name; }; }) outputs;"),
+    (55, 1, "in (builtins.head each').value"),
+];
 
-let
-
-  strict = derivationStrict drvAttrs;
-
-  commonAttrs =
-    drvAttrs
-    // builtins.listToAttrs outputsList
-    // {
-      all = builtins.map (x: x.value) outputsList;
-      inherit drvAttrs;
-    };
-
-  outputsList = builtins.map (outputName: {
-    name = outputName;
-    value = commonAttrs // {
-      outPath = builtins.getAttr outputName strict;
-      drvPath = strict.drvPath;
-      type = "derivation";
-      inherit outputName;
-    };
-  }) outputs;
-
-in
-(builtins.head outputsList).value
-"#;
-const DERIVATION_FIRST_LINE: usize = 30;
+/// Text with each piece in its place.
+fn laid_out(pieces: &[(usize, usize, &str)]) -> String {
+    let (mut text, mut last) = (String::new(), 1);
+    for (line, column, piece) in pieces {
+        text.push_str(&"\n".repeat(line - last));
+        text.push_str(&" ".repeat(column - 1));
+        text.push_str(piece);
+        last = *line;
+    }
+    text
+}
 
 pub(super) fn install(evaluator: &mut Evaluator, further: &'static [Builtin]) {
     let families: [&'static [Builtin]; 18] = [
@@ -183,8 +182,8 @@ pub(super) fn install(evaluator: &mut Evaluator, further: &'static [Builtin]) {
     if !makes_derivations {
         return;
     }
-    let text = "\n".repeat(DERIVATION_FIRST_LINE - 1) + DERIVATION;
-    let code = evaluator.lower_text(&text, Origin::Derivation, std::path::Path::new("/"), None);
+    let code =
+        evaluator.lower_text(laid_out(DERIVATION), Origin::Derivation, std::path::Path::new("/"), None);
     let Ok(code) = code else { unreachable!("the text of `derivation` is a program") };
     let env = evaluator.scope(None, 0);
     let number = evaluator.number(code);

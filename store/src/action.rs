@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -52,15 +53,15 @@ impl fmt::Debug for ActionKey {
 /// # Invariants
 /// A valid store path name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OutputName(String);
+pub struct OutputName(Arc<str>);
 
 impl OutputName {
     pub fn new(name: &str) -> Option<Self> {
-        check_name(name).is_ok().then(|| Self(name.to_owned()))
+        check_name(name).is_ok().then(|| Self(name.into()))
     }
 
     pub fn out() -> Self {
-        Self("out".to_owned())
+        Self("out".into())
     }
 
     pub fn as_str(&self) -> &str {

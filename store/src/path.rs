@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -28,7 +29,16 @@ impl StoreDir {
 
     /// The absolute logical path, as derivations and expressions spell it.
     pub fn display(&self, path: &StorePath) -> String {
-        format!("{}/{path}", self.0)
+        let mut text = String::with_capacity(self.0.len() + 1 + path.base_name.len());
+        self.append(path, &mut text);
+        text
+    }
+
+    /// As [`StoreDir::display`], at the end of a text.
+    pub fn append(&self, path: &StorePath, text: &mut String) {
+        text.push_str(&self.0);
+        text.push('/');
+        text.push_str(&path.base_name);
     }
 
     /// Parses `<store dir>/<digest>-<name>`; nothing may follow.
@@ -55,8 +65,13 @@ impl StoreDir {
     }
 
     fn make(&self, kind: &str, inner: &[u8], name: &str) -> Result<StorePath, StorePathError> {
-        let hex = data_encoding::HEXLOWER.encode(inner);
-        let text = format!("{kind}:sha256:{hex}:{}:{name}", self.0);
+        let mut text = String::with_capacity(kind.len() + self.0.len() + name.len() + 80);
+        text.push_str(kind);
+        text.push_str(":sha256:");
+        data_encoding::HEXLOWER.encode_append(inner, &mut text);
+        for part in [":", &self.0, ":", name] {
+            text.push_str(part);
+        }
         let full = Sha256::digest(text.as_bytes());
         let mut digest = [0u8; 20];
         for (index, byte) in full.iter().enumerate() {
@@ -76,7 +91,7 @@ impl StoreDir {
         let mut kind = kind.to_owned();
         for reference in references {
             kind.push(':');
-            kind.push_str(&self.display(reference));
+            self.append(reference, &mut kind);
         }
         if self_reference {
             kind.push_str(":self");
@@ -158,9 +173,11 @@ pub fn output_path_name(derivation_name: &str, output: &str) -> String {
 /// `Ord` is that of the base name's text, since ATerm sorts by it and so the
 /// hash of a derivation depends on it. (Nix base-32 digits are in ASCII order,
 /// but the encoding is last digit first, so comparing digests would be wrong.)
+///
+/// Clones share the text: graphs and string contexts are made of clones.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct StorePath {
-    base_name: String,
+    base_name: Arc<str>,
 }
 
 /// Text that is no store path.
@@ -184,7 +201,11 @@ impl StorePath {
     /// [`StorePathError::BadName`].
     pub fn new(digest: [u8; 20], name: &str) -> Result<Self, StorePathError> {
         check_name(name)?;
-        Ok(Self { base_name: format!("{}-{name}", to_nix_base32(&digest)) })
+        let mut base_name = to_nix_base32(&digest);
+        base_name.reserve_exact(1 + name.len());
+        base_name.push('-');
+        base_name.push_str(name);
+        Ok(Self { base_name: base_name.into() })
     }
 
     /// Parses a base name.
@@ -197,7 +218,7 @@ impl StorePath {
         from_nix_base32::<20>(digest).ok_or_else(bad)?;
         let name = base_name[DIGEST_CHARACTERS..].strip_prefix('-').ok_or_else(bad)?;
         check_name(name)?;
-        Ok(Self { base_name: base_name.to_owned() })
+        Ok(Self { base_name: base_name.into() })
     }
 
     /// The 32 characters that reference scanning looks for.

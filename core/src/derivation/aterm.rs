@@ -3,6 +3,7 @@
 //! Source: Nix manual, "Derivation ATerm format".
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use osbuild_store::action::OutputName;
 use osbuild_store::{HashAlgorithm, NixHash, StoreDir, StorePath};
@@ -26,96 +27,48 @@ pub enum AtermError {
 
 /// Writes a derivation.
 pub fn to_aterm(derivation: &Derivation, store_dir: &StoreDir) -> Vec<u8> {
-    let mut text = Vec::with_capacity(1024);
-    write(&mut text, derivation, store_dir, |out| {
-        let inputs = derivation.input_derivations.iter();
-        write_list(out, inputs, |out, (path, outputs)| {
-            out.push(b'(');
-            write_plain(out, store_dir.display(path).as_bytes());
-            out.push(b',');
-            write_list(out, outputs.iter(), |out, name| write_plain(out, name.as_str().as_bytes()));
-            out.push(b')');
-        });
-    });
-    text
+    Aterm::of(derivation, store_dir).text
 }
 
-/// The SHA-256 of a derivation with its input derivations given by other
-/// names: by their hash modulo fixed outputs, in hexadecimal.
-pub(super) fn hash_with_inputs(
-    derivation: &Derivation,
-    store_dir: &StoreDir,
-    inputs: &BTreeMap<String, BTreeSet<OutputName>>,
-) -> [u8; 32] {
-    let mut hashing = Hashing { hasher: Sha256::new(), waiting: [0; 512], length: 0 };
-    write(&mut hashing, derivation, store_dir, |out| {
-        write_list(out, inputs.iter(), |out, (hex, outputs)| {
+/// A derivation as it is written.
+pub struct Aterm {
+    text: Vec<u8>,
+    /// Where the list of input derivations stands.
+    inputs: Range<usize>,
+}
+
+impl Aterm {
+    pub fn of(derivation: &Derivation, store_dir: &StoreDir) -> Self {
+        write(derivation, store_dir)
+    }
+
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// The SHA-256 of the text with its input derivations given by other
+    /// names: by their hash modulo fixed outputs, in hexadecimal.
+    pub(super) fn hash_with_inputs(&self, inputs: &BTreeMap<String, BTreeSet<OutputName>>) -> [u8; 32] {
+        let mut list = Vec::with_capacity(100 * inputs.len() + 2);
+        write_list(&mut list, inputs.iter(), |out, (hex, outputs)| {
             out.push(b'(');
             write_plain(out, hex.as_bytes());
-            out.push(b',');
-            write_list(out, outputs.iter(), |out, name| write_plain(out, name.as_str().as_bytes()));
-            out.push(b')');
+            write_input_outputs(out, outputs);
         });
-    });
-    hashing.flush();
-    hashing.hasher.finalize().into()
-}
-
-/// Where a derivation's text goes.
-trait Out {
-    fn push(&mut self, byte: u8);
-    fn extend_from_slice(&mut self, bytes: &[u8]);
-}
-
-impl Out for Vec<u8> {
-    fn push(&mut self, byte: u8) {
-        self.push(byte);
-    }
-
-    fn extend_from_slice(&mut self, bytes: &[u8]) {
-        self.extend_from_slice(bytes);
+        let hasher = Sha256::new().chain_update(&self.text[..self.inputs.start]);
+        hasher.chain_update(list).chain_update(&self.text[self.inputs.end..]).finalize().into()
     }
 }
 
-/// A text that is only hashed.
-struct Hashing {
-    hasher: Sha256,
-    waiting: [u8; 512],
-    length: usize,
+fn write_input_outputs(out: &mut Vec<u8>, outputs: &BTreeSet<OutputName>) {
+    out.push(b',');
+    write_list(out, outputs.iter(), |out, name| write_plain(out, name.as_str().as_bytes()));
+    out.push(b')');
 }
 
-impl Hashing {
-    fn flush(&mut self) {
-        self.hasher.update(&self.waiting[..self.length]);
-        self.length = 0;
-    }
-}
-
-impl Out for Hashing {
-    fn push(&mut self, byte: u8) {
-        self.extend_from_slice(&[byte]);
-    }
-
-    fn extend_from_slice(&mut self, bytes: &[u8]) {
-        if self.length + bytes.len() > self.waiting.len() {
-            self.flush();
-        }
-        match self.waiting.get_mut(self.length..self.length + bytes.len()) {
-            Some(place) => {
-                place.copy_from_slice(bytes);
-                self.length += bytes.len();
-            }
-            None => self.hasher.update(bytes),
-        }
-    }
-}
-
-fn write(
-    out: &mut dyn Out,
-    derivation: &Derivation,
-    store_dir: &StoreDir,
-    write_inputs: impl FnOnce(&mut dyn Out),
-) {
+fn write(derivation: &Derivation, store_dir: &StoreDir) -> Aterm {
+    let mut text = Vec::with_capacity(size_estimate(derivation));
+    let out = &mut text;
     out.extend_from_slice(b"Derive(");
     write_list(out, derivation.outputs.iter(), |out, (name, output)| {
         let (path, method, hash) = output_fields(output, store_dir);
@@ -129,10 +82,16 @@ fn write(
         out.push(b')');
     });
     out.push(b',');
-    write_inputs(out);
+    let start = out.len();
+    write_list(out, derivation.input_derivations.iter(), |out, (path, outputs)| {
+        out.push(b'(');
+        write_path(out, path, store_dir);
+        write_input_outputs(out, outputs);
+    });
+    let inputs = start..out.len();
     out.push(b',');
     let sources = derivation.input_sources.iter();
-    write_list(out, sources, |out, path| write_plain(out, store_dir.display(path).as_bytes()));
+    write_list(out, sources, |out, path| write_path(out, path, store_dir));
     out.push(b',');
     write_plain(out, &derivation.system);
     out.push(b',');
@@ -148,6 +107,17 @@ fn write(
         out.push(b')');
     });
     out.push(b')');
+    Aterm { text, inputs }
+}
+
+/// About as many bytes as a derivation's text has: enough for most, so that
+/// writing it seldom moves it.
+fn size_estimate(derivation: &Derivation) -> usize {
+    let strings = derivation.environment.iter().map(|(name, value)| name.len() + value.len() + 10);
+    let arguments = derivation.arguments.iter().map(|argument| argument.len() + 5);
+    let paths =
+        derivation.outputs.len() + derivation.input_derivations.len() + derivation.input_sources.len();
+    derivation.builder.len() + strings.chain(arguments).sum::<usize>() + 120 * paths + 100
 }
 
 /// Path, method-and-algorithm, digest in hexadecimal; empty where unknown.
@@ -167,7 +137,7 @@ fn output_fields(output: &Output, store_dir: &StoreDir) -> (String, String, Stri
     }
 }
 
-fn write_list<T>(out: &mut dyn Out, items: impl Iterator<Item = T>, write_item: impl Fn(&mut dyn Out, T)) {
+fn write_list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, write_item: impl Fn(&mut Vec<u8>, T)) {
     out.push(b'[');
     for (index, item) in items.enumerate() {
         if index > 0 {
@@ -178,13 +148,21 @@ fn write_list<T>(out: &mut dyn Out, items: impl Iterator<Item = T>, write_item: 
     out.push(b']');
 }
 
-fn write_plain(out: &mut dyn Out, bytes: &[u8]) {
+fn write_path(out: &mut Vec<u8>, path: &StorePath, store_dir: &StoreDir) {
+    out.push(b'"');
+    for part in [store_dir.as_str(), "/", path.as_str()] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    out.push(b'"');
+}
+
+fn write_plain(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
     out.extend_from_slice(bytes);
     out.push(b'"');
 }
 
-fn write_string(out: &mut dyn Out, bytes: &[u8]) {
+fn write_string(out: &mut Vec<u8>, bytes: &[u8]) {
     if !bytes.iter().any(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\r' | b'\t')) {
         return write_plain(out, bytes);
     }

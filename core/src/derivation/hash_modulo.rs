@@ -9,7 +9,7 @@ use osbuild_store::action::OutputName;
 use osbuild_store::{StoreDir, StorePath};
 use sha2::{Digest, Sha256};
 
-use super::aterm::hash_with_inputs;
+use super::aterm::Aterm;
 use super::{Derivation, Output};
 
 /// A derivation's hash modulo fixed outputs.
@@ -25,11 +25,12 @@ pub enum HashModulo {
 
 /// Computes the hash with the derivation's own outputs as they stand.
 ///
-/// `lookup` gives the hash of an input derivation; callers memoise it. To
+/// `written` is the derivation's text; `lookup` gives the hash of an input derivation; callers memoise it. To
 /// compute output paths, call this with own outputs blank
 /// ([`Output::Deferred`]) and their environment entries empty.
 pub fn hash_modulo(
     derivation: &Derivation,
+    written: &Aterm,
     store_dir: &StoreDir,
     lookup: impl Fn(&StorePath) -> HashModulo,
 ) -> HashModulo {
@@ -58,5 +59,5 @@ pub fn hash_modulo(
             HashModulo::Deferred => return HashModulo::Deferred,
         }
     }
-    HashModulo::Known(hash_with_inputs(derivation, store_dir, &inputs))
+    HashModulo::Known(written.hash_with_inputs(&inputs))
 }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::Outputs;
 use crate::build::Resolved;
 use crate::build::sandbox::SANDBOX_ABI;
-use crate::derivation::aterm::to_aterm;
+use crate::derivation::aterm::{Aterm, to_aterm};
 use crate::derivation::hash_modulo::{HashModulo, hash_modulo};
 use crate::derivation::{Derivation, Output, placeholder};
 
@@ -57,7 +57,8 @@ pub fn action_key(resolved: &Derivation, store_dir: &StoreDir) -> ActionKey {
 /// Input-addressed above a floating input: the paths follow from the resolved
 /// derivation, as Nix computes them.
 fn fill_deferred(path: &StorePath, resolved: &mut Derivation, store_dir: &StoreDir) {
-    let HashModulo::Known(hash) = hash_modulo(resolved, store_dir, |_| HashModulo::Deferred) else {
+    let written = Aterm::of(resolved, store_dir);
+    let HashModulo::Known(hash) = hash_modulo(resolved, &written, store_dir, |_| HashModulo::Deferred) else {
         return;
     };
     let name = path.name().strip_suffix(".drv").unwrap_or(path.name());

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use osbuild_store::action::OutputName;
 use osbuild_store::{HashAlgorithm, NixHash, StorePath};
 
+use crate::derivation::aterm::Aterm;
 use crate::derivation::hash_modulo::{HashModulo, hash_modulo};
 use crate::derivation::placeholder::{own_output, upstream_output};
 use crate::derivation::{Derivation, Output};
@@ -127,7 +128,8 @@ fn address_by_input(
         hashes.insert(input.clone(), hash);
     }
     let store_dir = e.host.store_dir().clone();
-    let hash = hash_modulo(derivation, &store_dir, |input| hashes[input].clone());
+    let written = Aterm::of(derivation, &store_dir);
+    let hash = hash_modulo(derivation, &written, &store_dir, |input| hashes[input].clone());
     let HashModulo::Known(digest) = hash else { return Ok(()) };
     for output in outputs {
         let path = store_dir

@@ -19,7 +19,7 @@ use super::sink::Sink;
 use super::table::Table;
 use super::{SessionOptions, Sight};
 use crate::derivation::Derivation;
-use crate::derivation::aterm::{from_aterm, to_aterm};
+use crate::derivation::aterm::{Aterm, from_aterm};
 use crate::derivation::hash_modulo::HashModulo;
 use crate::derivation::placeholder::upstream_output;
 use crate::lang::context::Element;
@@ -175,7 +175,9 @@ impl StoreHost {
         for input in derivation.input_derivations.keys() {
             self.load(input)?;
         }
-        self.table().add(path.clone(), &derivation, &bytes);
+        // The reader accepts what is written here only.
+        let written = Aterm::of(&derivation, self.sink.store_dir());
+        self.table().add(path.clone(), &derivation, &written);
         Ok(())
     }
 }
@@ -369,15 +371,15 @@ impl Host for StoreHost {
     }
 
     fn add_derivation(&self, name: &str, derivation: Derivation) -> HostResult<StorePath> {
-        let text = to_aterm(&derivation, self.sink.store_dir());
+        let written = Aterm::of(&derivation, self.sink.store_dir());
         let references =
             derivation.input_derivations.keys().chain(derivation.input_sources.iter()).cloned().collect();
         let file = format!("{name}.drv");
         let path = self
             .sink
-            .add_text(&file, &text, &references)
+            .add_text(&file, written.text(), &references)
             .map_err(|error| not_added(&file, error.as_ref()))?;
-        self.table().add(path.clone(), &derivation, &text);
+        self.table().add(path.clone(), &derivation, &written);
         Ok(path)
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use osbuild_store::{StoreDir, StorePath};
 
 use crate::derivation::Derivation;
-use crate::derivation::aterm::from_aterm;
+use crate::derivation::aterm::{Aterm, from_aterm};
 use crate::derivation::hash_modulo::{HashModulo, hash_modulo};
 use crate::lang::symbol::FastMap;
 
@@ -60,14 +60,14 @@ impl Table {
     }
 
     /// Adds a derivation whose inputs are here already.
-    pub(super) fn add(&mut self, path: StorePath, derivation: &Derivation, text: &[u8]) {
+    pub(super) fn add(&mut self, path: StorePath, derivation: &Derivation, written: &Aterm) {
         if self.has(&path) {
             return;
         }
-        let hash = hash_modulo(derivation, &self.store_dir, |input| {
+        let hash = hash_modulo(derivation, written, &self.store_dir, |input| {
             self.hash(input).expect("inputs are added before those that need them")
         });
-        let entry = Entry { text: text.into(), hash, derivation: OnceCell::new() };
+        let entry = Entry { text: written.text().into(), hash, derivation: OnceCell::new() };
         self.derivations.insert(path, entry);
     }
 }

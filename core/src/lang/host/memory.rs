@@ -11,7 +11,7 @@ use osbuild_store::{StoreDir, StorePath};
 
 use super::{FileKind, Host, HostError, HostResult, SearchEntry, StandIns, Unrealised};
 use crate::derivation::Derivation;
-use crate::derivation::aterm::to_aterm;
+use crate::derivation::aterm::Aterm;
 use crate::derivation::hash_modulo::{HashModulo, hash_modulo};
 use crate::lang::context::Element;
 use crate::lang::error::ErrorKind;
@@ -165,13 +165,13 @@ impl Host for MemoryHost {
     }
 
     fn add_derivation(&self, name: &str, derivation: Derivation) -> HostResult<StorePath> {
-        let text = to_aterm(&derivation, &self.store_dir);
+        let written = Aterm::of(&derivation, &self.store_dir);
         let references =
             derivation.input_derivations.keys().chain(&derivation.input_sources).cloned().collect();
-        let path = self.add_text(&format!("{name}.drv"), &text, &references)?;
+        let path = self.add_text(&format!("{name}.drv"), written.text(), &references)?;
         let hash = {
             let known = self.derivations.borrow();
-            hash_modulo(&derivation, &self.store_dir, |input| known[input].1.clone())
+            hash_modulo(&derivation, &written, &self.store_dir, |input| known[input].1.clone())
         };
         self.derivations.borrow_mut().insert(path.clone(), (Arc::new(derivation), hash));
         Ok(path)

@@ -141,6 +141,11 @@ impl NixHash {
         crate::base32::to_nix_base32(&self.digest)
     }
 
+    /// `sha256:<nix32>`, as caches write it.
+    pub fn to_prefixed_base32(&self) -> String {
+        format!("{}:{}", self.algorithm.name(), self.to_nix_base32())
+    }
+
     pub fn to_base64(&self) -> String {
         BASE64.encode(&self.digest)
     }

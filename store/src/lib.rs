@@ -10,11 +10,14 @@
 
 pub mod action;
 pub mod base32;
+pub mod content_address;
 pub mod error;
 pub mod hash;
 pub mod local;
 pub mod nar;
+pub mod narinfo;
 pub mod path;
+pub mod signature;
 pub mod store;
 
 pub use error::{StoreError, is_disk_full};

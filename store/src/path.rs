@@ -109,7 +109,20 @@ impl StoreDir {
         contents: &[u8],
         references: &BTreeSet<StorePath>,
     ) -> Result<StorePath, StorePathError> {
-        self.make_with_references("text", references, false, &Sha256::digest(contents), name)
+        self.text_path_of(name, &NixHash::sha256(Sha256::digest(contents).into()), references)
+    }
+
+    /// As [`StoreDir::text_path`], from the SHA-256 of the contents.
+    ///
+    /// # Errors
+    /// If `name` is no store path name.
+    pub fn text_path_of(
+        &self,
+        name: &str,
+        hash: &NixHash,
+        references: &BTreeSet<StorePath>,
+    ) -> Result<StorePath, StorePathError> {
+        self.make_with_references("text", references, false, hash.digest(), name)
     }
 
     /// The path of a content-addressed object.
@@ -189,6 +202,9 @@ pub enum StorePathError {
     /// The first 32 characters are no base-32 digest, or no dash follows.
     #[error("'{0}' is not a store path: it does not begin with a 32-character digest and a dash")]
     BadDigest(String),
+    /// An object cannot refer to others, or to itself, and be addressed so.
+    #[error("'{0}' cannot have references and be addressed by its contents in this way")]
+    References(String),
     /// The name breaks the rules of [`StorePath`].
     #[error("{0}")]
     BadName(String),

@@ -10,15 +10,18 @@
 
 pub mod action;
 pub mod base32;
+pub mod cache;
 pub mod content_address;
 pub mod error;
 pub mod hash;
 pub mod local;
 pub mod nar;
 pub mod narinfo;
+mod parallel;
 pub mod path;
 pub mod signature;
 pub mod store;
+pub mod transport;
 
 pub use error::{StoreError, is_disk_full};
 pub use hash::{HashAlgorithm, NixHash};

@@ -4,17 +4,16 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use osbuild_store::transport::{self, Broken, Http};
 use osbuild_store::{HashAlgorithm, NixHash};
 use sha2::Digest;
 
 use super::FetchError;
 use super::mirror::{FetchConfig, Mirrors};
 use super::partial::Partial;
-use super::request::{self, Broken};
 
 /// Is told how a download stands, and may end it.
 pub trait Progress: Sync {
@@ -35,9 +34,7 @@ impl Progress for Silent {
 
 /// Fetches; shared by all threads.
 pub struct Fetcher {
-    /// Made when first used: it reads the host's certificates, which a run
-    /// that downloads nothing need not wait for.
-    client: OnceLock<reqwest::blocking::Client>,
+    pub(super) http: Http,
     mirrors: Mirrors,
 }
 
@@ -46,21 +43,7 @@ pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 impl Fetcher {
     pub fn new(config: FetchConfig) -> Self {
-        Self { client: OnceLock::new(), mirrors: Mirrors::new(config) }
-    }
-
-    pub(super) fn client(&self) -> Result<&reqwest::blocking::Client, FetchError> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let client = reqwest::blocking::Client::builder()
-            .user_agent(concat!("osbuild/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(15))
-            // In the blocking client this bounds each read, not the whole.
-            .timeout(Duration::from_secs(60))
-            .build()
-            .map_err(FetchError::Client)?;
-        Ok(self.client.get_or_init(|| client))
+        Self { http: Http::default(), mirrors: Mirrors::new(config) }
     }
 
     pub fn config(&self) -> &FetchConfig {
@@ -190,17 +173,6 @@ impl Fetcher {
         self.mirrors.config.interrupted.is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
-    pub(super) fn pause(&self, pause: Duration, cancelled: &dyn Fn() -> bool) -> Result<(), Attempt> {
-        let until = Instant::now() + pause;
-        while Instant::now() < until {
-            if cancelled() {
-                return Err(Attempt::Cancelled);
-            }
-            std::thread::sleep(request::LOOK);
-        }
-        Ok(())
-    }
-
     fn with_retries(&self, address: &str, partial: &Path, watch: &Watch<'_>) -> Result<(), Attempt> {
         let mut pause = FIRST_PAUSE;
         let mut attempt = 1;
@@ -208,7 +180,7 @@ impl Fetcher {
             match self.once(address, partial, watch) {
                 Err(Attempt::Failed(_)) if attempt < ATTEMPTS => {
                     attempt += 1;
-                    self.pause(pause, watch.cancelled)?;
+                    transport::pause(pause, watch.cancelled)?;
                     pause *= 2;
                 }
                 outcome => return outcome,
@@ -220,12 +192,12 @@ impl Fetcher {
     fn once(&self, address: &str, partial: &Path, watch: &Watch<'_>) -> Result<(), Attempt> {
         let mut file = OpenOptions::new().create(true).append(true).open(partial).map_err(Attempt::Io)?;
         let mut done = file.metadata().map_err(Attempt::Io)?.len();
-        let client = self.client().map_err(|e| Attempt::Failed(e.to_string()))?;
+        let client = self.http.client().map_err(|e| Attempt::Failed(e.to_string()))?;
         let mut request = client.get(address);
         if done > 0 {
             request = request.header("Range", format!("bytes={done}-"));
         }
-        let (head, transfer) = request::send(request, watch.cancelled)?;
+        let (head, transfer) = transport::send(request, watch.cancelled)?;
         let status = head.status;
         if status.as_u16() == 200 && done > 0 {
             file.set_len(0).map_err(Attempt::Io)?;

@@ -11,7 +11,6 @@ pub mod lock;
 pub mod mirror;
 pub mod openpgp;
 mod partial;
-mod request;
 mod small;
 
 use std::path::PathBuf;
@@ -48,9 +47,8 @@ pub enum FetchError {
     /// An operation on a file failed.
     #[error("cannot {action} {}", path.display())]
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
-    /// The HTTP client could not be set up.
-    #[error("cannot set up the HTTP client")]
-    Client(#[source] reqwest::Error),
+    #[error(transparent)]
+    Client(#[from] osbuild_store::transport::ClientError),
     /// The user interrupted.
     #[error("interrupted")]
     Interrupted,

@@ -4,9 +4,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use osbuild_store::transport::{self, Broken};
+
 use super::FetchError;
 use super::download::{Attempt, FIRST_PAUSE, Fetcher, local};
-use super::request::{self, Broken};
 
 /// An index or a release file is never larger.
 const MAX_TEXT_BYTES: usize = 64 << 20;
@@ -20,7 +21,8 @@ impl Fetcher {
         let mut last = String::new();
         for attempt in 0..2 {
             if attempt > 0 {
-                self.pause(FIRST_PAUSE, &|| self.is_interrupted()).map_err(|_| FetchError::Interrupted)?;
+                let cancelled = || self.is_interrupted();
+                transport::pause(FIRST_PAUSE, &cancelled).map_err(|_| FetchError::Interrupted)?;
             }
             let gone = |reason: String| {
                 let (what, attempts) = (address.to_owned(), vec![format!("{address}: {reason}")]);
@@ -43,10 +45,10 @@ impl Fetcher {
         if let Some(path) = address.strip_prefix("file://") {
             return std::fs::read(path).map_err(|error| local(&error));
         }
-        let client = self.client().map_err(|e| Attempt::Failed(e.to_string()))?;
+        let client = self.http.client().map_err(|e| Attempt::Failed(e.to_string()))?;
         let request = client.get(address).timeout(Duration::from_secs(120));
         let cancelled = || self.is_interrupted();
-        let (head, transfer) = request::send(request, &cancelled)?;
+        let (head, transfer) = transport::send(request, &cancelled)?;
         if head.status.is_client_error() {
             return Err(Attempt::Gone(head.status.to_string()));
         }
@@ -80,8 +82,8 @@ impl Fetcher {
         if let Some(path) = address.strip_prefix("file://") {
             return Ok(Some(Path::new(path).exists()));
         }
-        let request = self.client()?.head(address).timeout(Duration::from_secs(60));
-        match request::send(request, &|| self.is_interrupted()) {
+        let request = self.http.client()?.head(address).timeout(Duration::from_secs(60));
+        match transport::send(request, &|| self.is_interrupted()) {
             Ok((head, _)) if head.status.is_success() => Ok(Some(true)),
             Ok((head, _)) if head.status.is_client_error() => Ok(Some(false)),
             Ok(_) | Err(Broken::Failed(_)) => Ok(None),

@@ -7,31 +7,48 @@
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
-use reqwest::blocking::RequestBuilder;
+use reqwest::blocking::{RequestBuilder, Response};
 
 /// How long an interrupt may go unnoticed.
-pub(super) const LOOK: Duration = Duration::from_millis(50);
+pub const LOOK: Duration = Duration::from_millis(50);
 const CHUNK_BYTES: usize = 128 * 1024;
 /// Chunks that may wait for the disk.
 const CHUNKS: usize = 4;
 
 /// Why there is no more of an answer.
-pub(super) enum Broken {
+#[derive(Debug)]
+pub enum Broken {
     Cancelled,
     Failed(String),
 }
 
 /// What a server says before the contents.
-pub(super) struct Head {
-    pub(super) status: StatusCode,
-    pub(super) content_bytes: Option<u64>,
+#[derive(Debug)]
+pub struct Head {
+    pub status: StatusCode,
+    pub content_bytes: Option<u64>,
+    /// Names the contents, so that their rest can be asked for: a strong
+    /// entity tag (RFC 9110, 8.8.3).
+    pub tag: Option<String>,
+    /// Where a part begins, if this is one (RFC 9110, 14.4).
+    pub part_from: Option<u64>,
+}
+
+impl Head {
+    fn of(response: &Response) -> Self {
+        let header = |name: &str| response.headers().get(name)?.to_str().ok();
+        let part_from = header("content-range")
+            .and_then(|range| range.strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok());
+        let tag = header("etag").filter(|tag| !tag.starts_with("W/")).map(str::to_owned);
+        Self { status: response.status(), content_bytes: response.content_length(), tag, part_from }
+    }
 }
 
 /// An answer as it comes in.
-pub(super) struct Transfer<'c> {
+pub struct Transfer<'c> {
     chunks: Receiver<Result<Vec<u8>, String>>,
     cancelled: &'c dyn Fn() -> bool,
 }
@@ -40,7 +57,7 @@ pub(super) struct Transfer<'c> {
 ///
 /// # Errors
 /// [`Broken`]; a status that tells of a failure is none.
-pub(super) fn send<'c>(
+pub fn send<'c>(
     request: RequestBuilder,
     cancelled: &'c dyn Fn() -> bool,
 ) -> Result<(Head, Transfer<'c>), Broken> {
@@ -50,7 +67,7 @@ pub(super) fn send<'c>(
     std::thread::spawn(move || match request.send() {
         Err(error) => drop(heads.send(Err(reason(&error)))),
         Ok(response) => {
-            let head = Head { status: response.status(), content_bytes: response.content_length() };
+            let head = Head::of(&response);
             if heads.send(Ok(head)).is_ok() {
                 pass_on(response, &sender);
             }
@@ -65,9 +82,24 @@ impl Transfer<'_> {
     ///
     /// # Errors
     /// [`Broken`].
-    pub(super) fn next(&self) -> Result<Option<Vec<u8>>, Broken> {
+    pub fn next(&self) -> Result<Option<Vec<u8>>, Broken> {
         wait(&self.chunks, self.cancelled)?.transpose().map_err(Broken::Failed)
     }
+}
+
+/// Waits a while.
+///
+/// # Errors
+/// [`Broken::Cancelled`].
+pub fn pause(pause: Duration, cancelled: &dyn Fn() -> bool) -> Result<(), Broken> {
+    let until = Instant::now() + pause;
+    while Instant::now() < until {
+        if cancelled() {
+            return Err(Broken::Cancelled);
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
 }
 
 fn pass_on(mut response: impl Read, sender: &SyncSender<Result<Vec<u8>, String>>) {
@@ -80,7 +112,7 @@ fn pass_on(mut response: impl Read, sender: &SyncSender<Result<Vec<u8>, String>>
                 Ok(chunk)
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => Err(e.to_string()),
+            Err(e) => Err(reason(&e)),
         };
         let ended = message.is_err();
         if sender.send(message).is_err() || ended {
@@ -104,8 +136,8 @@ fn wait<T>(receiver: &Receiver<T>, cancelled: &dyn Fn() -> bool) -> Result<Optio
 }
 
 /// The innermost cause, which is what a person can act on.
-fn reason(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
+fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }

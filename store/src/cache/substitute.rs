@@ -1,0 +1,390 @@
+//! Taking objects from caches instead of making them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::compress::decoder;
+use super::memory::{Memory, Remembered};
+use super::place::{Cancelled, PlaceError};
+use super::{BinaryCache, CacheError, narinfo_name};
+use crate::action::{ActionKey, ActionRow};
+use crate::content_address::ContentAddress;
+use crate::hash::{HashAlgorithm, NixHash};
+use crate::local::{Ingest, Ingested, LocalStore};
+use crate::nar::{dump_path, unpack};
+use crate::narinfo::{MAX_BYTES, NarInfo, Trust};
+use crate::parallel::references_first;
+use crate::path::{StoreDir, StorePath};
+use crate::signature::{Signature, TrustedKeys};
+
+/// The caches that a user named, and whose word counts.
+#[derive(Debug)]
+pub struct Substituters {
+    caches: Vec<BinaryCache>,
+    keys: TrustedKeys,
+    store_dir: StoreDir,
+    memory: Memory,
+    /// Those that answered, lowest priority number first.
+    order: OnceLock<Vec<usize>>,
+}
+
+/// Questions that are asked at the same time.
+const QUESTIONS: usize = 16;
+
+/// An object that a cache has.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Which cache, by index.
+    cache: usize,
+    pub info: NarInfo,
+    trust: Trust,
+}
+
+/// Who is told, and who may end it.
+pub struct Watch<'a> {
+    pub cancelled: &'a Cancelled<'a>,
+    /// What a user should know and what ends nothing.
+    pub warn: &'a (dyn Fn(&str) + Sync),
+    /// Of the archive that is being fetched: bytes there are, bytes in all.
+    pub progress: &'a (dyn Fn(&StorePath, u64, u64) + Sync),
+}
+
+impl Substituters {
+    /// `memory` is a directory for what caches said lately.
+    pub fn new(caches: Vec<BinaryCache>, keys: TrustedKeys, store_dir: StoreDir, memory: &Path) -> Self {
+        Self { caches, keys, store_dir, memory: Memory::open(memory), order: OnceLock::new() }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.caches.is_empty()
+    }
+
+    /// Looks for an object; a cache that fails is left alone for the rest of
+    /// the run.
+    ///
+    /// # Errors
+    /// [`PlaceError::Interrupted`].
+    pub fn find(&self, path: &StorePath, watch: &Watch<'_>) -> Result<Option<Found>, PlaceError> {
+        self.in_order(watch, |index, cache| match self.narinfo(cache, path, watch.cancelled)? {
+            None => Ok(None),
+            Some(info) => match info.trust(&self.store_dir, &self.keys) {
+                Some(trust) => Ok(Some(Found { cache: index, info, trust })),
+                None => {
+                    // It may be signed later, or the user may come to trust.
+                    self.memory.forget(cache.address(), &narinfo_name(path));
+                    (watch.warn)(&format!(
+                        "the cache {} has {path}, but no trusted key signed it",
+                        cache.address()
+                    ));
+                    Ok(None)
+                }
+            },
+        })
+    }
+
+    /// Looks for what a build came out as.
+    ///
+    /// # Errors
+    /// [`PlaceError::Interrupted`].
+    pub fn action(&self, key: ActionKey, watch: &Watch<'_>) -> Result<Option<ActionRow>, PlaceError> {
+        let name = format!("actions/{key}");
+        self.in_order(watch, |_, cache| {
+            let Some(text) = self.remembered(cache, &name, watch.cancelled)? else { return Ok(None) };
+            let (row, signatures) = match ActionRow::from_json(&text, key) {
+                Ok(read) => read,
+                Err(error) => {
+                    (watch.warn)(&format!("the cache {} has a malformed {name}: {error}", cache.address()));
+                    return Ok(None);
+                }
+            };
+            let signatures: Vec<Signature> =
+                signatures.iter().filter_map(|text| Signature::parse(text).ok()).collect();
+            Ok(self.keys.accept(row.signed_text(key).as_bytes(), &signatures).then_some(row))
+        })
+    }
+
+    /// Asks each cache until one has it.
+    fn in_order<T>(
+        &self,
+        watch: &Watch<'_>,
+        ask: impl Fn(usize, &BinaryCache) -> Result<Option<T>, CacheError>,
+    ) -> Result<Option<T>, PlaceError> {
+        for &index in self.order(watch)? {
+            let cache = &self.caches[index];
+            if cache.is_given_up() {
+                continue;
+            }
+            match ask(index, cache) {
+                Ok(Some(found)) => return Ok(Some(found)),
+                Ok(None) => {}
+                Err(error) => failed(cache, &error, watch)?,
+            }
+        }
+        Ok(None)
+    }
+
+    fn order(&self, watch: &Watch<'_>) -> Result<&[usize], PlaceError> {
+        if let Some(order) = self.order.get() {
+            return Ok(order);
+        }
+        let mut order = Vec::new();
+        for (index, cache) in self.caches.iter().enumerate() {
+            match cache.info(&self.store_dir, watch.cancelled) {
+                Ok(info) => order.push((info.priority, index)),
+                Err(error) => failed(cache, &error, watch)?,
+            }
+        }
+        order.sort_unstable();
+        Ok(self.order.get_or_init(|| order.into_iter().map(|(_, index)| index).collect()))
+    }
+
+    fn narinfo(
+        &self,
+        cache: &BinaryCache,
+        path: &StorePath,
+        cancelled: &Cancelled<'_>,
+    ) -> Result<Option<NarInfo>, CacheError> {
+        let name = narinfo_name(path);
+        let Some(text) = self.remembered(cache, &name, cancelled)? else { return Ok(None) };
+        let info = NarInfo::parse(&text, &self.store_dir).map_err(|source| {
+            self.memory.forget(cache.address(), &name);
+            CacheError::NarInfo { cache: cache.address().to_owned(), path: path.clone(), source }
+        })?;
+        // The file is named by the digest alone: another name is another object.
+        Ok((info.path == *path).then_some(info))
+    }
+
+    fn remembered(
+        &self,
+        cache: &BinaryCache,
+        name: &str,
+        cancelled: &Cancelled<'_>,
+    ) -> Result<Option<Vec<u8>>, CacheError> {
+        match self.memory.get(cache.address(), name) {
+            Remembered::Present(text) => return Ok(Some(text)),
+            Remembered::Absent => return Ok(None),
+            Remembered::Nothing => {}
+        }
+        let text = cache.place.get(name, MAX_BYTES, cancelled)?;
+        self.memory.put(cache.address(), name, text.as_deref());
+        Ok(text)
+    }
+
+    /// Looks for objects and everything that they refer to and that `store`
+    /// lacks. What no cache has is not in the result.
+    ///
+    /// # Errors
+    /// Interrupted, or the local store failed.
+    pub fn find_closure(
+        &self,
+        store: &LocalStore,
+        roots: &BTreeSet<StorePath>,
+        watch: &Watch<'_>,
+    ) -> Result<BTreeMap<StorePath, Found>, CacheError> {
+        let mut found = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        let mut wave: Vec<StorePath> = roots.iter().cloned().collect();
+        while !wave.is_empty() {
+            wave.retain(|path| seen.insert(path.clone()));
+            let here = store.valid_among(&wave)?;
+            wave.retain(|path| !here.contains(path));
+            let mut next = Vec::new();
+            for object in self.find_many(&wave, watch)?.into_iter().flatten() {
+                next.extend(object.info.references.iter().cloned());
+                found.insert(object.info.path.clone(), object);
+            }
+            wave = next;
+        }
+        Ok(found)
+    }
+
+    /// As [`Substituters::find`], several at a time, in the order asked.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn find_many(&self, paths: &[StorePath], watch: &Watch<'_>) -> Result<Vec<Option<Found>>, PlaceError> {
+        let results: Vec<OnceLock<Result<Option<Found>, PlaceError>>> =
+            paths.iter().map(|_| OnceLock::new()).collect();
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..QUESTIONS.min(paths.len()) {
+                scope.spawn(|| {
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(path) = paths.get(index) else { return };
+                        let _ = results[index].set(self.find(path, watch));
+                    }
+                });
+            }
+        });
+        results.into_iter().map(|cell| cell.into_inner().unwrap_or(Ok(None))).collect()
+    }
+
+    /// Fetches objects, `jobs` at a time, each after those that it refers to.
+    ///
+    /// # Errors
+    /// The first failure; what was fetched by then stays.
+    pub fn fetch(
+        &self,
+        store: &LocalStore,
+        objects: &BTreeMap<StorePath, Found>,
+        jobs: usize,
+        watch: &Watch<'_>,
+    ) -> Result<(), CacheError> {
+        let references = objects.iter().map(|(path, found)| (path.clone(), found.info.references.clone()));
+        references_first(&references.collect(), jobs, |path| self.fetch_one(store, &objects[path], watch))
+    }
+
+    fn fetch_one(&self, store: &LocalStore, found: &Found, watch: &Watch<'_>) -> Result<(), CacheError> {
+        let info = &found.info;
+        if store.is_valid(&info.path)? {
+            return Ok(());
+        }
+        let cache = &self.caches[found.cache];
+        let wrong = |reason: String| CacheError::Archive {
+            cache: cache.address().to_owned(),
+            path: info.path.clone(),
+            reason,
+        };
+        let scratch = store.scratch("fetch")?;
+        let target = scratch.path().join("object");
+        let mut unpacked = Ok(());
+        let read = cache.place.read(&info.url, watch.cancelled, &mut |stream, total| {
+            let counted = Counted { stream, done: 0, tell: &|done| (watch.progress)(&info.path, done, total.unwrap_or(0)) };
+            unpacked = unpack_bounded(info, counted, &target);
+            Ok(())
+        });
+        let outcome = match (read, unpacked) {
+            (_, _) if (watch.cancelled)() => Err(PlaceError::Interrupted.into()),
+            (Err(error), _) => Err(error.into()),
+            (Ok(false), _) => {
+                self.memory.forget(cache.address(), &narinfo_name(&info.path));
+                Err(CacheError::Gone { cache: cache.address().to_owned(), path: info.path.clone() })
+            }
+            (Ok(true), Err(reason)) => Err(wrong(reason)),
+            (Ok(true), Ok(())) => self.register(store, found, &target).and_then(|problem| match problem {
+                Some(problem) => Err(wrong(problem)),
+                None => Ok(()),
+            }),
+        };
+        // A tree without write bits: the plain removal would stumble over it.
+        crate::local::remove_tree(&scratch.keep())?;
+        outcome
+    }
+
+    /// Checks what was unpacked and makes it an object; `Some` says what is
+    /// wrong with it.
+    fn register(&self, store: &LocalStore, found: &Found, tree: &Path) -> Result<Option<String>, CacheError> {
+        let info = &found.info;
+        let ingested = store.ingest(tree, &info.references)?;
+        if ingested.nar_hash != info.nar_hash || ingested.nar_size_bytes != info.nar_size_bytes {
+            return Ok(Some(format!("its hash is {}, promised was {}", ingested.nar_hash, info.nar_hash)));
+        }
+        if found.trust == Trust::ContentAddressed
+            && let Some(address) = &info.content_address
+            && let Err(reason) = check_contents(address, info, tree, &ingested)
+        {
+            return Ok(Some(reason));
+        }
+        let ingested = Ingested { references: info.references.clone(), ..ingested };
+        let content_address = info.content_address.as_ref().map(ToString::to_string);
+        let (path, deriver) = (info.path.clone(), info.deriver.clone());
+        store.place(tree, &Ingest { path, ingested, content_address, deriver })?;
+        Ok(None)
+    }
+}
+
+/// Says that a cache failed. One malformed file is a reason to look elsewhere
+/// for it; anything else is one to leave the cache alone.
+fn failed(cache: &BinaryCache, error: &CacheError, watch: &Watch<'_>) -> Result<(), PlaceError> {
+    match error {
+        CacheError::Place(PlaceError::Interrupted) => return Err(PlaceError::Interrupted),
+        CacheError::NarInfo { .. } => (watch.warn)(&chain(error)),
+        _ if cache.give_up() => (watch.warn)(&format!("{}; it is not asked any more", chain(error))),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Unpacks an archive that may be anything, into no more than its size.
+fn unpack_bounded(info: &NarInfo, stream: Counted<'_>, target: &Path) -> Result<(), String> {
+    let decoded = decoder(info.compression, stream).map_err(|error| error.to_string())?;
+    let mut bounded = decoded.take(info.nar_size_bytes);
+    unpack(&mut bounded, target).map_err(|error| chain(&error))?;
+    if bounded.limit() > 0 {
+        return Err("it is shorter than promised".to_owned());
+    }
+    match bounded.into_inner().read(&mut [0]) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err("it is longer than promised".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Checks contents against the address that the path was made from.
+fn check_contents(
+    address: &ContentAddress,
+    info: &NarInfo,
+    tree: &Path,
+    ingested: &Ingested,
+) -> Result<(), String> {
+    let (expected, actual) = match address {
+        ContentAddress::Fixed { recursive: true, hash } => {
+            if info.references.contains(&info.path) {
+                return Err("it refers to itself, which only a signature vouches for".to_owned());
+            }
+            let actual = if hash.algorithm() == HashAlgorithm::Sha256 {
+                ingested.nar_hash.clone()
+            } else {
+                let mut archive = Vec::new();
+                dump_path(tree, &mut archive).map_err(|error| chain(&error))?;
+                NixHash::of(hash.algorithm(), &archive)
+            };
+            (hash, actual)
+        }
+        ContentAddress::Fixed { recursive: false, hash } | ContentAddress::Text(hash) => {
+            use std::os::unix::fs::PermissionsExt;
+            let metadata = tree.symlink_metadata().map_err(|error| error.to_string())?;
+            if !metadata.is_file() || metadata.permissions().mode() & 0o100 != 0 {
+                return Err("it is not one plain file".to_owned());
+            }
+            let bytes = std::fs::read(tree).map_err(|error| error.to_string())?;
+            (hash, NixHash::of(hash.algorithm(), &bytes))
+        }
+    };
+    if actual == *expected { Ok(()) } else { Err(format!("its contents hash to {actual}, its path says {expected}")) }
+}
+
+/// A stream that tells how much of it was read.
+struct Counted<'a> {
+    stream: &'a mut dyn Read,
+    done: u64,
+    tell: &'a dyn Fn(u64),
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.stream.read(buffer)?;
+        self.done += got as u64;
+        (self.tell)(self.done);
+        Ok(got)
+    }
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

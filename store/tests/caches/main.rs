@@ -1,0 +1,13 @@
+//! Binary caches: between stores of ours, against caches that lie, over
+//! servers that misbehave, and to and from real Nix.
+
+mod attacks;
+mod fixture;
+mod nix;
+mod server;
+mod servers;
+mod travel;
+
+#[path = "../judge/mod.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod judge;

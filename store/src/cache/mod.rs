@@ -15,6 +15,7 @@ mod http;
 mod memory;
 pub mod place;
 mod publish;
+mod s3;
 mod substitute;
 
 use std::path::Path;
@@ -31,13 +32,14 @@ use place::{Cancelled, Place, PlaceError};
 pub use directory::Directory;
 pub use http::Server;
 pub use publish::{Published, Publisher};
+pub use s3::S3Keys;
 pub use substitute::{Found, Substituters, Watch};
 
 /// What is wrong with a cache, or with what it gave.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     /// An address of no kind that is known.
-    #[error("'{0}' is no cache: expected a directory, file://, http:// or https://")]
+    #[error("'{0}' is no cache: expected a directory, file://, http://, https:// or s3://")]
     Address(String),
     /// The cache holds objects of another store directory.
     #[error("the cache {cache} is for the store directory {theirs}, this store is {ours}")]
@@ -59,6 +61,14 @@ pub enum CacheError {
     /// The local store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What reaching a cache takes.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    pub http: Arc<Http>,
+    /// For `s3://`.
+    pub s3: Option<S3Keys>,
 }
 
 /// The name of the file that says what a cache is.
@@ -85,13 +95,16 @@ pub struct CacheInfo {
 }
 
 impl BinaryCache {
-    /// The cache at an address: a directory, `file://`, `http://`, `https://`.
+    /// The cache at an address: a directory, `file://`, `http://`, `https://`,
+    /// or `s3://BUCKET[/PREFIX][?endpoint=ADDRESS&region=NAME]`.
     ///
     /// # Errors
     /// [`CacheError::Address`].
-    pub fn at(address: &str, http: &Arc<Http>) -> Result<Self, CacheError> {
+    pub fn at(address: &str, access: &Access) -> Result<Self, CacheError> {
+        let http = &access.http;
         let place: Box<dyn Place> = match address.split_once("://") {
             Some(("http" | "https", _)) => Box::new(Server::new(Arc::clone(http), address)),
+            Some(("s3", _)) => Box::new(s3::at(address, access.s3.as_ref(), http)?),
             Some(("file", path)) if path.starts_with('/') => Box::new(Directory::new(Path::new(path))),
             None if !address.is_empty() => {
                 let path = std::path::absolute(address).map_err(|_| CacheError::Address(address.to_owned()))?;
@@ -177,15 +190,16 @@ mod tests {
 
     #[test]
     fn addresses_name_their_kind() {
-        let http = Arc::new(Http::default());
+        let http = Access::default();
         for (address, shown) in [
             ("https://h.invalid/cache/", "https://h.invalid/cache"),
             ("file:///srv/cache", "file:///srv/cache"),
             ("/srv/cache", "file:///srv/cache"),
+            ("s3://bucket/below/?region=eu-1&endpoint=h.invalid", "s3://bucket/below"),
         ] {
             assert_eq!(BinaryCache::at(address, &http).unwrap().address(), shown);
         }
-        for address in ["", "ftp://h.invalid/", "file://relative"] {
+        for address in ["", "ftp://h.invalid/", "file://relative", "s3://", "s3://b?profile=x"] {
             assert!(matches!(BinaryCache::at(address, &http), Err(CacheError::Address(_))), "{address}");
         }
     }

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
-use osbuild_store::cache::{BinaryCache, CacheError, Published, Publisher, Substituters, Watch};
+use osbuild_store::cache::{Access, BinaryCache, CacheError, Published, Publisher, Substituters, Watch};
 use osbuild_store::local::Ingest;
 use osbuild_store::signature::{PublicKey, SecretKey, TrustedKeys};
 use osbuild_store::store::{Ingestion, SourceSink, SourceTree};
-use osbuild_store::transport::Http;
 use osbuild_store::{LocalStore, StorePath};
 
 /// See the module.
@@ -79,7 +78,7 @@ impl Fixture {
 
     /// Publishes to the directory.
     pub(crate) fn publish(&self, roots: &[&StorePath], keys: &[SecretKey]) -> Published {
-        let cache = BinaryCache::at(self.cache().to_str().unwrap(), &Arc::default()).unwrap();
+        let cache = BinaryCache::at(self.cache().to_str().unwrap(), &Access::default()).unwrap();
         self.publish_to(&cache, roots, keys).unwrap()
     }
 
@@ -103,7 +102,7 @@ impl Fixture {
     }
 
     pub(crate) fn trusting(&self, addresses: &[&str], keys: &[PublicKey]) -> Substituters {
-        let http = Arc::new(Http::default());
+        let http = Access::default();
         let caches = addresses.iter().map(|address| BinaryCache::at(address, &http).unwrap()).collect();
         let memory = self.path().join("memory");
         let keys = TrustedKeys::from_iter(keys.iter().cloned());

@@ -4,6 +4,7 @@
 mod attacks;
 mod fixture;
 mod nix;
+mod s3;
 mod server;
 mod servers;
 mod travel;

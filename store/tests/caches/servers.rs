@@ -1,10 +1,9 @@
 //! Caches behind web servers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use osbuild_store::cache::{BinaryCache, CacheError};
+use osbuild_store::cache::{Access, BinaryCache, CacheError};
 
 use crate::fixture::Fixture;
 use crate::server::{Fault, Server};
@@ -13,7 +12,7 @@ use crate::server::{Fault, Server};
 fn behind(fault: Fault) -> (Fixture, Server, osbuild_store::StorePath) {
     let fixture = Fixture::new();
     let program = fixture.program();
-    let cache = BinaryCache::at(fixture.cache().to_str().unwrap(), &Arc::default()).unwrap();
+    let cache = BinaryCache::at(fixture.cache().to_str().unwrap(), &Access::default()).unwrap();
     // Not compressed, so that there is something to break off.
     let keys = fixture.signed();
     let publisher = osbuild_store::cache::Publisher::new(&fixture.from, &cache, &keys, 2);
@@ -107,7 +106,7 @@ fn a_server_that_takes_files_can_be_published_to() {
     let program = fixture.program();
     std::fs::create_dir(fixture.cache()).unwrap();
     let server = Server::start(&fixture.cache(), Fault::None);
-    let cache = BinaryCache::at(&server.address, &Arc::default()).unwrap();
+    let cache = BinaryCache::at(&server.address, &Access::default()).unwrap();
     let published = fixture.publish_to(&cache, &[&program], &fixture.signed()).unwrap();
     assert_eq!(published.sent.len(), 2);
     assert_eq!(fixture.fetch(&fixture.substituters(&[&server.address]), &program).unwrap().len(), 2);

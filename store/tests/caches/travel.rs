@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use osbuild_store::action::{ActionKey, ActionRow, OutputName};
-use osbuild_store::cache::{BinaryCache, Publisher, Watch};
+use osbuild_store::cache::{Access, BinaryCache, Publisher, Watch};
 use osbuild_store::narinfo::Compression;
 use osbuild_store::signature::SecretKey;
 
@@ -38,7 +38,7 @@ fn every_compression_is_read() {
     ] {
         let fixture = Fixture::new();
         let program = fixture.program();
-        let cache = BinaryCache::at(fixture.cache().to_str().unwrap(), &Default::default()).unwrap();
+        let cache = BinaryCache::at(fixture.cache().to_str().unwrap(), &Access::default()).unwrap();
         let keys = fixture.signed();
         let written = if tool.is_some() { Compression::None } else { compression };
         let publisher = Publisher::new(&fixture.from, &cache, &keys, 1).compressed(written, None);
@@ -108,7 +108,7 @@ fn what_a_build_came_out_as_is_believed_if_signed() {
     let fixture = Fixture::new();
     let source = fixture.source("text");
     let row = ActionRow { outputs: BTreeMap::from([(OutputName::out(), source)]) };
-    let cache = BinaryCache::at(fixture.cache().to_str().unwrap(), &Default::default()).unwrap();
+    let cache = BinaryCache::at(fixture.cache().to_str().unwrap(), &Access::default()).unwrap();
     let address = fixture.cache().to_str().unwrap().to_owned();
     let substituters = fixture.substituters(&[&address]);
     let watch = Watch { cancelled: &|| false, warn: &|_| (), progress: &|_, _, _| () };

@@ -55,6 +55,21 @@ impl StoreError {
     }
 }
 
+/// An error and its causes on one line, each said once.
+pub fn one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        source = cause.source();
+    }
+    text
+}
+
 /// Whether an error, or what caused it, is that a disk is full: ours, another
 /// crate's, or the database's.
 pub fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {

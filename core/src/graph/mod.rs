@@ -6,17 +6,22 @@
 //! action rows alone; an object is fetched or made only when something mounts
 //! it or the user asked for it.
 
-pub mod plan;
+mod forecast;
+mod order;
+mod plan;
 mod realise;
 pub mod resolve;
+mod settle;
 
-pub use plan::Plan;
-pub use realise::{Engine, Event, Observer, Outcome, Realised, Wanted};
+pub use forecast::Forecast;
+pub use realise::{Engine, Event, Kind, Observer, Outcome, Realised, Wanted};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use osbuild_store::action::OutputName;
+use osbuild_store::cache::CacheError;
+use osbuild_store::cache::place::PlaceError;
 use osbuild_store::{LocalStore, StoreError, StorePath};
 
 use crate::build::BuildError;
@@ -43,9 +48,28 @@ pub enum GraphError {
     Failed { failures: Vec<(StorePath, BuildError)> },
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A cache failed where nothing can take its place.
+    #[error(transparent)]
+    Cache(CacheError),
     /// The user interrupted.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl From<CacheError> for GraphError {
+    fn from(error: CacheError) -> Self {
+        match error {
+            CacheError::Place(PlaceError::Interrupted) => Self::Interrupted,
+            CacheError::Store(error) => Self::Store(error),
+            error => Self::Cache(error),
+        }
+    }
+}
+
+impl From<PlaceError> for GraphError {
+    fn from(error: PlaceError) -> Self {
+        CacheError::from(error).into()
+    }
 }
 
 fn count(failures: usize) -> String {

@@ -1,22 +1,23 @@
-//! What is known of every derivation, and what that makes necessary.
+//! What is known of every derivation.
 //!
 //! Two facts a node: its outputs are *known* (statically, from a row, or
 //! because it was built), and the outputs in use are *had* (valid in the
-//! store). Two wishes: somebody needs to know, somebody needs to have. A node
-//! is looked at again whenever one of its inputs gained a fact.
+//! store). Two wishes: somebody needs to know, somebody needs to have. What
+//! follows from them is in [`super::settle`].
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use osbuild_store::action::OutputName;
+use osbuild_store::action::{ActionKey, OutputName};
+use osbuild_store::cache::{Found, Substituters, Watch};
 use osbuild_store::{LocalStore, StorePath};
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 
+use super::order::{Pool, Ready, longest_first};
 use super::resolve::resolve;
 use super::{GraphError, Lookup, Outputs, read_derivation};
 use crate::build::Resolved;
-use crate::build::run::is_fetch;
 use crate::derivation::{Derivation, Output};
 
 /// An index into [`Plan::graph`].
@@ -26,15 +27,33 @@ pub(super) struct Node {
     pub(super) path: StorePath,
     pub(super) derivation: Arc<Derivation>,
     /// Outputs that somebody may mount or asked for.
-    used: BTreeSet<OutputName>,
+    pub(super) used: BTreeSet<OutputName>,
     pub(super) outputs: Option<Outputs>,
-    /// The row that the outputs were read from still names them.
+    /// Under which a row was looked for.
+    pub(super) key: Option<ActionKey>,
+    /// Whether caches were asked for that row.
+    pub(super) row: Question<()>,
+    /// Whether caches were asked for the outputs in use, and what they have.
+    pub(super) objects: Question<BTreeMap<StorePath, Found>>,
+    /// The outputs in use are valid.
     pub(super) have: bool,
-    want_known: bool,
-    want_have: bool,
+    pub(super) want_known: bool,
+    pub(super) want_have: bool,
     /// All inputs are known and no row is: it has to be built.
-    unknown: bool,
+    pub(super) unknown: bool,
     pub(super) status: Status,
+    /// Milliseconds from its start to the end of all that waits for it, as far
+    /// as earlier runs tell.
+    pub(super) distance: u64,
+}
+
+/// What caches are asked.
+#[derive(Debug)]
+pub(super) enum Question<T> {
+    NotAsked,
+    /// Waits to be asked with others, all at once.
+    Waiting,
+    Answered(Option<T>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,14 +67,24 @@ pub(super) enum Status {
 }
 
 /// The graph below what was wanted.
-pub struct Plan<'a> {
+pub(super) struct Plan<'a> {
     pub(super) store: &'a LocalStore,
     /// Edges lead from a step to its inputs.
     pub(super) graph: DiGraph<Node, ()>,
-    queue: Vec<NodeId>,
-    ready: Vec<(NodeId, Resolved)>,
+    /// To be looked at again.
+    pub(super) queue: Vec<NodeId>,
+    /// What can run now, by pool.
+    pub(super) ready: [BinaryHeap<Ready>; 2],
     /// Build these even if their outputs are there.
     pub(super) rebuild: BTreeSet<NodeId>,
+    pub(super) caches: Option<Caches<'a>>,
+}
+
+/// Caches, and who is told of what goes wrong with them.
+#[derive(Clone, Copy)]
+pub(super) struct Caches<'a> {
+    pub(super) substituters: &'a Substituters,
+    pub(super) watch: &'a Watch<'a>,
 }
 
 impl<'a> Plan<'a> {
@@ -65,6 +94,7 @@ impl<'a> Plan<'a> {
     /// A derivation is missing or malformed, or lacks an output in use.
     pub(super) fn load(
         store: &'a LocalStore,
+        caches: Option<Caches<'a>>,
         lookup: &Lookup<'_>,
         wanted: &[(StorePath, Option<BTreeSet<OutputName>>)],
     ) -> Result<(Self, Vec<NodeId>), GraphError> {
@@ -72,8 +102,9 @@ impl<'a> Plan<'a> {
             store,
             graph: DiGraph::new(),
             queue: Vec::new(),
-            ready: Vec::new(),
+            ready: Default::default(),
             rebuild: BTreeSet::new(),
+            caches,
         };
         let mut ids: HashMap<StorePath, NodeId> = HashMap::new();
         let mut roots = Vec::new();
@@ -96,6 +127,7 @@ impl<'a> Plan<'a> {
             }
             next += 1;
         }
+        longest_first(&mut plan.graph, &store.durations()?);
         for &root in &roots {
             plan.wish_have(root);
         }
@@ -120,11 +152,15 @@ impl<'a> Plan<'a> {
             outputs: static_outputs(&derivation),
             derivation,
             used: BTreeSet::new(),
+            key: None,
+            row: Question::NotAsked,
+            objects: Question::NotAsked,
             have: false,
             want_known: false,
             want_have: false,
             unknown: false,
             status: Status::Waiting,
+            distance: 0,
         });
         ids.insert(path.clone(), id);
         Ok(id)
@@ -140,91 +176,25 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    fn inputs(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+    pub(super) fn inputs(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         self.graph.neighbors(id)
     }
 
-    fn wish_known(&mut self, id: NodeId) {
+    pub(super) fn wish_known(&mut self, id: NodeId) {
         if !self.graph[id].want_known {
             self.graph[id].want_known = true;
             self.queue.push(id);
         }
     }
 
-    fn wish_have(&mut self, id: NodeId) {
+    pub(super) fn wish_have(&mut self, id: NodeId) {
         if !self.graph[id].want_have {
             self.graph[id].want_have = true;
             self.queue.push(id);
         }
     }
 
-    /// Follows all consequences of what is known.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub(super) fn settle(&mut self) -> Result<(), GraphError> {
-        while let Some(id) = self.queue.pop() {
-            self.examine(id)?;
-        }
-        Ok(())
-    }
-
-    fn examine(&mut self, id: NodeId) -> Result<(), GraphError> {
-        if self.graph[id].status != Status::Waiting {
-            return Ok(());
-        }
-        let mut resolved = None;
-        if self.graph[id].outputs.is_none() && !self.graph[id].unknown {
-            let inputs: Vec<NodeId> = self.inputs(id).collect();
-            for &input in &inputs {
-                self.wish_known(input);
-            }
-            if inputs.iter().any(|input| self.graph[*input].outputs.is_none()) {
-                return Ok(());
-            }
-            let step = self.resolve(id);
-            match self.known_outputs(id, &step)? {
-                Some(outputs) => self.learn(id, outputs),
-                // Only building tells; asking again at every input that comes
-                // in would cost inputs times inputs.
-                None => {
-                    self.graph[id].unknown = true;
-                    self.graph[id].want_have = true;
-                }
-            }
-            resolved = Some(step);
-        }
-        if !self.graph[id].want_have {
-            return Ok(());
-        }
-        if self.is_present(id)? && !self.rebuild.contains(&id) {
-            self.finish(id);
-            return Ok(());
-        }
-        let inputs: Vec<NodeId> = self.inputs(id).collect();
-        for &input in &inputs {
-            self.wish_have(input);
-        }
-        if inputs.iter().all(|input| self.graph[*input].have) {
-            // What was known may have been made anew, and come out otherwise.
-            let fresh = self.resolve(id);
-            if resolved.is_none_or(|old: Resolved| old.key != fresh.key)
-                && !self.rebuild.contains(&id)
-                && let Some(outputs) = self.known_outputs(id, &fresh)?
-            {
-                self.graph[id].outputs = Some(outputs);
-                if self.is_present(id)? {
-                    self.finish(id);
-                    return Ok(());
-                }
-            }
-            self.graph[id].status = Status::Running;
-            self.ready.push((id, fresh));
-        }
-        Ok(())
-    }
-
-    fn resolve(&self, id: NodeId) -> Resolved {
+    pub(super) fn resolve(&self, id: NodeId) -> Resolved {
         let node = &self.graph[id];
         let by_path: HashMap<&StorePath, NodeId> =
             self.inputs(id).map(|input| (&self.graph[input].path, input)).collect();
@@ -234,7 +204,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Outputs of a resolved step, if they follow from it or from a row.
-    fn known_outputs(&self, id: NodeId, resolved: &Resolved) -> Result<Option<Outputs>, GraphError> {
+    pub(super) fn known_outputs(&self, id: NodeId, resolved: &Resolved) -> Result<Option<Outputs>, GraphError> {
         if let Some(outputs) = static_outputs(&resolved.derivation) {
             return Ok(Some(outputs));
         }
@@ -245,7 +215,7 @@ impl<'a> Plan<'a> {
         Ok(complete.map(|row| row.outputs))
     }
 
-    fn is_present(&self, id: NodeId) -> Result<bool, GraphError> {
+    pub(super) fn is_present(&self, id: NodeId) -> Result<bool, GraphError> {
         let node = &self.graph[id];
         let Some(outputs) = &node.outputs else { return Ok(false) };
         for name in &node.used {
@@ -256,12 +226,12 @@ impl<'a> Plan<'a> {
         Ok(true)
     }
 
-    fn learn(&mut self, id: NodeId, outputs: Outputs) {
+    pub(super) fn learn(&mut self, id: NodeId, outputs: Outputs) {
         self.graph[id].outputs = Some(outputs);
         self.wake_dependents(id);
     }
 
-    fn finish(&mut self, id: NodeId) {
+    pub(super) fn finish(&mut self, id: NodeId) {
         self.graph[id].have = true;
         self.graph[id].status = Status::Finished;
         self.wake_dependents(id);
@@ -273,10 +243,9 @@ impl<'a> Plan<'a> {
         queue.extend(dependents.filter(|id| graph[*id].want_known || graph[*id].want_have));
     }
 
-    /// Takes a step that can run now: downloads if `fetches`, else builds.
-    pub(super) fn next_ready(&mut self, fetches: bool) -> Option<(NodeId, Resolved)> {
-        let index = self.ready.iter().position(|(_, resolved)| resolved.is_fetch() == fetches)?;
-        Some(self.ready.swap_remove(index))
+    /// Takes the step of a pool that most waits for.
+    pub(super) fn next_ready(&mut self, pool: Pool) -> Option<Ready> {
+        self.ready[pool as usize].pop()
     }
 
     pub(super) fn built(&mut self, id: NodeId, outputs: Outputs) {
@@ -289,58 +258,12 @@ impl<'a> Plan<'a> {
         self.graph[id].status = Status::Failed;
     }
 
-    /// What a run would do, as far as it can be known now: steps that must
-    /// run, and those that may have to, depending on what these give.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub(super) fn forecast(&mut self) -> Result<Forecast, GraphError> {
-        self.settle()?;
-        let mut forecast = Forecast::default();
-        // Everything below a step that must run has to be there for it.
-        let mut queue: Vec<NodeId> = self
-            .graph
-            .node_indices()
-            .filter(|id| self.graph[*id].want_have && !self.graph[*id].have)
-            .collect();
-        let mut seen: BTreeSet<NodeId> = BTreeSet::new();
-        while let Some(id) = queue.pop() {
-            if !seen.insert(id) || self.is_present(id)? {
-                continue;
-            }
-            let node = &self.graph[id];
-            let list = if is_fetch(&node.derivation) {
-                &mut forecast.fetch
-            } else if node.status == Status::Running
-                || self.inputs(id).all(|input| self.graph[input].outputs.is_some())
-            {
-                &mut forecast.build
-            } else {
-                &mut forecast.maybe
-            };
-            list.push(node.path.clone());
-            queue.extend(self.inputs(id));
-        }
-        for id in self.graph.node_indices() {
-            let node = &self.graph[id];
-            if node.outputs.is_none() && !seen.contains(&id) {
-                forecast.maybe.push(node.path.clone());
-            }
-        }
-        forecast.fetch.sort();
-        forecast.build.sort();
-        forecast.maybe.sort();
-        Ok(forecast)
+    /// What a cache promised did not come: the step is made here.
+    pub(super) fn not_substituted(&mut self, id: NodeId) {
+        let node = &mut self.graph[id];
+        (node.status, node.objects) = (Status::Waiting, Question::Answered(None));
+        self.queue.push(id);
     }
-}
-
-/// See [`Plan::forecast`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Forecast {
-    pub fetch: Vec<StorePath>,
-    pub build: Vec<StorePath>,
-    /// Runs only if something above it comes out otherwise than before.
-    pub maybe: Vec<StorePath>,
 }
 
 /// Outputs that the derivation itself names.

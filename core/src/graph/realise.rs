@@ -1,15 +1,19 @@
 //! Runs a plan: builds in one pool, downloads in another, until everything
 //! that was wanted is there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use osbuild_store::action::{ActionRow, OutputName};
+use osbuild_store::cache::{CacheError, Found, Substituters, Watch};
+use osbuild_store::error::one_line;
 use osbuild_store::{LocalStore, StorePath};
 
-use super::plan::{Forecast, NodeId, Plan};
+use super::forecast::Forecast;
+use super::order::{Pool, Ready, Work};
+use super::plan::{Caches, NodeId, Plan};
 use super::{GraphError, Lookup, Outputs};
 use crate::build::outputs::writable_path;
 use crate::build::run::Report;
@@ -34,14 +38,26 @@ pub struct Realised {
 /// What happens while a plan runs. `step` tells concurrent steps apart.
 #[derive(Debug)]
 pub enum Event<'e> {
-    /// A step begins; `is_fetch` tells downloads from builds.
-    Started { step: usize, name: &'e str, is_fetch: bool },
+    /// A step begins. `usual` is how long it took the last time.
+    Started { step: usize, name: &'e str, kind: Kind, usual: Option<Duration> },
     /// Bytes, or whatever the step counts; `total` is 0 if unknown.
     Progress { step: usize, done: u64, total: u64 },
     /// A line of a build's log.
     Line { step: usize, text: &'e str },
     /// A step ended.
     Finished { step: usize, outcome: &'e Outcome },
+    /// Something that a user should know and that ends nothing.
+    Warning { text: &'e str },
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Build,
+    /// Downloads a source.
+    Fetch,
+    /// Takes outputs from a cache.
+    Substitute,
 }
 
 /// How a step ended.
@@ -63,6 +79,8 @@ pub trait Observer: Sync {
 pub struct Engine<'a> {
     pub store: &'a LocalStore,
     pub fetcher: &'a Fetcher,
+    /// Where outputs may be instead of being made.
+    pub substituters: Option<&'a Substituters>,
     pub options: &'a BuildOptions,
     /// Builds and downloads at a time.
     pub jobs: usize,
@@ -82,7 +100,9 @@ impl Engine<'_> {
     /// # Errors
     /// A derivation is missing or malformed, or the database failed.
     pub fn forecast(&self, lookup: &Lookup<'_>, wanted: &[Wanted]) -> Result<Forecast, GraphError> {
-        let (mut plan, _) = Plan::load(self.store, lookup, &pairs(wanted))?;
+        let (warn, cancelled) = (|text: &str| self.warn(text), || self.is_interrupted());
+        let watch = Watch { cancelled: &cancelled, warn: &warn, progress: &|_, _, _| () };
+        let (mut plan, _) = Plan::load(self.store, self.caches(&watch), lookup, &pairs(wanted))?;
         plan.forecast()
     }
 
@@ -91,7 +111,9 @@ impl Engine<'_> {
     /// # Errors
     /// See [`GraphError`]; what was made before a failure stays.
     pub fn realise(&self, lookup: &Lookup<'_>, wanted: &[Wanted]) -> Result<Vec<Realised>, GraphError> {
-        let (mut plan, roots) = Plan::load(self.store, lookup, &pairs(wanted))?;
+        let (warn, cancelled) = (|text: &str| self.warn(text), || self.is_interrupted());
+        let watch = Watch { cancelled: &cancelled, warn: &warn, progress: &|_, _, _| () };
+        let (mut plan, roots) = Plan::load(self.store, self.caches(&watch), lookup, &pairs(wanted))?;
         if self.rebuild {
             plan.rebuild = roots.iter().copied().collect();
         }
@@ -109,6 +131,15 @@ impl Engine<'_> {
         Ok(realised)
     }
 
+    fn caches<'w>(&'w self, watch: &'w Watch<'w>) -> Option<Caches<'w>> {
+        let substituters = self.substituters.filter(|substituters| !substituters.is_empty())?;
+        Some(Caches { substituters, watch })
+    }
+
+    fn warn(&self, text: &str) {
+        self.observer.event(Event::Warning { text });
+    }
+
     fn run(&self, plan: &mut Plan<'_>, roots: &[NodeId]) -> Result<(), GraphError> {
         let mut failures = Vec::new();
         let mut running = [0usize; 2];
@@ -118,14 +149,16 @@ impl Engine<'_> {
             let (sender, receiver) = mpsc::channel();
             loop {
                 let may_start = failures.is_empty() || self.keep_going;
-                for (pool, limit) in limits.into_iter().enumerate() {
-                    while may_start && !self.is_interrupted() && running[pool] < limit {
-                        let Some((id, resolved)) = plan.next_ready(pool == 1) else { break };
-                        running[pool] += 1;
+                for (pool, limit) in [Pool::Build, Pool::Download].into_iter().zip(limits) {
+                    while may_start && !self.is_interrupted() && running[pool as usize] < limit {
+                        let Some(ready) = plan.next_ready(pool) else { break };
+                        running[pool as usize] += 1;
                         let sender = sender.clone();
-                        let compare = rebuild.contains(&id);
+                        let compare = rebuild.contains(&ready.id);
+                        let name = step_name(&plan.graph[ready.id].path);
                         scope.spawn(move || {
-                            let result = self.step(id, &resolved, compare);
+                            let id = ready.id;
+                            let result = self.perform(ready, &name, compare);
                             // The receiver outlives every step.
                             let _ = sender.send((id, pool, result));
                         });
@@ -135,13 +168,20 @@ impl Engine<'_> {
                     break;
                 }
                 let Ok((id, pool, result)) = receiver.recv_timeout(Duration::from_secs(1)) else { continue };
-                running[pool] -= 1;
+                running[pool as usize] -= 1;
                 match result {
-                    Ok(outputs) => plan.built(id, outputs),
-                    Err(BuildError::Interrupted) => plan.failed(id),
-                    Err(error) => {
+                    Done::Made(Ok(outputs)) => plan.built(id, outputs),
+                    Done::Made(Err(BuildError::Interrupted)) => plan.failed(id),
+                    Done::Made(Err(error)) => {
                         failures.push((plan.graph[id].path.clone(), error));
                         plan.failed(id);
+                    }
+                    Done::Substituted(Ok(())) => plan.finish(id),
+                    // The interrupt is seen above.
+                    Done::Substituted(Err(_)) if self.is_interrupted() => plan.failed(id),
+                    Done::Substituted(Err(error)) => {
+                        self.warn(&format!("{}; making it here", one_line(&error)));
+                        plan.not_substituted(id);
                     }
                 }
                 plan.settle()?;
@@ -157,6 +197,37 @@ impl Engine<'_> {
         Err(GraphError::Failed { failures })
     }
 
+    fn perform(&self, ready: Ready, name: &str, compare: bool) -> Done {
+        match ready.work {
+            Work::Make(resolved) => Done::Made(self.step(ready.id, &resolved, compare)),
+            Work::Substitute(objects) => Done::Substituted(self.substitute(ready.id, name, &objects)),
+        }
+    }
+
+    fn substitute(
+        &self,
+        id: NodeId,
+        name: &str,
+        objects: &BTreeMap<StorePath, Found>,
+    ) -> Result<(), CacheError> {
+        let step = id.index();
+        self.observer.event(Event::Started { step, name, kind: Kind::Substitute, usual: None });
+        let total = objects.values().map(|found| found.info.file_size_bytes.unwrap_or(0)).sum();
+        let done = std::sync::Mutex::new(BTreeMap::new());
+        let progress = |path: &StorePath, bytes: u64, _: u64| {
+            let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            done.insert(path.clone(), bytes);
+            self.observer.event(Event::Progress { step, done: done.values().sum(), total });
+        };
+        let (warn, cancelled) = (|text: &str| self.warn(text), || self.is_interrupted());
+        let watch = Watch { cancelled: &cancelled, warn: &warn, progress: &progress };
+        let substituters = self.substituters.expect("only they find what can be substituted");
+        let result = substituters.fetch(self.store, objects, self.downloads, &watch);
+        let outcome = if result.is_ok() { Outcome::Made } else { Outcome::Failed };
+        self.observer.event(Event::Finished { step, outcome: &outcome });
+        result
+    }
+
     fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
     }
@@ -168,10 +239,17 @@ impl Engine<'_> {
         let result = match known {
             Some(outputs) if !compare && self.all_valid(&outputs)? => Ok((outputs, Outcome::Found)),
             known => {
-                let is_fetch = resolved.is_fetch();
-                self.observer.event(Event::Started { step: id.index(), name: resolved.name(), is_fetch });
+                let kind = if resolved.is_fetch() { Kind::Fetch } else { Kind::Build };
+                let name = resolved.name();
+                let usual = self.store.duration(name)?.map(Duration::from_millis);
+                self.observer.event(Event::Started { step: id.index(), name, kind, usual });
+                let began = Instant::now();
                 let result =
                     if compare { self.rebuild(id, resolved, known) } else { self.build(id, resolved) };
+                if result.is_ok() {
+                    let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    self.store.note_duration(name, took)?;
+                }
                 result.map(|outputs| (outputs, Outcome::Made))
             }
         };
@@ -272,6 +350,16 @@ impl Engine<'_> {
         }
         Ok(true)
     }
+}
+
+/// What came of a step.
+enum Done {
+    Made(Result<Outputs, BuildError>),
+    Substituted(Result<(), CacheError>),
+}
+
+fn step_name(path: &StorePath) -> String {
+    path.name().trim_end_matches(".drv").to_owned()
 }
 
 fn pairs(wanted: &[Wanted]) -> Vec<(StorePath, Option<BTreeSet<OutputName>>)> {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use osbuild_store::action::OutputName;
 use osbuild_store::store::{Ingestion, SourceTree};
+use osbuild_store::error::one_line;
 use osbuild_store::{StoreDir, StorePath, is_disk_full};
 
 use super::kept_code::KeptCode;
@@ -464,22 +465,11 @@ impl Host for StoreHost {
 /// An error and its causes on one line.
 fn not_added(name: &str, error: &(dyn std::error::Error + 'static)) -> HostError {
     HostError {
-        message: format!("cannot add '{name}' to the store: {}", chain(error)),
+        message: format!("cannot add '{name}' to the store: {}", one_line(error)),
         hint: is_disk_full(error).then(|| {
             "the store's disk is full: `osbuild store gc` frees space, then run the command again".to_owned()
         }),
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use osbuild_core::build::BuildOptions;
 use osbuild_core::derivation::aterm::to_aterm;
 use osbuild_core::derivation::{Derivation, Output, placeholder};
 use osbuild_core::fetch::{FetchConfig, Fetcher};
-use osbuild_core::graph::{Engine, Event, GraphError, Observer, Outcome, Wanted};
+use osbuild_core::graph::{Engine, Event, GraphError, Kind, Observer, Outcome, Wanted};
 use osbuild_store::action::OutputName;
 use osbuild_store::store::{Ingestion, SourceSink};
 use osbuild_store::{HashAlgorithm, LocalStore, StorePath};
@@ -30,19 +30,24 @@ pub(crate) struct Fixture {
 }
 
 #[derive(Default)]
-pub(crate) struct Recorder(Mutex<(BTreeMap<usize, String>, Vec<String>)>);
+pub(crate) struct Recorder {
+    running: Mutex<BTreeMap<usize, String>>,
+    ended: Mutex<Vec<String>>,
+    warnings: Mutex<Vec<String>>,
+}
 
 impl Observer for Recorder {
     fn event(&self, event: Event<'_>) {
-        let mut inner = self.0.lock().unwrap();
         match event {
-            Event::Started { step, name, .. } => {
-                inner.0.insert(step, name.to_owned());
+            Event::Started { step, name, kind, .. } => {
+                let verb = if kind == Kind::Substitute { "substitute " } else { "" };
+                self.running.lock().unwrap().insert(step, format!("{verb}{name}"));
             }
             Event::Finished { step, outcome: Outcome::Made } => {
-                let name = inner.0[&step].clone();
-                inner.1.push(name);
+                let name = self.running.lock().unwrap()[&step].clone();
+                self.ended.lock().unwrap().push(name);
             }
+            Event::Warning { text } => self.warnings.lock().unwrap().push(text.to_owned()),
             _ => {}
         }
     }
@@ -51,7 +56,11 @@ impl Observer for Recorder {
 impl Recorder {
     /// What ran since the last call.
     pub(crate) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap().1)
+        std::mem::take(&mut *self.ended.lock().unwrap())
+    }
+
+    pub(crate) fn warned_of(&self, text: &str) -> bool {
+        self.warnings.lock().unwrap().iter().any(|warning| warning.contains(text))
     }
 }
 
@@ -159,6 +168,7 @@ impl Fixture {
         Engine {
             store: &self.store,
             fetcher: &self.fetcher,
+            substituters: None,
             options: &self.options,
             jobs: 2,
             downloads: 2,

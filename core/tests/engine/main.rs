@@ -3,6 +3,7 @@
 
 mod attacks;
 mod builtins;
+mod caches;
 mod fixture;
 mod graph;
 mod host_root;

@@ -12,6 +12,7 @@ use super::place::{Cancelled, PlaceError};
 use super::{BinaryCache, CacheError, narinfo_name};
 use crate::action::{ActionKey, ActionRow};
 use crate::content_address::ContentAddress;
+use crate::error::one_line;
 use crate::hash::{HashAlgorithm, NixHash};
 use crate::local::{Ingest, Ingested, LocalStore};
 use crate::nar::{dump_path, unpack};
@@ -205,22 +206,24 @@ impl Substituters {
     ///
     /// # Errors
     /// As there.
-    pub fn find_many(&self, paths: &[StorePath], watch: &Watch<'_>) -> Result<Vec<Option<Found>>, PlaceError> {
-        let results: Vec<OnceLock<Result<Option<Found>, PlaceError>>> =
-            paths.iter().map(|_| OnceLock::new()).collect();
-        let next = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..QUESTIONS.min(paths.len()) {
-                scope.spawn(|| {
-                    loop {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(path) = paths.get(index) else { return };
-                        let _ = results[index].set(self.find(path, watch));
-                    }
-                });
-            }
-        });
-        results.into_iter().map(|cell| cell.into_inner().unwrap_or(Ok(None))).collect()
+    pub fn find_many(
+        &self,
+        paths: &[StorePath],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Option<Found>>, PlaceError> {
+        all_at_once(paths, |path| self.find(path, watch))
+    }
+
+    /// As [`Substituters::action`], several at a time, in the order asked.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn actions(
+        &self,
+        keys: &[ActionKey],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Option<ActionRow>>, PlaceError> {
+        all_at_once(keys, |key| self.action(*key, watch))
     }
 
     /// Fetches objects, `jobs` at a time, each after those that it refers to.
@@ -297,13 +300,35 @@ impl Substituters {
     }
 }
 
+/// Asks a question of every item, some at the same time.
+fn all_at_once<T: Sync, R: Send + Sync>(
+    items: &[T],
+    ask: impl Fn(&T) -> Result<Option<R>, PlaceError> + Sync,
+) -> Result<Vec<Option<R>>, PlaceError> {
+    let answers: Vec<OnceLock<Result<Option<R>, PlaceError>>> =
+        items.iter().map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..QUESTIONS.min(items.len()) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(index) else { return };
+                    let _ = answers[index].set(ask(item));
+                }
+            });
+        }
+    });
+    answers.into_iter().map(|answer| answer.into_inner().unwrap_or(Ok(None))).collect()
+}
+
 /// Says that a cache failed. One malformed file is a reason to look elsewhere
 /// for it; anything else is one to leave the cache alone.
 fn failed(cache: &BinaryCache, error: &CacheError, watch: &Watch<'_>) -> Result<(), PlaceError> {
     match error {
         CacheError::Place(PlaceError::Interrupted) => return Err(PlaceError::Interrupted),
-        CacheError::NarInfo { .. } => (watch.warn)(&chain(error)),
-        _ if cache.give_up() => (watch.warn)(&format!("{}; it is not asked any more", chain(error))),
+        CacheError::NarInfo { .. } => (watch.warn)(&one_line(error)),
+        _ if cache.give_up() => (watch.warn)(&format!("{}; it is not asked any more", one_line(error))),
         _ => {}
     }
     Ok(())
@@ -313,7 +338,7 @@ fn failed(cache: &BinaryCache, error: &CacheError, watch: &Watch<'_>) -> Result<
 fn unpack_bounded(info: &NarInfo, stream: Counted<'_>, target: &Path) -> Result<(), String> {
     let decoded = decoder(info.compression, stream).map_err(|error| error.to_string())?;
     let mut bounded = decoded.take(info.nar_size_bytes);
-    unpack(&mut bounded, target).map_err(|error| chain(&error))?;
+    unpack(&mut bounded, target).map_err(|error| one_line(&error))?;
     if bounded.limit() > 0 {
         return Err("it is shorter than promised".to_owned());
     }
@@ -340,7 +365,7 @@ fn check_contents(
                 ingested.nar_hash.clone()
             } else {
                 let mut archive = Vec::new();
-                dump_path(tree, &mut archive).map_err(|error| chain(&error))?;
+                dump_path(tree, &mut archive).map_err(|error| one_line(&error))?;
                 NixHash::of(hash.algorithm(), &archive)
             };
             (hash, actual)
@@ -372,19 +397,4 @@ impl Read for Counted<'_> {
         (self.tell)(self.done);
         Ok(got)
     }
-}
-
-/// An error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

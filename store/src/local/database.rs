@@ -16,7 +16,8 @@ use super::LocalStore;
 use crate::error::StoreError;
 use crate::path::StorePath;
 
-const LAYOUT: i64 = 1;
+/// 2 added signatures and how long builds took.
+const LAYOUT: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS objects (
@@ -41,6 +42,15 @@ CREATE TABLE IF NOT EXISTS actions (
     output TEXT NOT NULL,
     path TEXT NOT NULL,
     PRIMARY KEY (key, output)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS signatures (
+    path TEXT NOT NULL,
+    signature TEXT NOT NULL,
+    PRIMARY KEY (path, signature)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS durations (
+    name TEXT PRIMARY KEY NOT NULL,
+    milliseconds INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;
 ";

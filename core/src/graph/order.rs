@@ -1,0 +1,93 @@
+//! What runs first: the step that most time waits for.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+
+use osbuild_store::StorePath;
+use osbuild_store::cache::Found;
+use petgraph::Direction;
+use petgraph::graph::DiGraph;
+
+use super::plan::{Node, NodeId};
+use crate::build::Resolved;
+use crate::build::run::is_fetch;
+
+/// Steps that run at the same time without being in each other's way: builds
+/// take processors, downloads wait for a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pool {
+    Build,
+    Download,
+}
+
+/// Something that can run now.
+pub(super) struct Ready {
+    pub(super) id: NodeId,
+    pub(super) work: Work,
+    distance: u64,
+}
+
+/// What there is to do for a step.
+pub(super) enum Work {
+    /// Run its builder, or download what it names.
+    Make(Resolved),
+    /// Take its outputs from caches, with what they refer to.
+    Substitute(BTreeMap<StorePath, Found>),
+}
+
+impl Ready {
+    pub(super) fn new(id: NodeId, node: &Node, work: Work) -> Self {
+        Self { id, work, distance: node.distance }
+    }
+
+    pub(super) fn is_substitution(&self) -> bool {
+        matches!(self.work, Work::Substitute(_))
+    }
+
+    pub(super) fn pool(&self) -> Pool {
+        match &self.work {
+            Work::Make(resolved) if !resolved.is_fetch() => Pool::Build,
+            Work::Make(_) | Work::Substitute(_) => Pool::Download,
+        }
+    }
+}
+
+/// The longest distance first; of equal ones the one that was found first, so
+/// that the order does not depend on anything else.
+impl Ord for Ready {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.distance.cmp(&other.distance).then(other.id.cmp(&self.id))
+    }
+}
+
+impl PartialOrd for Ready {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ready {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Ready {}
+
+/// Assumed of steps that never ran here.
+const UNKNOWN_BUILD_MS: u64 = 5_000;
+const UNKNOWN_FETCH_MS: u64 = 1_000;
+
+/// Writes each node's distance. Edges lead from a step to its inputs; the
+/// graph has no cycles, since a derivation is named by its inputs.
+pub(super) fn longest_first(graph: &mut DiGraph<Node, ()>, durations: &HashMap<String, u64>) {
+    let order = petgraph::algo::toposort(&*graph, None).expect("derivations do not need themselves");
+    for id in order {
+        let above = graph.neighbors_directed(id, Direction::Incoming).map(|id| graph[id].distance).max();
+        let node = &graph[id];
+        let unknown = if is_fetch(&node.derivation) { UNKNOWN_FETCH_MS } else { UNKNOWN_BUILD_MS };
+        let name = node.path.name().trim_end_matches(".drv");
+        let own = durations.get(name).copied().unwrap_or(unknown);
+        graph[id].distance = own.saturating_add(above.unwrap_or(0));
+    }
+}

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use osbuild_core::build::sandbox::catch_interrupts;
 use osbuild_core::fetch::{FetchConfig, Fetcher};
+use osbuild_store::cache::{Access, BinaryCache, S3Keys, Substituters};
 use osbuild_store::local::Layout;
+use osbuild_store::signature::{PublicKey, TrustedKeys};
 use osbuild_store::{LocalStore, StoreDir};
 use serde::Deserialize;
 
@@ -23,6 +25,11 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
         "where mirror://<name>/ is; addresses separated by blanks, dashes in the name as _",
     ),
     ("OSBUILD_SOURCES", "mirrors by hash, asked first; addresses or directories separated by blanks"),
+    ("OSBUILD_SUBSTITUTERS", "binary caches asked before those of the configuration file, separated by blanks"),
+    ("OSBUILD_TRUSTED_PUBLIC_KEYS", "further keys whose word on the contents of caches counts: NAME:BASE64"),
+    ("AWS_ACCESS_KEY_ID", "with AWS_SECRET_ACCESS_KEY and, for a session, AWS_SESSION_TOKEN: for s3:// caches"),
+    ("AWS_SECRET_ACCESS_KEY", "see AWS_ACCESS_KEY_ID"),
+    ("AWS_SESSION_TOKEN", "see AWS_ACCESS_KEY_ID"),
     ("OSBUILD_ROOT", "the project root, as --root"),
     ("NIX_PATH", "where <x> is looked up by `eval` of files and expressions: [NAME=]DIR separated by colons"),
     ("NIX_STORE_DIR", "the store directory of nix-instantiate, which writes there (default: /nix/store)"),
@@ -77,6 +84,10 @@ struct ConfigFile {
     #[serde(default)]
     sources: Vec<String>,
     keyring: Option<PathBuf>,
+    #[serde(default)]
+    substituters: Vec<String>,
+    #[serde(default)]
+    trusted_public_keys: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -284,6 +295,40 @@ pub(crate) fn fetcher(store: &LocalStore) -> Result<Fetcher, Failure> {
     Ok(Fetcher::new(FetchConfig { mirrors, sources, keyrings, cargo_home, cache, interrupted }))
 }
 
+/// The binary caches as configured.
+pub(crate) fn substituters(store: &LocalStore) -> Result<Substituters, Failure> {
+    let mut addresses = words("OSBUILD_SUBSTITUTERS");
+    addresses.extend(config_file()?.substituters);
+    substituters_of(store, addresses)
+}
+
+/// These caches, believed as configured.
+pub(crate) fn substituters_of(store: &LocalStore, addresses: Vec<String>) -> Result<Substituters, Failure> {
+    let access = cache_access();
+    let caches =
+        addresses.iter().map(|address| BinaryCache::at(address, &access)).collect::<Result<_, _>>()?;
+    let texts = words("OSBUILD_TRUSTED_PUBLIC_KEYS").into_iter().chain(config_file()?.trusted_public_keys);
+    let mut keys = Vec::new();
+    for text in texts {
+        keys.push(PublicKey::parse(&text).map_err(|error| {
+            Failure::usage(&format!("a trusted key is malformed: {error}"), "keys are NAME:BASE64, public ones")
+        })?);
+    }
+    let memory = store.home().join("cache");
+    Ok(Substituters::new(caches, TrustedKeys::from_iter(keys), store.store_dir().clone(), &memory))
+}
+
+/// What reaching a cache takes.
+pub(crate) fn cache_access() -> Access {
+    let keys = variable("AWS_ACCESS_KEY_ID").zip(variable("AWS_SECRET_ACCESS_KEY"));
+    let s3 = keys.map(|(access_key, secret_key)| S3Keys {
+        access_key,
+        secret_key,
+        session_token: variable("AWS_SESSION_TOKEN"),
+    });
+    Access { s3, ..Access::default() }
+}
+
 fn config_file() -> Result<ConfigFile, Failure> {
     let path = match variable("OSBUILD_CONFIG") {
         Some(path) => PathBuf::from(path),
@@ -308,6 +353,11 @@ fn config_file() -> Result<ConfigFile, Failure> {
             "see the README for what it may hold",
         )
     })
+}
+
+/// A variable that is a list.
+fn words(name: &str) -> Vec<String> {
+    variable(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
 }
 
 fn variable(name: &str) -> Option<String> {

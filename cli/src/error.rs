@@ -18,6 +18,9 @@ use osbuild_core::image::sign::SignError;
 use osbuild_core::image::size::SizeError;
 use osbuild_core::lang::EvalError;
 use osbuild_core::lang::error::ErrorKind as EvalErrorKind;
+use osbuild_store::cache::CacheError;
+use osbuild_store::cache::place::PlaceError;
+use osbuild_store::error::one_line;
 use osbuild_store::{StoreError, StorePath, is_disk_full};
 
 /// The exit codes, which scripts rely on.
@@ -129,18 +132,8 @@ impl Failure {
 
     /// An error with its causes on one line: each says what the others do not.
     fn of(exit: Exit, error: &dyn Error) -> Self {
-        Self::new(exit, &chain(error))
+        Self::new(exit, &one_line(error))
     }
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 impl From<StoreError> for Failure {
@@ -156,6 +149,21 @@ impl From<StoreError> for Failure {
         };
         let hint = io_hint(&error).unwrap_or_else(|| hint.to_owned());
         Self::of(exit, &error).with_hint(&hint)
+    }
+}
+
+impl From<CacheError> for Failure {
+    fn from(error: CacheError) -> Self {
+        let (exit, hint) = match error {
+            CacheError::Store(error) => return error.into(),
+            CacheError::Place(PlaceError::Interrupted) => (Exit::Interrupted, ""),
+            CacheError::Address(_) | CacheError::StoreDir { .. } => (Exit::UsedWrongly, ""),
+            CacheError::Archive { .. } | CacheError::NarInfo { .. } => {
+                (Exit::Refused, "nothing of it entered the store; tell whoever keeps that cache")
+            }
+            CacheError::Gone { .. } | CacheError::CacheInfo { .. } | CacheError::Place(_) => (Exit::Failed, ""),
+        };
+        Self::of(exit, &error).with_hint(hint)
     }
 }
 
@@ -282,6 +290,7 @@ impl From<GraphError> for Failure {
         match error {
             GraphError::Failed { failures } => of_failures(&failures),
             GraphError::Store(error) => error.into(),
+            GraphError::Cache(error) => error.into(),
             GraphError::Interrupted => Self::new(Exit::Interrupted, "interrupted"),
             error => Self::of(Exit::Failed, &error),
         }

@@ -121,11 +121,13 @@ impl InStore {
             Handle::Lazy(lazy) => lazy.store().map_err(|error| unable(error.into()))?,
         };
         let fetcher = config::fetcher(&store).map_err(unable)?;
+        let substituters = config::substituters(&store).map_err(unable)?;
         let ui = Ui::new(self.verbosity);
         let options = self.limits.to_options();
         let engine = Engine {
             store: &store,
             fetcher: &fetcher,
+            substituters: Some(&substituters),
             options: &options,
             jobs: self.limits.jobs(),
             downloads: DOWNLOADS,

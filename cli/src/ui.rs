@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use osbuild_core::graph::{Event, Observer, Outcome};
+use osbuild_core::graph::{Event, Kind, Observer, Outcome};
 
 /// Shows events on standard error.
 pub(crate) struct Ui {
@@ -27,7 +27,7 @@ pub(crate) struct Verbosity {
 
 struct Step {
     name: String,
-    is_fetch: bool,
+    kind: Kind,
     started: Instant,
     bar: Option<ProgressBar>,
 }
@@ -53,16 +53,20 @@ impl Ui {
         }
     }
 
-    fn start(&self, name: &str, is_fetch: bool) -> Step {
+    fn start(&self, name: &str, kind: Kind) -> Step {
         let bar = self.bars.as_ref().map(|bars| {
             let bar = bars.add(ProgressBar::new_spinner());
-            let verb = if is_fetch { "fetch" } else { "build" };
+            let verb = match kind {
+                Kind::Build => "build",
+                Kind::Fetch => "fetch",
+                Kind::Substitute => "copy",
+            };
             bar.set_prefix(format!("{verb} {name}"));
             bar.set_style(style("{prefix} {elapsed:>4} {wide_msg:.dim}"));
             bar.enable_steady_tick(SHOW_AFTER);
             bar
         });
-        Step { name: name.to_owned(), is_fetch, started: Instant::now(), bar }
+        Step { name: name.to_owned(), kind, started: Instant::now(), bar }
     }
 }
 
@@ -74,8 +78,8 @@ impl Observer for Ui {
     fn event(&self, event: Event<'_>) {
         let mut steps = self.steps.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match event {
-            Event::Started { step, name, is_fetch } => {
-                steps.insert(step, self.start(name, is_fetch));
+            Event::Started { step, name, kind, .. } => {
+                steps.insert(step, self.start(name, kind));
             }
             Event::Progress { step, done, total } => {
                 let Some(bar) = steps.get(&step).and_then(|step| step.bar.as_ref()) else { return };
@@ -95,16 +99,19 @@ impl Observer for Ui {
                     bar.set_message(text.to_owned());
                 }
             }
+            Event::Warning { text } => self.line(&format!("warning: {text}")),
             Event::Finished { step, outcome } => {
                 let Some(step) = steps.remove(&step) else { return };
                 if let Some(bar) = &step.bar {
                     bar.finish_and_clear();
                 }
-                let verb = match (outcome, step.is_fetch) {
-                    (Outcome::Failed, true) => "failed to fetch",
-                    (Outcome::Failed, false) => "failed to build",
-                    (_, true) => "fetched",
-                    (_, false) => "built",
+                let verb = match (outcome, step.kind) {
+                    (Outcome::Failed, Kind::Fetch) => "failed to fetch",
+                    (Outcome::Failed, Kind::Build) => "failed to build",
+                    (Outcome::Failed, Kind::Substitute) => "failed to copy",
+                    (_, Kind::Fetch) => "fetched",
+                    (_, Kind::Build) => "built",
+                    (_, Kind::Substitute) => "copied from a cache:",
                 };
                 if self.bars.is_none() || step.started.elapsed() >= SHOW_AFTER {
                     self.line(&format!(

@@ -11,8 +11,7 @@ use std::time::Duration;
 use osbuild_core::build::sandbox::catch_interrupts;
 use osbuild_core::derivation::Derivation;
 use osbuild_core::derivation::aterm::from_aterm;
-use osbuild_core::graph::plan::Forecast;
-use osbuild_core::graph::{Engine, Realised, Wanted};
+use osbuild_core::graph::{Engine, Forecast, Realised, Wanted};
 use osbuild_core::instantiate::Session;
 use osbuild_core::instantiate::target::Target;
 use osbuild_store::action::OutputName;
@@ -56,6 +55,9 @@ pub(crate) struct Arguments {
     /// Build again and compare; a difference is an error, and both results are kept
     #[arg(long)]
     rebuild: bool,
+    /// Ask no binary cache: build everything that is not in the store
+    #[arg(long)]
+    no_substitutes: bool,
     /// Stop a build that runs longer
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
@@ -107,6 +109,7 @@ pub(crate) fn make(
         keep_failed: false,
         keep_going: false,
         rebuild: false,
+        no_substitutes: false,
         timeout: None,
         max_silence: None,
     };
@@ -134,12 +137,14 @@ fn realise(
     let interrupted = catch_interrupts();
     let targets = Targets::resolve(store, arguments, common)?;
     let fetcher = config::fetcher(store)?;
+    let substituters = config::substituters(store)?;
     let limits = arguments.limits();
     let options = limits.to_options();
     let ui = Ui::new(common.verbosity());
     let engine = Engine {
         store,
         fetcher: &fetcher,
+        substituters: (!arguments.no_substitutes).then_some(&substituters),
         options: &options,
         jobs: limits.jobs(),
         downloads: DOWNLOADS,
@@ -303,11 +308,19 @@ fn print_results(store: &LocalStore, realised: &[Realised], json: bool) -> Resul
 
 fn print_forecast(forecast: &Forecast, json: bool) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    let lists = [("fetch", &forecast.fetch), ("build", &forecast.build), ("maybe", &forecast.maybe)];
+    let lists = [
+        ("fetch", &forecast.fetch),
+        ("copy", &forecast.substitute),
+        ("build", &forecast.build),
+        ("maybe", &forecast.maybe),
+    ];
     if json {
         let names = |paths: &Vec<StorePath>| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let [fetch, build, maybe] = lists.map(|(_, paths)| names(paths));
-        writeln!(out, "{}", json!({ "schema": 1, "fetch": fetch, "build": build, "maybe": maybe }))?;
+        let record = json!({
+            "schema": 1, "fetch": names(&forecast.fetch), "substitute": names(&forecast.substitute),
+            "build": names(&forecast.build), "maybe": names(&forecast.maybe), "reuse": names(&forecast.reuse),
+        });
+        writeln!(out, "{record}")?;
         return Ok(());
     }
     for (verb, paths) in lists {

@@ -1,5 +1,8 @@
 //! `osbuild store`: looking after the store.
 
+mod copy;
+mod key;
+
 use std::io::{IsTerminal, Write};
 
 use osbuild_store::local::{GcRequest, ObjectInfo, Problem};
@@ -23,6 +26,9 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<String>,
     },
+    Copy(copy::Arguments),
+    #[command(subcommand)]
+    Key(key::Command),
     /// Hash every object again and report damage
     Verify {
         /// Drop damaged objects, so that they are made again when needed
@@ -44,6 +50,8 @@ pub(crate) fn run(command: Command, common: &CommonArguments) -> Result<(), Fail
     match command {
         Command::Info { paths } => info(&*config::open_store()?, &paths, common.json),
         Command::Closure { paths } => closure(&*config::open_store()?, &paths, common.json),
+        Command::Copy(arguments) => copy::run(&arguments, common),
+        Command::Key(command) => key::run(&command),
         Command::Verify { repair } => verify(&*config::open_store()?, repair, common),
         Command::Gc { dry_run, max_size } => {
             let store = config::open_store_for_collection()?;

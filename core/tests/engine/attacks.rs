@@ -1,11 +1,184 @@
 //! Builders that misbehave: each is refused or contained, and the store stays
 //! sound.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use osbuild_core::graph::GraphError;
+use osbuild_store::StorePath;
+use osbuild_store::store::{Ingestion, SourceSink};
 
+use crate::attacker;
 use crate::fixture::Fixture;
+use crate::host_root::root_with;
+
+/// Runs an attack of [`attacker`] as a builder; the output, and what came of
+/// each attempt.
+fn attack(fixture: &mut Fixture, name: &str, more: &[(&str, &str)]) -> (StorePath, BTreeMap<String, String>) {
+    let program = std::env::current_exe().unwrap();
+    fixture.root = fixture.store.add_source("root", &root_with(&[&program]), Ingestion::Recursive).unwrap();
+    let input = fixture.shell("input", "echo input > $out", &[]);
+    let file = program.file_name().unwrap().to_str().unwrap();
+    let script = format!("{file} --exact {} --test-threads=1 --quiet > /build/test-log", attacker::ENTRY);
+    let output = osbuild_core::derivation::Output::Floating {
+        recursive: true,
+        algorithm: osbuild_store::HashAlgorithm::Sha256,
+    };
+    let variables: Vec<(&str, &str)> = [("ATTACK", name)].into_iter().chain(more.iter().copied()).collect();
+    let derivation = fixture.shell_with(name, &script, &[&input], output, &variables);
+    let path = fixture.build(&derivation).unwrap_or_else(|error| panic!("{error:?}"));
+    let place = fixture.store.physical(&path);
+    let report = if place.is_dir() { place.join("report") } else { place };
+    let report = fs::read_to_string(report).unwrap();
+    let lines = report.lines().map(|line| line.rsplit_once(": ").unwrap());
+    (path, lines.map(|(what, outcome)| (what.to_owned(), outcome.to_owned())).collect())
+}
+
+/// Each attempt with what must come of it; nothing else is attempted.
+fn comes_to(name: &str, expected: &[(&str, &str)]) {
+    let mut fixture = Fixture::new();
+    let (_, found) = attack(&mut fixture, name, &[]);
+    let expected = expected.iter().map(|(what, outcome)| ((*what).to_owned(), (*outcome).to_owned()));
+    assert_eq!(found, expected.collect());
+    sound(&fixture);
+}
+
+#[test]
+fn files_that_run_as_another_user() {
+    let mut fixture = Fixture::new();
+    let (path, mut found) = attack(&mut fixture, "setuid", &[]);
+    assert_eq!(found.remove("plain open").as_deref(), Some("done"));
+    for call in ["openat2", "io_uring"] {
+        assert_eq!(found.remove(call).as_deref(), Some("ENOSYS"), "{call}");
+    }
+    assert_eq!(found.len(), 9);
+    for (call, outcome) in found {
+        assert_eq!(outcome, "EPERM", "{call}");
+    }
+    for entry in fixture.store.physical(&path).read_dir().unwrap() {
+        let metadata = entry.unwrap().metadata().unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o7222, 0);
+    }
+    sound(&fixture);
+}
+
+#[test]
+fn device_nodes() {
+    comes_to(
+        "devices",
+        &[
+            ("disk", "EPERM"),
+            ("memory", "EPERM"),
+            ("/dev/kmsg", "ENOENT"),
+            ("/dev/mem", "ENOENT"),
+            ("/dev/fuse", "ENOENT"),
+            ("/dev/kvm", "ENOENT"),
+            ("/sys", "ENOENT"),
+            ("/dev/tty", "done"),
+        ],
+    );
+}
+
+#[test]
+fn hard_links_to_what_is_not_the_builders() {
+    comes_to(
+        "links",
+        &[
+            ("input", "EXDEV"),
+            ("shell", "EXDEV"),
+            ("passwd", "EXDEV"),
+            ("null", "EXDEV"),
+            ("build to store", "EXDEV"),
+            ("write to input", "refused"),
+        ],
+    );
+}
+
+#[test]
+fn sockets_to_somebody_outside() {
+    use std::os::linux::net::SocketAddrExt;
+    let name = format!("osbuild-test-{}", std::process::id());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind_addr(&address).unwrap();
+    let mut fixture = Fixture::new();
+    let (_, found) = attack(&mut fixture, "sockets", &[("ABSTRACT", &name)]);
+    let expected = [
+        ("vsock", "EAFNOSUPPORT"),
+        ("packet", "EAFNOSUPPORT"),
+        ("alg", "EAFNOSUPPORT"),
+        ("bluetooth", "EAFNOSUPPORT"),
+        ("raw", "EPERM"),
+        ("unix", "done"),
+        ("inet", "done"),
+        ("netlink", "done"),
+        ("connect", "ENETUNREACH"),
+        ("loopback", "done"),
+        ("abstract", "refused"),
+    ];
+    let expected = expected.map(|(what, outcome)| (what.to_owned(), outcome.to_owned()));
+    assert_eq!(found, BTreeMap::from(expected));
+    sound(&fixture);
+}
+
+#[test]
+fn calls_that_ask_more_of_the_kernel_than_a_compiler_does() {
+    let mut fixture = Fixture::new();
+    let (_, mut found) = attack(&mut fixture, "kernel", &[]);
+    assert_eq!(found.remove("setxattr").as_deref(), Some("ENOTSUP"));
+    // More priority is a right that the resource limits may give.
+    assert_eq!(found.remove("setpriority").as_deref(), Some("EACCES"));
+    assert_eq!(found.len(), 17);
+    for (call, outcome) in found {
+        assert_eq!(outcome, "EPERM", "{call}");
+    }
+}
+
+#[test]
+fn tricks_with_proc() {
+    comes_to(
+        "proc",
+        &[
+            ("write /proc/sys/kernel/core_pattern", "refused"),
+            ("write /proc/sys/vm/drop_caches", "refused"),
+            ("write /proc/cmdline", "refused"),
+            ("write /proc/uptime", "refused"),
+            ("bytes of /proc/kcore", "0"),
+            ("bytes of /proc/kallsyms", "0"),
+            ("bytes of /proc/keys", "0"),
+            ("bytes of /proc/timer_list", "0"),
+            ("other processes", "1"),
+            ("the first one's root", "true"),
+            ("oom_score_adj", "refused"),
+        ],
+    );
+}
+
+#[test]
+fn a_fork_bomb_ends_itself() {
+    comes_to("forks", &[("forks", "EAGAIN"), ("bounded", "true")]);
+}
+
+#[test]
+fn rights_in_new_namespaces() {
+    comes_to("namespaces", &[("mount in new namespaces", "refused")]);
+}
+
+#[test]
+fn the_terminal_of_whoever_builds() {
+    comes_to("terminal", &[("TIOCSTI", "refused"), ("/dev/tty", "ENXIO")]);
+}
+
+#[test]
+fn equal_inodes_in_an_output_are_files_of_their_own() {
+    let fixture = Fixture::new();
+    let script = "mkdir $out; echo long enough not to be small > $out/a; ln $out/a $out/b; chmod 755 $out/b";
+    let path = fixture.build(&fixture.shell("twins", script, &[])).unwrap();
+    let at = |name: &str| fixture.store.physical(&path).join(name).metadata().unwrap();
+    assert_eq!(at("a").mode() & 0o777, 0o555, "one inode has one mode");
+    assert_eq!(at("a").mode(), at("b").mode());
+    sound(&fixture);
+}
 
 fn sound(fixture: &Fixture) {
     let verified = fixture.store.verify(&mut |_, _| ()).unwrap();

@@ -12,20 +12,31 @@ const PROGRAMS: &[&str] =
 
 /// The host's shell and a few tools with the libraries they load.
 pub(crate) fn host_root() -> SourceTree {
+    root_with(&[])
+}
+
+/// As [`host_root`], and further programs of the host's.
+pub(crate) fn root_with(more: &[&Path]) -> SourceTree {
     let mut files: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
+    let mut add = |file: &Path, name: &str| {
+        let listed = Command::new("ldd").arg(file).output().expect("the host has ldd");
+        for word in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
+            if word.starts_with('/') && Path::new(word).exists() {
+                files.insert(below_usr(Path::new(word)), Path::new(word).canonicalize().unwrap());
+            }
+        }
+        files.insert(Path::new("usr/bin").join(name), file.canonicalize().unwrap());
+    };
+    for file in more {
+        add(file, file.file_name().unwrap().to_str().unwrap());
+    }
     for program in PROGRAMS {
         let file = ["/usr/bin", "/bin"]
             .map(|directory| Path::new(directory).join(program))
             .into_iter()
             .find(|file| file.exists())
             .unwrap_or_else(|| panic!("the host has no {program}"));
-        let listed = Command::new("ldd").arg(&file).output().expect("the host has ldd");
-        for word in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
-            if word.starts_with('/') && Path::new(word).exists() {
-                files.insert(below_usr(Path::new(word)), Path::new(word).canonicalize().unwrap());
-            }
-        }
-        files.insert(Path::new("usr/bin").join(program), file.canonicalize().unwrap());
+        add(&file, program);
     }
     let mut root = BTreeMap::new();
     for (path, host) in files {

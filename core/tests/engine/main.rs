@@ -1,6 +1,7 @@
 //! The engine as its users see it: derivations in, objects out, in a real
 //! sandbox. The package root is a few programs of the host's, copied.
 
+mod attacker;
 mod attacks;
 mod builtins;
 mod caches;

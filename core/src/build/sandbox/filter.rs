@@ -8,11 +8,18 @@ use seccompiler::{
     TargetArch,
 };
 
-/// The two filters, compiled once. A call of another architecture's ABI kills
+/// The filters, compiled once. A call of another architecture's ABI kills
 /// the caller: its numbers would slip through.
-pub(super) fn filters() -> &'static [BpfProgram; 2] {
-    static FILTERS: OnceLock<[BpfProgram; 2]> = OnceLock::new();
-    FILTERS.get_or_init(|| [compile(refused(), libc::EPERM), compile(unsupported(), libc::ENOTSUP)])
+pub(super) fn filters() -> &'static [BpfProgram; 4] {
+    static FILTERS: OnceLock<[BpfProgram; 4]> = OnceLock::new();
+    FILTERS.get_or_init(|| {
+        [
+            compile(refused(), libc::EPERM),
+            compile(unsupported(), libc::ENOTSUP),
+            compile(absent(), libc::ENOSYS),
+            compile(foreign_sockets(), libc::EAFNOSUPPORT),
+        ]
+    })
 }
 
 fn compile(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> BpfProgram {
@@ -27,20 +34,30 @@ fn compile(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> BpfProgram {
 /// else that asks more of the kernel than a compiler does.
 fn refused() -> BTreeMap<i64, Vec<SeccompRule>> {
     let mut rules = BTreeMap::new();
-    let bits = |argument: u8| {
-        let bit = |bit: u64| {
-            let operator = SeccompCmpOp::MaskedEq(bit);
-            SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, bit)
-                .and_then(|condition| SeccompRule::new(vec![condition]))
-                .expect("arguments are numbered from 0 to 5")
-        };
-        vec![bit(0o4000), bit(0o2000)]
+    let with = |argument: u8, bit: u64| {
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(bit), bit)
+            .expect("arguments are numbered from 0 to 5")
     };
+    let rule = |conditions| SeccompRule::new(conditions).expect("there are conditions");
+    const SETUID_SETGID: [u64; 2] = [0o4000, 0o2000];
     const FCHMODAT2: i64 = 452;
-    for (call, argument) in
-        [(libc::SYS_chmod, 1), (libc::SYS_fchmod, 1), (libc::SYS_fchmodat, 2), (FCHMODAT2, 2)]
-    {
-        rules.insert(call, bits(argument));
+    for (call, mode) in [
+        (libc::SYS_chmod, 1),
+        (libc::SYS_fchmod, 1),
+        (libc::SYS_fchmodat, 2),
+        (FCHMODAT2, 2),
+        (libc::SYS_creat, 1),
+        (libc::SYS_mknod, 1),
+        (libc::SYS_mknodat, 2),
+    ] {
+        rules.insert(call, SETUID_SETGID.map(|bit| rule(vec![with(mode, bit)])).to_vec());
+    }
+    // The mode means something only where a file is made.
+    for (call, flags) in [(libc::SYS_open, 1), (libc::SYS_openat, 2)] {
+        let made = |flag: i32| SETUID_SETGID.map(|bit| rule(vec![with(flags, flag as u64), with(flags + 1, bit)]));
+        // O_TMPFILE contains O_DIRECTORY, which is no reason to look at a mode.
+        let temporary = libc::O_TMPFILE & !libc::O_DIRECTORY;
+        rules.insert(call, [made(libc::O_CREAT), made(temporary)].concat());
     }
     for call in [
         libc::SYS_acct,
@@ -79,6 +96,29 @@ fn refused() -> BTreeMap<i64, Vec<SeccompRule>> {
         rules.insert(call, Vec::new());
     }
     rules
+}
+
+/// What would get past the other filters: calls whose arguments are in memory,
+/// where no filter looks. Programs know kernels that lack them.
+fn absent() -> BTreeMap<i64, Vec<SeccompRule>> {
+    [libc::SYS_io_uring_enter, libc::SYS_io_uring_register, libc::SYS_io_uring_setup, libc::SYS_openat2]
+        .into_iter()
+        .map(|call| (call, Vec::new()))
+        .collect()
+}
+
+/// Sockets of families that the empty network does not shut in (`AF_VSOCK`
+/// reaches the machine that this one runs on) or that no build needs.
+fn foreign_sockets() -> BTreeMap<i64, Vec<SeccompRule>> {
+    let other_than = |family: i32| {
+        SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, family as u64)
+            .expect("arguments are numbered from 0 to 5")
+    };
+    let rule = || {
+        let known = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+        SeccompRule::new(known.map(other_than).to_vec()).expect("there are conditions")
+    };
+    BTreeMap::from([(libc::SYS_socket, vec![rule()]), (libc::SYS_socketpair, vec![rule()])])
 }
 
 /// Extended attributes: an archive keeps none, and programs cope without.

@@ -37,7 +37,7 @@ use step::Step;
 
 /// Raised whenever anything that a builder can see changes: it is part of
 /// every action key.
-pub const SANDBOX_ABI: u32 = 1;
+pub const SANDBOX_ABI: u32 = 2;
 
 /// A sandbox that cannot be set up, or a program that cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -293,6 +293,10 @@ const PASSWD: &str = "root:x:0:0:root:/build:/noshell\n\
                       nobody:x:65534:65534:nobody:/:/noshell\n";
 const GROUP: &str = "root:x:0:\nnixbld:!:100:\nnogroup:x:65534:\n";
 
+/// Processes and threads of one build at a time: some for each of hundreds of
+/// cores.
+const PROCESSES: u64 = 16_384;
+
 /// Limits that reach outputs (a test suite that counts descriptors, a stack
 /// that overflows), the same everywhere as far as the host lets us.
 fn limits() -> Vec<Step> {
@@ -304,6 +308,9 @@ fn limits() -> Vec<Step> {
     vec![
         Step::Limit { resource: libc::RLIMIT_CORE as i32, soft: 0, hard: 0 },
         bounded(libc::RLIMIT_NOFILE as i32, Resource::Nofile, 1024, 524_288),
+        // Counted for the sandbox alone, since it has a user namespace: a builder
+        // that forks without end fails instead of taking the machine along.
+        bounded(libc::RLIMIT_NPROC as i32, Resource::Nproc, PROCESSES, PROCESSES),
         bounded(libc::RLIMIT_STACK as i32, Resource::Stack, 8 << 20, u64::MAX),
     ]
 }

@@ -12,6 +12,7 @@ pub mod action;
 pub mod base32;
 pub mod cache;
 pub mod content_address;
+pub mod difference;
 pub mod error;
 pub mod hash;
 pub mod local;

@@ -2,8 +2,10 @@
 
 mod copy;
 mod key;
+mod why;
 
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 use osbuild_store::local::{GcRequest, ObjectInfo, Problem};
 use osbuild_store::{LocalStore, StorePath};
@@ -43,7 +45,12 @@ pub(crate) enum Command {
         /// Stop once the store holds no more than this (k, M, G, T)
         #[arg(long, value_name = "BYTES", value_parser = parse_size)]
         max_size: Option<u64>,
+        /// Keep what was used within this time (h, d, w)
+        #[arg(long, value_name = "AGE", value_parser = parse_age)]
+        unused_for: Option<Duration>,
     },
+    #[command(flatten)]
+    Why(why::Command),
 }
 
 pub(crate) fn run(command: Command, common: &CommonArguments) -> Result<(), Failure> {
@@ -53,10 +60,11 @@ pub(crate) fn run(command: Command, common: &CommonArguments) -> Result<(), Fail
         Command::Copy(arguments) => copy::run(&arguments, common),
         Command::Key(command) => key::run(&command),
         Command::Verify { repair } => verify(&*config::open_store()?, repair, common),
-        Command::Gc { dry_run, max_size } => {
+        Command::Gc { dry_run, max_size, unused_for } => {
             let store = config::open_store_for_collection()?;
-            gc(&store, GcRequest { dry_run, max_size_bytes: max_size }, common)
+            gc(&store, GcRequest { dry_run, max_size_bytes: max_size, unused_for }, common)
         }
+        Command::Why(command) => why::run(&command, common),
     }
 }
 
@@ -212,4 +220,16 @@ fn parse_size(text: &str) -> Result<u64, String> {
         unit => return Err(format!("unknown unit '{unit}'")),
     };
     number.checked_mul(1 << shift).ok_or_else(|| format!("'{text}' is too large"))
+}
+
+fn parse_age(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.parse().map_err(|_| format!("'{text}' is no time"))?;
+    let hours = match &text[digits.len()..] {
+        "h" => 1,
+        "d" => 24,
+        "w" => 7 * 24,
+        _ => return Err("give hours, days or weeks: 12h, 30d, 4w".to_owned()),
+    };
+    number.checked_mul(hours * 3600).map(Duration::from_secs).ok_or_else(|| format!("'{text}' is too long"))
 }

@@ -74,6 +74,9 @@ pub(super) fn at(address: &str, keys: Option<&S3Keys>, http: &Arc<Http>) -> Resu
     let rest = address.strip_prefix("s3://").ok_or_else(bad)?;
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
+    if name.is_empty() {
+        return Err(bad());
+    }
     let (mut endpoint, mut region) = (None, DEFAULT_REGION);
     for (option, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
         match option {

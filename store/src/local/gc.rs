@@ -1,10 +1,12 @@
 //! Collecting objects that nothing keeps.
 
-use std::collections::BTreeSet;
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 
 use super::LocalStore;
+use super::info::now;
+use super::objects::Objects;
 use super::remove::remove_tree;
 use crate::error::StoreError;
 use crate::path::StorePath;
@@ -17,7 +19,13 @@ pub struct GcRequest {
     /// Stop as soon as the objects' archive sizes sum up to no more; least
     /// recently used objects go first.
     pub max_size_bytes: Option<u64>,
+    /// Keep what was used within this time.
+    pub unused_for: Option<Duration>,
 }
+
+/// Objects that are unregistered in one transaction, then removed. What lies
+/// between the two at a crash is a leftover.
+const BATCH: usize = 256;
 
 /// What was (or would be) removed.
 #[derive(Clone, Debug, Default)]
@@ -46,39 +54,40 @@ impl LocalStore {
                 self.lock_with("gc.lock", FlockOperation::LockExclusive)?.expect("a blocking lock is taken")
             }
         };
-        let all = self.all_paths()?;
-        let roots = self.roots()?;
-        let alive = self.reachable(roots.into_keys(), &all)?;
-        let mut dead = Vec::new();
-        let mut total = 0;
-        for path in &all {
-            let Some(info) = self.info(path)? else { continue };
-            total += info.nar_size_bytes;
-            if !alive.contains(path) {
-                dead.push(info);
-            }
-        }
-        dead.sort_by(|a, b| (a.used, &a.path).cmp(&(b.used, &b.path)));
+        let objects = self.objects()?;
+        let nodes = objects.nodes();
+        let alive = objects.reachable(self.roots()?.keys());
+        let now = now();
+        let mut total: u64 = nodes.iter().map(|node| node.nar_size_bytes).sum();
+        let mut dead: Vec<usize> = (0..nodes.len()).filter(|node| !alive[*node]).collect();
+        dead.sort_by_key(|node| (nodes[*node].used, &nodes[*node].path));
+        let mut gone = vec![false; nodes.len()];
         let mut collected = Collected::default();
-        let mut gone: BTreeSet<StorePath> = BTreeSet::new();
-        for info in &dead {
+        for node in dead {
             if request.max_size_bytes.is_some_and(|bound| total <= bound) {
                 break;
             }
+            // Times to come are of a clock that was wrong: as good as now.
+            let unused = u64::try_from(now - nodes[node].used).unwrap_or(0);
+            if request.unused_for.is_some_and(|least| unused < least.as_secs()) {
+                break;
+            }
             // An object goes before what it refers to, never after.
-            for path in self.dead_referrers(&info.path, &gone)? {
-                let Some(info) = self.info(&path)? else { continue };
-                total = total.saturating_sub(info.nar_size_bytes);
-                collected.nar_bytes += info.nar_size_bytes;
-                if !request.dry_run {
-                    self.unregister(&path)?;
-                    remove_tree(&self.physical(&path))?;
-                }
-                gone.insert(path.clone());
-                collected.removed.push(path);
+            for node in objects.with_referrers(node, &mut gone) {
+                total = total.saturating_sub(nodes[node].nar_size_bytes);
+                collected.nar_bytes += nodes[node].nar_size_bytes;
+                collected.removed.push(nodes[node].path.clone());
             }
         }
-        collected.leftovers = self.sweep_leftovers(&all, request.dry_run)?;
+        if !request.dry_run {
+            for batch in collected.removed.chunks(BATCH) {
+                self.unregister(batch)?;
+                for path in batch {
+                    remove_tree(&self.physical(path))?;
+                }
+            }
+        }
+        collected.leftovers = self.sweep_leftovers(&objects, request.dry_run)?;
         if !request.dry_run {
             self.sweep_links()?;
             self.make_reserve();
@@ -86,55 +95,7 @@ impl LocalStore {
         Ok(collected)
     }
 
-    /// What roots reach, as far as it is there: a store that lost objects can
-    /// still be collected.
-    fn reachable(
-        &self,
-        roots: impl IntoIterator<Item = StorePath>,
-        all: &BTreeSet<StorePath>,
-    ) -> Result<BTreeSet<StorePath>, StoreError> {
-        let mut alive = BTreeSet::new();
-        let mut queue: Vec<StorePath> = roots.into_iter().collect();
-        while let Some(path) = queue.pop() {
-            if all.contains(&path) && !alive.contains(&path) {
-                queue.extend(self.info(&path)?.map(|info| info.references).unwrap_or_default());
-                alive.insert(path);
-            }
-        }
-        Ok(alive)
-    }
-
-    /// `path` and everything that refers to it, referrers first.
-    fn dead_referrers(
-        &self,
-        path: &StorePath,
-        gone: &BTreeSet<StorePath>,
-    ) -> Result<Vec<StorePath>, StoreError> {
-        let fail = || StoreError::database("look up referrers");
-        let database = self.database();
-        let mut statement =
-            database.prepare_cached("SELECT path FROM refs WHERE reference = ?1").map_err(fail())?;
-        let mut order = Vec::new();
-        let mut seen = gone.clone();
-        let mut stack = vec![(path.clone(), false)];
-        while let Some((path, expanded)) = stack.pop() {
-            if expanded {
-                order.push(path);
-                continue;
-            }
-            if !seen.insert(path.clone()) {
-                continue;
-            }
-            let rows = statement.query_map([path.as_str()], |row| row.get::<_, String>(0)).map_err(fail())?;
-            let referrers: Vec<StorePath> =
-                rows.filter_map(Result::ok).filter_map(|p| StorePath::parse(&p).ok()).collect();
-            stack.push((path, true));
-            stack.extend(referrers.into_iter().map(|referrer| (referrer, false)));
-        }
-        Ok(order)
-    }
-
-    fn sweep_leftovers(&self, valid: &BTreeSet<StorePath>, dry_run: bool) -> Result<usize, StoreError> {
+    fn sweep_leftovers(&self, valid: &Objects, dry_run: bool) -> Result<usize, StoreError> {
         let mut count = 0;
         let partial = self.home().join("cache/partial");
         for (directory, keeps) in

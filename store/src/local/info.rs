@@ -185,20 +185,25 @@ impl LocalStore {
         transaction.commit().map_err(fail())
     }
 
-    /// Takes an object out of the database; its files stay.
-    pub(super) fn unregister(&self, path: &StorePath) -> Result<(), StoreError> {
+    /// Takes objects out of the database; their files stay.
+    pub(super) fn unregister(&self, paths: &[StorePath]) -> Result<(), StoreError> {
         let fail = || StoreError::database("forget an object");
         let mut database = self.database();
         let transaction = database.transaction().map_err(fail())?;
-        transaction.execute("DELETE FROM objects WHERE path = ?1", [path.as_str()]).map_err(fail())?;
-        transaction.execute("DELETE FROM refs WHERE path = ?1", [path.as_str()]).map_err(fail())?;
+        for table in ["objects", "refs", "signatures"] {
+            let text = format!("DELETE FROM {table} WHERE path = ?1");
+            let mut statement = transaction.prepare_cached(&text).map_err(fail())?;
+            for path in paths {
+                statement.execute([path.as_str()]).map_err(fail())?;
+            }
+        }
         transaction.commit().map_err(fail())
     }
 
     /// Drops an object that turned out to be damaged.
     pub fn forget(&self, path: &StorePath) -> Result<(), StoreError> {
         let _lock = self.lock(path.as_str())?;
-        self.unregister(path)?;
+        self.unregister(std::slice::from_ref(path))?;
         super::remove::remove_tree(&self.physical(path))
     }
 

@@ -2,6 +2,7 @@
 
 mod copy;
 mod key;
+mod serve;
 mod why;
 
 use std::io::{IsTerminal, Write};
@@ -29,6 +30,7 @@ pub(crate) enum Command {
         paths: Vec<String>,
     },
     Copy(copy::Arguments),
+    Serve(serve::Arguments),
     #[command(subcommand)]
     Key(key::Command),
     /// Hash every object again and report damage
@@ -58,6 +60,7 @@ pub(crate) fn run(command: Command, common: &CommonArguments) -> Result<(), Fail
         Command::Info { paths } => info(&*config::open_store()?, &paths, common.json),
         Command::Closure { paths } => closure(&*config::open_store()?, &paths, common.json),
         Command::Copy(arguments) => copy::run(&arguments, common),
+        Command::Serve(arguments) => serve::run(&arguments, common),
         Command::Key(command) => key::run(&command),
         Command::Verify { repair } => verify(&*config::open_store()?, repair, common),
         Command::Gc { dry_run, max_size, unused_for } => {

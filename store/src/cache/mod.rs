@@ -16,6 +16,7 @@ mod memory;
 pub mod place;
 mod publish;
 mod s3;
+mod serve;
 mod substitute;
 
 use std::path::Path;
@@ -33,6 +34,7 @@ pub use directory::Directory;
 pub use http::Server;
 pub use publish::{Published, Publisher};
 pub use s3::S3Keys;
+pub use serve::StoreServer;
 pub use substitute::{Found, Substituters, Watch};
 
 /// What is wrong with a cache, or with what it gave.

@@ -95,6 +95,20 @@ impl LocalStore {
         Ok(Some(info))
     }
 
+    /// The object whose base name begins with these 32 characters.
+    pub fn info_by_hash_part(&self, digest: &str) -> Result<Option<ObjectInfo>, StoreError> {
+        let fail = || StoreError::database("look up an object");
+        let found = {
+            let database = self.database();
+            let mut statement = database
+                .prepare_cached("SELECT path FROM objects WHERE path > ?1 || '-' AND path < ?1 || '.' LIMIT 1")
+                .map_err(fail())?;
+            statement.query_row([digest], |row| row.get::<_, String>(0)).optional().map_err(fail())?
+        };
+        let Some(path) = found.map(|text| StorePath::parse(&text)).transpose()? else { return Ok(None) };
+        if path.hash_part() == digest { self.info(&path) } else { Ok(None) }
+    }
+
     /// Everything that `roots` refer to, directly or not, themselves included.
     ///
     /// # Errors

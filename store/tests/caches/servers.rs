@@ -1,5 +1,6 @@
 //! Caches behind web servers.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -111,4 +112,43 @@ fn a_server_that_takes_files_can_be_published_to() {
     assert_eq!(published.sent.len(), 2);
     assert_eq!(fixture.fetch(&fixture.substituters(&[&server.address]), &program).unwrap().len(), 2);
     fixture.check();
+}
+
+#[test]
+fn a_store_is_a_cache_for_others() {
+    let fixture = Fixture::new();
+    let (program, source) = (fixture.program(), fixture.source("text"));
+    let store = Arc::new(osbuild_store::LocalStore::open(fixture.from.home()).unwrap());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let server = osbuild_store::cache::StoreServer::new(store, fixture.signed(), 30);
+        let served = scope.spawn(|| server.run(listener, || stop.load(Ordering::Relaxed), |_| ()));
+        assert_eq!(fixture.fetch(&fixture.substituters(&[&address]), &program).unwrap().len(), 2);
+        // Through a server that breaks off, the rest is asked for.
+        fixture.check();
+        if let Some(mut nix) = crate::judge::judge("nix") {
+            nix.env("NIX_CONFIG", "experimental-features = nix-command").env("HOME", fixture.path());
+            nix.env("NIX_REMOTE", "dummy://");
+            let key = fixture.key.public().to_string();
+            let paths = [&program, &source].map(|path| fixture.from.store_dir().display(path));
+            nix.args(["store", "verify", "--store", &address, "--option", "trusted-public-keys", &key]);
+            crate::judge::passes(nix.args(paths));
+        }
+        let client = reqwest::blocking::Client::new();
+        for name in ["", "../../etc/passwd", "nar/", "nar/x-y.nar", "actions/00", "x.narinfo", "%2e%2e/db.sqlite"] {
+            let answer = client.get(format!("{address}/{name}")).send().unwrap();
+            assert_eq!(answer.status().as_u16(), 404, "{name}");
+        }
+        assert_eq!(client.put(format!("{address}/nar/x")).body("x").send().unwrap().status().as_u16(), 405);
+        let text = client.get(format!("{address}/{}.narinfo", program.hash_part())).send().unwrap().text().unwrap();
+        let url = text.lines().find_map(|line| line.strip_prefix("URL: ")).unwrap();
+        let whole = client.get(format!("{address}/{url}")).send().unwrap().bytes().unwrap();
+        let rest = client.get(format!("{address}/{url}")).header("Range", "bytes=50-").send().unwrap();
+        assert_eq!(rest.status().as_u16(), 206);
+        assert_eq!(rest.bytes().unwrap(), whole[50..]);
+        stop.store(true, Ordering::Relaxed);
+        served.join().unwrap().unwrap();
+    });
 }

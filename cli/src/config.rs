@@ -25,9 +25,15 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
         "where mirror://<name>/ is; addresses separated by blanks, dashes in the name as _",
     ),
     ("OSBUILD_SOURCES", "mirrors by hash, asked first; addresses or directories separated by blanks"),
-    ("OSBUILD_SUBSTITUTERS", "binary caches asked before those of the configuration file, separated by blanks"),
+    (
+        "OSBUILD_SUBSTITUTERS",
+        "binary caches asked before those of the configuration file, separated by blanks",
+    ),
     ("OSBUILD_TRUSTED_PUBLIC_KEYS", "further keys whose word on the contents of caches counts: NAME:BASE64"),
-    ("AWS_ACCESS_KEY_ID", "with AWS_SECRET_ACCESS_KEY and, for a session, AWS_SESSION_TOKEN: for s3:// caches"),
+    (
+        "AWS_ACCESS_KEY_ID",
+        "with AWS_SECRET_ACCESS_KEY and, for a session, AWS_SESSION_TOKEN: for s3:// caches",
+    ),
     ("AWS_SECRET_ACCESS_KEY", "see AWS_ACCESS_KEY_ID"),
     ("AWS_SESSION_TOKEN", "see AWS_ACCESS_KEY_ID"),
     ("OSBUILD_ROOT", "the project root, as --root"),
@@ -311,7 +317,10 @@ pub(crate) fn substituters_of(store: &LocalStore, addresses: Vec<String>) -> Res
     let mut keys = Vec::new();
     for text in texts {
         keys.push(PublicKey::parse(&text).map_err(|error| {
-            Failure::usage(&format!("a trusted key is malformed: {error}"), "keys are NAME:BASE64, public ones")
+            Failure::usage(
+                &format!("a trusted key is malformed: {error}"),
+                "keys are NAME:BASE64, public ones",
+            )
         })?);
     }
     let memory = store.home().join("cache");

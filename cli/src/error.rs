@@ -161,7 +161,9 @@ impl From<CacheError> for Failure {
             CacheError::Archive { .. } | CacheError::NarInfo { .. } => {
                 (Exit::Refused, "nothing of it entered the store; tell whoever keeps that cache")
             }
-            CacheError::Gone { .. } | CacheError::CacheInfo { .. } | CacheError::Place(_) => (Exit::Failed, ""),
+            CacheError::Gone { .. } | CacheError::CacheInfo { .. } | CacheError::Place(_) => {
+                (Exit::Failed, "")
+            }
         };
         Self::of(exit, &error).with_hint(hint)
     }

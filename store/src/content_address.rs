@@ -108,7 +108,8 @@ mod tests {
         ] {
             assert_eq!(ContentAddress::parse(text).map(|address| address.to_string()), Ok(text.to_owned()));
         }
-        for text in ["", "fixed:", "text:sha1:kpcd173cq987hw957sx6m0868wv3x6d9", "fixed:git:sha1:00", "fixed:r:00"]
+        for text in
+            ["", "fixed:", "text:sha1:kpcd173cq987hw957sx6m0868wv3x6d9", "fixed:git:sha1:00", "fixed:r:00"]
         {
             assert!(ContentAddress::parse(text).is_err(), "{text}");
         }

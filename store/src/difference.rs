@@ -17,11 +17,20 @@ pub enum Change {
     OnlyInFirst,
     OnlyInSecond,
     /// One is a directory, the other a file, and so on.
-    Kind { first: &'static str, second: &'static str },
-    Executable { first: bool },
+    Kind {
+        first: &'static str,
+        second: &'static str,
+    },
+    Executable {
+        first: bool,
+    },
     Target,
     /// Sizes, and the first byte that differs, from 0.
-    Contents { first_bytes: u64, second_bytes: u64, at: u64 },
+    Contents {
+        first_bytes: u64,
+        second_bytes: u64,
+        at: u64,
+    },
 }
 
 impl fmt::Display for Change {

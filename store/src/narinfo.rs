@@ -109,8 +109,8 @@ impl NarInfo {
         }
         // Nix's default, from times when there was no other.
         let compression = fields.optional(COMPRESSION)?.unwrap_or("bzip2");
-        let compression =
-            Compression::parse(compression).ok_or_else(|| NarInfoError::Compression(compression.to_owned()))?;
+        let compression = Compression::parse(compression)
+            .ok_or_else(|| NarInfoError::Compression(compression.to_owned()))?;
         let nar_hash = hash(NAR_HASH, fields.required(NAR_HASH)?)?;
         if nar_hash.algorithm() != HashAlgorithm::Sha256 {
             return Err(bad(NAR_HASH, "archives are hashed with sha256"));
@@ -127,7 +127,8 @@ impl NarInfo {
             None | Some("" | "unknown-deriver") => None,
             Some(name) => Some(StorePath::parse(name).map_err(|e| bad(DERIVER, e))?),
         };
-        let signatures = fields.all(SIGNATURE).map(|text| Signature::parse(text).map_err(|e| bad(SIGNATURE, e)));
+        let signatures =
+            fields.all(SIGNATURE).map(|text| Signature::parse(text).map_err(|e| bad(SIGNATURE, e)));
         let content_address = match fields.optional(CONTENT_ADDRESS)? {
             None | Some("") => None,
             Some(text) => Some(ContentAddress::parse(text).map_err(|e| bad(CONTENT_ADDRESS, e))?),

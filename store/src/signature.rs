@@ -183,8 +183,9 @@ impl TrustedKeys {
     pub fn accept(&self, text: &[u8], signatures: &[Signature]) -> bool {
         signatures.iter().any(|signature| {
             let keys = self.keys.get(&signature.key).map(Vec::as_slice).unwrap_or_default();
-            keys.iter()
-                .any(|key| UnparsedPublicKey::new(&ED25519, &key.bytes).verify(text, &signature.bytes).is_ok())
+            keys.iter().any(|key| {
+                UnparsedPublicKey::new(&ED25519, &key.bytes).verify(text, &signature.bytes).is_ok()
+            })
         })
     }
 }

@@ -27,8 +27,10 @@ use osbuild_store::{LocalStore, StorePath};
 
 /// What the child does in the store, before the whole of which it may be
 /// killed at any point.
-const OPERATIONS: &[(&str, fn(&Path))] =
+const OPERATIONS: &[(&str, Operation)] =
     &[("add", add), ("output", output), ("gc", gc), ("publish", publish), ("fetch", fetch)];
+
+type Operation = fn(&Path);
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
@@ -83,10 +85,13 @@ fn prepare(place: &Path) {
     let kept = store.add_source("kept", &text("kept"), Ingestion::Recursive).expect("added");
     assert_eq!(kept.name(), "kept");
     let dead = store.add_source("dead", &tree(), Ingestion::Recursive).expect("added");
-    store.add_text("referrer", store.store_dir().display(&dead).as_bytes(), &[dead.clone()].into()).expect("added");
+    store
+        .add_text("referrer", store.store_dir().display(&dead).as_bytes(), &[dead.clone()].into())
+        .expect("added");
     let other = LocalStore::open(&place.join("other")).expect("the store opens");
     let source = other.add_source("fetched", &tree(), Ingestion::Recursive).expect("added");
-    let cache = BinaryCache::at(place.join("cache").to_str().expect("UTF-8"), &Access::default()).expect("a directory");
+    let cache = BinaryCache::at(place.join("cache").to_str().expect("UTF-8"), &Access::default())
+        .expect("a directory");
     Publisher::new(&other, &cache, &[], 1).publish(&[source].into(), &|| false).expect("published");
 }
 
@@ -123,15 +128,18 @@ fn gc(place: &Path) {
 fn publish(place: &Path) {
     let store = store(place);
     let roots: BTreeSet<StorePath> = store.all_paths().expect("listed");
-    let cache = BinaryCache::at(place.join("new-cache").to_str().expect("UTF-8"), &Access::default()).expect("a directory");
+    let cache = BinaryCache::at(place.join("new-cache").to_str().expect("UTF-8"), &Access::default())
+        .expect("a directory");
     Publisher::new(&store, &cache, &[], 1).publish(&roots, &|| false).expect("published");
 }
 
 fn fetch(place: &Path) {
     let store = store(place);
-    let cache = BinaryCache::at(place.join("cache").to_str().expect("UTF-8"), &Access::default()).expect("a directory");
+    let cache = BinaryCache::at(place.join("cache").to_str().expect("UTF-8"), &Access::default())
+        .expect("a directory");
     let memory = place.join("memory");
-    let substituters = Substituters::new(vec![cache], TrustedKeys::default(), store.store_dir().clone(), &memory);
+    let substituters =
+        Substituters::new(vec![cache], TrustedKeys::default(), store.store_dir().clone(), &memory);
     let watch = Watch { cancelled: &|| false, warn: &|text| panic!("{text}"), progress: &|_, _, _| () };
     let found = substituters.find_closure(&store, &[fetched(&store)].into(), &watch).expect("found");
     assert!(store.is_valid(&fetched(&store)).expect("asked") || found.len() == 1);
@@ -151,7 +159,10 @@ fn check(name: &str, place: &Path, when: &str) {
         let verified = store.verify(&mut |_, _| ()).expect("verified");
         assert!(verified.problems.is_empty(), "{name}{again}, {when}: {:?}", verified.problems);
         let paths = store.all_paths().expect("listed");
-        assert!(paths.iter().any(|path| path.name() == "kept"), "{name}{again}, {when}: what a root keeps is gone");
+        assert!(
+            paths.iter().any(|path| path.name() == "kept"),
+            "{name}{again}, {when}: what a root keeps is gone"
+        );
         if name == "publish" {
             closed(&place.join("new-cache"), when);
         }
@@ -194,7 +205,8 @@ fn closed(cache: &Path, when: &str) {
             continue;
         }
         let text = fs::read(&file).expect("a description is whole or not there");
-        let info = osbuild_store::narinfo::NarInfo::parse(&text, &Default::default()).expect("a whole description");
+        let info =
+            osbuild_store::narinfo::NarInfo::parse(&text, &Default::default()).expect("a whole description");
         assert!(cache.join(&info.url).exists(), "{when}: an archive is missing");
         for reference in &info.references {
             let name = format!("{}.narinfo", reference.hash_part());
@@ -216,6 +228,7 @@ fn run(name: &str, place: &Path, nth: usize) -> Ended {
     command.arg("--child").arg(name).arg(place);
     // SAFETY: ptrace is a system call and allocates nothing.
     unsafe { command.pre_exec(|| ptrace::traceme().map_err(std::io::Error::from)) };
+    #[expect(clippy::zombie_processes, reason = "whoever traces a child waits for it below")]
     let child = command.spawn().expect("the child starts");
     let pid = Pid::from_raw(child.id() as i32);
     assert!(matches!(waitpid(pid, None), Ok(WaitStatus::Stopped(_, Signal::SIGTRAP))), "stopped at exec");

@@ -204,7 +204,11 @@ impl<'a> Plan<'a> {
     }
 
     /// Outputs of a resolved step, if they follow from it or from a row.
-    pub(super) fn known_outputs(&self, id: NodeId, resolved: &Resolved) -> Result<Option<Outputs>, GraphError> {
+    pub(super) fn known_outputs(
+        &self,
+        id: NodeId,
+        resolved: &Resolved,
+    ) -> Result<Option<Outputs>, GraphError> {
         if let Some(outputs) = static_outputs(&resolved.derivation) {
             return Ok(Some(outputs));
         }

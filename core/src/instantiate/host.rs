@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use osbuild_store::action::OutputName;
-use osbuild_store::store::{Ingestion, SourceTree};
 use osbuild_store::error::one_line;
+use osbuild_store::store::{Ingestion, SourceTree};
 use osbuild_store::{StoreDir, StorePath, is_disk_full};
 
 use super::kept_code::KeptCode;

@@ -122,7 +122,10 @@ fn setuid(out: &str) -> Lines {
     note("mknod", call(libc::SYS_mknod, [pointer(at("mknod").as_ptr()), regular, 0, 0, 0]));
     note("mknodat", call(libc::SYS_mknodat, [cwd, pointer(at("mknodat").as_ptr()), regular, 0, 0]));
     let how = [create as u64, 0o4755, 0];
-    note("openat2", call(libc::SYS_openat2, [cwd, pointer(at("openat2").as_ptr()), pointer(how.as_ptr()), 24, 0]));
+    note(
+        "openat2",
+        call(libc::SYS_openat2, [cwd, pointer(at("openat2").as_ptr()), pointer(how.as_ptr()), 24, 0]),
+    );
     note("io_uring", call(libc::SYS_io_uring_setup, [1, pointer([0u8; 120].as_ptr()), 0, 0, 0]));
     // A mode that is not used must not matter.
     note("plain open", call(libc::SYS_open, [pointer(at("chmod").as_ptr()), 0, 0o4755, 0, 0]));
@@ -132,9 +135,13 @@ fn setuid(out: &str) -> Lines {
 fn devices() -> Lines {
     let make = |name: &str, mode: u32, device: i64| {
         let path = c(&format!("/build/{name}"));
-        (name.to_owned(), outcome(call(libc::SYS_mknod, [pointer(path.as_ptr()), i64::from(mode), device, 0, 0])))
+        (
+            name.to_owned(),
+            outcome(call(libc::SYS_mknod, [pointer(path.as_ptr()), i64::from(mode), device, 0, 0])),
+        )
     };
-    let mut lines = vec![make("disk", libc::S_IFBLK | 0o666, 0x800), make("memory", libc::S_IFCHR | 0o666, 0x101)];
+    let mut lines =
+        vec![make("disk", libc::S_IFBLK | 0o666, 0x800), make("memory", libc::S_IFCHR | 0o666, 0x101)];
     for path in ["/dev/kmsg", "/dev/mem", "/dev/fuse", "/dev/kvm", "/sys", "/dev/tty"] {
         lines.push((path.to_owned(), read(fs::metadata(path))));
     }
@@ -144,7 +151,9 @@ fn devices() -> Lines {
 /// Links from what is outside to what is kept.
 fn links(input: &str) -> Lines {
     let mut lines = Lines::new();
-    for (what, from) in [("input", input), ("shell", "/usr/bin/sh"), ("passwd", "/etc/passwd"), ("null", "/dev/null")] {
+    for (what, from) in
+        [("input", input), ("shell", "/usr/bin/sh"), ("passwd", "/etc/passwd"), ("null", "/dev/null")]
+    {
         let into = format!("/build/{what}");
         lines.push((what.to_owned(), read(fs::hard_link(from, into))));
     }
@@ -215,12 +224,8 @@ fn kernel() -> Lines {
 
 fn proc() -> Lines {
     let mut lines = Lines::new();
-    for path in [
-        "/proc/sys/kernel/core_pattern",
-        "/proc/sys/vm/drop_caches",
-        "/proc/cmdline",
-        "/proc/uptime",
-    ] {
+    for path in ["/proc/sys/kernel/core_pattern", "/proc/sys/vm/drop_caches", "/proc/cmdline", "/proc/uptime"]
+    {
         lines.push((format!("write {path}"), allowed(fs::File::options().write(true).open(path))));
     }
     for path in ["/proc/kcore", "/proc/kallsyms", "/proc/keys", "/proc/timer_list"] {
@@ -239,9 +244,9 @@ fn proc() -> Lines {
 
 /// Processes beside this one.
 fn processes() -> usize {
-    let numbers = fs::read_dir("/proc").unwrap().filter_map(|entry| {
-        entry.unwrap().file_name().to_str()?.parse::<u32>().ok()
-    });
+    let numbers = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u32>().ok());
     numbers.count() - 1
 }
 

@@ -109,7 +109,8 @@ impl BinaryCache {
             Some(("s3", _)) => Box::new(s3::at(address, access.s3.as_ref(), http)?),
             Some(("file", path)) if path.starts_with('/') => Box::new(Directory::new(Path::new(path))),
             None if !address.is_empty() => {
-                let path = std::path::absolute(address).map_err(|_| CacheError::Address(address.to_owned()))?;
+                let path =
+                    std::path::absolute(address).map_err(|_| CacheError::Address(address.to_owned()))?;
                 Box::new(Directory::new(&path))
             }
             _ => return Err(CacheError::Address(address.to_owned())),
@@ -152,7 +153,8 @@ impl BinaryCache {
 }
 
 fn parse_cache_info(cache: &str, text: &[u8], store_dir: &StoreDir) -> Result<CacheInfo, CacheError> {
-    let malformed = |reason: &str| CacheError::CacheInfo { cache: cache.to_owned(), reason: reason.to_owned() };
+    let malformed =
+        |reason: &str| CacheError::CacheInfo { cache: cache.to_owned(), reason: reason.to_owned() };
     let text = std::str::from_utf8(text).map_err(|_| malformed("not UTF-8"))?;
     let mut info = CacheInfo { priority: DEFAULT_PRIORITY };
     for line in text.lines() {

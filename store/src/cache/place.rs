@@ -59,7 +59,12 @@ pub trait Place: Send + Sync + fmt::Debug {
 
     /// Gives a file's bytes to `reader` as they come, with their number if it
     /// is known; whether there is such a file. `reader` need not read all.
-    fn read(&self, name: &str, cancelled: &Cancelled<'_>, reader: &mut Reader<'_>) -> Result<bool, PlaceError>;
+    fn read(
+        &self,
+        name: &str,
+        cancelled: &Cancelled<'_>,
+        reader: &mut Reader<'_>,
+    ) -> Result<bool, PlaceError>;
 
     fn exists(&self, name: &str, cancelled: &Cancelled<'_>) -> Result<bool, PlaceError>;
 

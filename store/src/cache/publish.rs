@@ -8,13 +8,13 @@ use super::place::{Cancelled, Contents};
 use super::{BinaryCache, CACHE_INFO, CacheError, SMALL_BYTES, narinfo_name};
 use crate::action::{ActionKey, ActionRow};
 use crate::content_address::ContentAddress;
+use crate::error::StoreError;
 use crate::hash::HashSink;
 use crate::local::{LocalStore, ObjectInfo};
 use crate::nar::dump_path;
 use crate::narinfo::{Compression, MAX_BYTES, NarInfo};
 use crate::parallel::references_first;
 use crate::path::StorePath;
-use crate::error::StoreError;
 use crate::signature::SecretKey;
 
 /// Where nothing else is asked for: the level at which zstd still keeps up
@@ -106,18 +106,15 @@ impl<'a> Publisher<'a> {
     fn write_cache_info(&self, cancelled: &Cancelled<'_>) -> Result<(), CacheError> {
         self.cache.info(self.store.store_dir(), cancelled)?;
         if self.cache.place.get(CACHE_INFO, SMALL_BYTES, cancelled)?.is_none() {
-            let text = format!("StoreDir: {}\nWantMassQuery: 1\nPriority: 40\n", self.store.store_dir().as_str());
+            let text =
+                format!("StoreDir: {}\nWantMassQuery: 1\nPriority: 40\n", self.store.store_dir().as_str());
             self.cache.place.put(CACHE_INFO, Contents::Bytes(text.as_bytes()), cancelled)?;
         }
         Ok(())
     }
 
     /// Sends an object unless the cache has it; the bytes sent.
-    fn publish_one(
-        &self,
-        object: &ObjectInfo,
-        cancelled: &Cancelled<'_>,
-    ) -> Result<Option<u64>, CacheError> {
+    fn publish_one(&self, object: &ObjectInfo, cancelled: &Cancelled<'_>) -> Result<Option<u64>, CacheError> {
         let store_dir = self.store.store_dir();
         let name = narinfo_name(&object.path);
         if let Some(text) = self.cache.place.get(&name, MAX_BYTES, cancelled)?
@@ -130,7 +127,11 @@ impl<'a> Publisher<'a> {
             let known = info.signatures.len();
             self.keys.iter().for_each(|key| info.sign(store_dir, key));
             if info.signatures.len() > known {
-                self.cache.place.put(&name, Contents::Bytes(info.to_text(store_dir).as_bytes()), cancelled)?;
+                self.cache.place.put(
+                    &name,
+                    Contents::Bytes(info.to_text(store_dir).as_bytes()),
+                    cancelled,
+                )?;
             }
             return Ok(None);
         }

@@ -65,7 +65,8 @@ impl StoreServer {
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             loop {
-                let Ok(accepted) = tokio::time::timeout(crate::transport::LOOK, listener.accept()).await else {
+                let Ok(accepted) = tokio::time::timeout(crate::transport::LOOK, listener.accept()).await
+                else {
                     if stopped() {
                         return Ok(());
                     }
@@ -86,7 +87,9 @@ impl StoreServer {
                                     log(&format!("{line}: {}", one_line(&error)));
                                     plain(StatusCode::INTERNAL_SERVER_ERROR, "the store cannot be read\n")
                                 }
-                                Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "a bug, please report it\n"),
+                                Err(_) => {
+                                    plain(StatusCode::INTERNAL_SERVER_ERROR, "a bug, please report it\n")
+                                }
                             };
                             log(&format!("{line}: {}", answer.status().as_u16()));
                             Ok::<_, Infallible>(answer)

@@ -256,7 +256,11 @@ impl Substituters {
         let target = scratch.path().join("object");
         let mut unpacked = Ok(());
         let read = cache.place.read(&info.url, watch.cancelled, &mut |stream, total| {
-            let counted = Counted { stream, done: 0, tell: &|done| (watch.progress)(&info.path, done, total.unwrap_or(0)) };
+            let counted = Counted {
+                stream,
+                done: 0,
+                tell: &|done| (watch.progress)(&info.path, done, total.unwrap_or(0)),
+            };
             unpacked = unpack_bounded(info, counted, &target);
             Ok(())
         });
@@ -380,7 +384,11 @@ fn check_contents(
             (hash, NixHash::of(hash.algorithm(), &bytes))
         }
     };
-    if actual == *expected { Ok(()) } else { Err(format!("its contents hash to {actual}, its path says {expected}")) }
+    if actual == *expected {
+        Ok(())
+    } else {
+        Err(format!("its contents hash to {actual}, its path says {expected}"))
+    }
 }
 
 /// A stream that tells how much of it was read.

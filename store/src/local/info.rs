@@ -101,7 +101,9 @@ impl LocalStore {
         let found = {
             let database = self.database();
             let mut statement = database
-                .prepare_cached("SELECT path FROM objects WHERE path > ?1 || '-' AND path < ?1 || '.' LIMIT 1")
+                .prepare_cached(
+                    "SELECT path FROM objects WHERE path > ?1 || '-' AND path < ?1 || '.' LIMIT 1",
+                )
                 .map_err(fail())?;
             statement.query_row([digest], |row| row.get::<_, String>(0)).optional().map_err(fail())?
         };

@@ -79,7 +79,8 @@ impl Objects {
     /// there reach nothing: a store that lost objects can still be collected.
     pub(super) fn reachable<'p>(&self, roots: impl IntoIterator<Item = &'p StorePath>) -> Vec<bool> {
         let mut reached = vec![false; self.nodes.len()];
-        let mut queue: Vec<usize> = roots.into_iter().filter_map(|path| self.index.get(path).copied()).collect();
+        let mut queue: Vec<usize> =
+            roots.into_iter().filter_map(|path| self.index.get(path).copied()).collect();
         while let Some(node) = queue.pop() {
             if !std::mem::replace(&mut reached[node], true) {
                 queue.extend(&self.nodes[node].references);

@@ -46,6 +46,5 @@ impl Http {
 
 /// Whether a status says that asking again may help.
 pub fn is_worth_another_try(status: StatusCode) -> bool {
-    status.is_server_error()
-        || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status)
+    status.is_server_error() || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status)
 }

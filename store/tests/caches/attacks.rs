@@ -191,7 +191,8 @@ fn another_objects_description() {
 
 #[test]
 fn path_traversal_in_the_address_of_the_archive() {
-    for evil in ["../outside", "nar/../../outside", "/etc/passwd", "nar/%2e%2e/outside", "file:///etc/passwd"] {
+    for evil in ["../outside", "nar/../../outside", "/etc/passwd", "nar/%2e%2e/outside", "file:///etc/passwd"]
+    {
         let (fixture, error) = refused(Vouched::Contents, |fixture, description, nar| {
             std::fs::copy(nar, fixture.path().join("outside")).unwrap();
             replace(description, &field(description, "URL"), evil);
@@ -206,8 +207,23 @@ fn path_traversal_in_the_archive() {
         let mut bytes = archive(b"");
         bytes.clear();
         for token in [
-            "nix-archive-1", "(", "type", "directory", "entry", "(", "name", "../../../escaped", "node", "(",
-            "type", "regular", "contents", "evil", ")", ")", ")",
+            "nix-archive-1",
+            "(",
+            "type",
+            "directory",
+            "entry",
+            "(",
+            "name",
+            "../../../escaped",
+            "node",
+            "(",
+            "type",
+            "regular",
+            "contents",
+            "evil",
+            ")",
+            ")",
+            ")",
         ] {
             bytes.extend_from_slice(&(token.len() as u64).to_le_bytes());
             bytes.extend_from_slice(token.as_bytes());

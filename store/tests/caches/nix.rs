@@ -9,7 +9,8 @@ use crate::judge::{judge, passes};
 /// Nix with a store of its own below `root`, asking nobody.
 fn nix(root: &Path) -> Option<Command> {
     let mut command = judge("nix")?;
-    let features = "experimental-features = nix-command ca-derivations\nsubstituters =\nbuild-users-group =\n";
+    let features =
+        "experimental-features = nix-command ca-derivations\nsubstituters =\nbuild-users-group =\n";
     command.env("NIX_CONFIG", features).env("HOME", root).env_remove("NIX_REMOTE").env_remove("NIX_PATH");
     command.args(["--store", &format!("local?root={}", root.join("nix-root").display())]);
     Some(command)
@@ -38,7 +39,8 @@ fn nix_copies_from_our_cache_and_verifies_it() {
     let other = tempfile::tempdir().unwrap();
     for (path, comes) in paths.iter().zip([false, true]) {
         let mut copy = nix(other.path()).expect("it was there a moment ago");
-        let output = copy.args(["copy", "--from", &cache, "--option", "trusted-public-keys", ""]).arg(path).output();
+        let output =
+            copy.args(["copy", "--from", &cache, "--option", "trusted-public-keys", ""]).arg(path).output();
         assert_eq!(output.unwrap().status.success(), comes, "{path}");
     }
 }

@@ -36,7 +36,8 @@ fn serve(root: &Path) -> u16 {
 }
 
 fn access(secret: &str) -> Access {
-    let keys = S3Keys { access_key: "someone".to_owned(), secret_key: secret.to_owned(), session_token: None };
+    let keys =
+        S3Keys { access_key: "someone".to_owned(), secret_key: secret.to_owned(), session_token: None };
     Access { s3: Some(keys), ..Access::default() }
 }
 

@@ -11,13 +11,21 @@ use std::time::Duration;
 pub(crate) enum Fault {
     None,
     /// Archives break off after this many bytes, each time anew.
-    BreaksOff { after: usize },
+    BreaksOff {
+        after: usize,
+    },
     /// As before, and the rest cannot be asked for.
-    BreaksOffWithoutRanges { after: usize },
+    BreaksOffWithoutRanges {
+        after: usize,
+    },
     /// The rest that is sent begins elsewhere.
-    WrongRange { after: usize },
+    WrongRange {
+        after: usize,
+    },
     /// The first answers are failures.
-    Busy { times: usize },
+    Busy {
+        times: usize,
+    },
     /// Every answer is a failure.
     Down,
     /// Says nothing at all to requests for archives.
@@ -129,7 +137,10 @@ fn serve(mut stream: TcpStream, root: &Path, fault: Fault, seen: &Mutex<Vec<Stri
     };
     let part = &contents[sent_from.min(contents.len())..];
     let claimed = part.len() + if fault == Fault::LongLength && is_archive { 10 } else { 0 };
-    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {claimed}\r\nETag: \"one\"\r\nConnection: close\r\n")?;
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Length: {claimed}\r\nETag: \"one\"\r\nConnection: close\r\n"
+    )?;
     if status.starts_with("206") {
         write!(stream, "Content-Range: bytes {sent_from}-{}/{}\r\n", contents.len() - 1, contents.len())?;
     }

@@ -137,12 +137,15 @@ fn a_store_is_a_cache_for_others() {
             crate::judge::passes(nix.args(paths));
         }
         let client = reqwest::blocking::Client::new();
-        for name in ["", "../../etc/passwd", "nar/", "nar/x-y.nar", "actions/00", "x.narinfo", "%2e%2e/db.sqlite"] {
+        for name in
+            ["", "../../etc/passwd", "nar/", "nar/x-y.nar", "actions/00", "x.narinfo", "%2e%2e/db.sqlite"]
+        {
             let answer = client.get(format!("{address}/{name}")).send().unwrap();
             assert_eq!(answer.status().as_u16(), 404, "{name}");
         }
         assert_eq!(client.put(format!("{address}/nar/x")).body("x").send().unwrap().status().as_u16(), 405);
-        let text = client.get(format!("{address}/{}.narinfo", program.hash_part())).send().unwrap().text().unwrap();
+        let text =
+            client.get(format!("{address}/{}.narinfo", program.hash_part())).send().unwrap().text().unwrap();
         let url = text.lines().find_map(|line| line.strip_prefix("URL: ")).unwrap();
         let whole = client.get(format!("{address}/{url}")).send().unwrap().bytes().unwrap();
         let rest = client.get(format!("{address}/{url}")).header("Range", "bytes=50-").send().unwrap();

@@ -55,7 +55,8 @@ fn every_compression_is_read() {
                     let text = std::fs::read_to_string(&file).unwrap();
                     let name = compression.name();
                     let text = text.replace(".nar\n", &format!(".nar.{name}\n"));
-                    std::fs::write(&file, text.replace("Compression: none", &format!("Compression: {name}"))).unwrap();
+                    std::fs::write(&file, text.replace("Compression: none", &format!("Compression: {name}")))
+                        .unwrap();
                 }
             }
         }
@@ -100,7 +101,13 @@ fn one_of_several_keys_is_enough() {
     fixture.publish(&[&program], &[other]);
     let address = fixture.cache().to_str().unwrap().to_owned();
     assert!(fixture.fetch_here(&program).unwrap().is_empty());
-    assert_eq!(fixture.fetch(&fixture.trusting(&[&address], &[fixture.key.public(), public]), &program).unwrap().len(), 2);
+    assert_eq!(
+        fixture
+            .fetch(&fixture.trusting(&[&address], &[fixture.key.public(), public]), &program)
+            .unwrap()
+            .len(),
+        2
+    );
 }
 
 #[test]

@@ -52,7 +52,9 @@ fn generate(name: &str, file: &Path) -> Result<SecretKey, Failure> {
 
 /// The secret key in a file.
 pub(super) fn read(file: &Path) -> Result<SecretKey, Failure> {
-    let bad = |reason: String| Failure::new(Exit::Failed, &format!("cannot use the key {}: {reason}", file.display()));
+    let bad = |reason: String| {
+        Failure::new(Exit::Failed, &format!("cannot use the key {}: {reason}", file.display()))
+    };
     let text = std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
     SecretKey::parse(&text).map_err(|error| bad(error.to_string()))
 }

@@ -118,8 +118,10 @@ fn diff(store: &LocalStore, first: &StorePath, second: &StorePath, json: bool) -
     let found = differences(&store.physical(first), &store.physical(second))?;
     let mut out = std::io::stdout().lock();
     if json {
-        let list: Vec<_> =
-            found.iter().map(|(file, change)| json!({ "file": file, "change": change.to_string() })).collect();
+        let list: Vec<_> = found
+            .iter()
+            .map(|(file, change)| json!({ "file": file, "change": change.to_string() }))
+            .collect();
         writeln!(out, "{}", json!({ "schema": 1, "differences": list }))?;
     } else {
         for (file, change) in &found {

@@ -54,7 +54,8 @@ fn refused() -> BTreeMap<i64, Vec<SeccompRule>> {
     }
     // The mode means something only where a file is made.
     for (call, flags) in [(libc::SYS_open, 1), (libc::SYS_openat, 2)] {
-        let made = |flag: i32| SETUID_SETGID.map(|bit| rule(vec![with(flags, flag as u64), with(flags + 1, bit)]));
+        let made =
+            |flag: i32| SETUID_SETGID.map(|bit| rule(vec![with(flags, flag as u64), with(flags + 1, bit)]));
         // O_TMPFILE contains O_DIRECTORY, which is no reason to look at a mode.
         let temporary = libc::O_TMPFILE & !libc::O_DIRECTORY;
         rules.insert(call, [made(libc::O_CREAT), made(temporary)].concat());

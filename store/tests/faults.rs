@@ -7,13 +7,11 @@
 //! operation again. No test harness: the child is this program, and has one
 //! thread.
 
-#![expect(unsafe_code, reason = "a child has to ask to be traced between fork and exec")]
-
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::process::CommandExt;
+use std::io::{Read, Write};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
@@ -38,6 +36,8 @@ fn main() {
         && flag == "--child"
     {
         let (_, operation) = OPERATIONS.iter().find(|(known, _)| known == name).expect("a known operation");
+        // Until it is traced.
+        std::io::stdin().read_exact(&mut [0]).expect("a word to begin");
         return operation(Path::new(place));
     }
     for (name, _) in OPERATIONS {
@@ -225,23 +225,30 @@ enum Ended {
 /// one.
 fn run(name: &str, place: &Path, nth: usize) -> Ended {
     let mut command = Command::new(std::env::current_exe().expect("a running program has a path"));
-    command.arg("--child").arg(name).arg(place);
-    // SAFETY: ptrace is a system call and allocates nothing.
-    unsafe { command.pre_exec(|| ptrace::traceme().map_err(std::io::Error::from)) };
+    command.arg("--child").arg(name).arg(place).stdin(Stdio::piped());
     #[expect(clippy::zombie_processes, reason = "whoever traces a child waits for it below")]
-    let child = command.spawn().expect("the child starts");
+    let mut child = command.spawn().expect("the child starts");
     let pid = Pid::from_raw(child.id() as i32);
-    assert!(matches!(waitpid(pid, None), Ok(WaitStatus::Stopped(_, Signal::SIGTRAP))), "stopped at exec");
     let options = ptrace::Options::PTRACE_O_TRACESYSGOOD | ptrace::Options::PTRACE_O_EXITKILL;
-    ptrace::setoptions(pid, options).expect("options are set");
+    ptrace::seize(pid, options).expect("a child of ours can be traced");
+    ptrace::interrupt(pid).expect("it stops");
+    assert!(matches!(waitpid(pid, None), Ok(WaitStatus::PtraceEvent(..))), "it stopped");
+    child.stdin.take().expect("it is piped").write_all(b"x").expect("the child waits for it");
+    // It stopped outside of any call, so the first stop is at the beginning of one.
     let (mut changes, mut inside, mut signal) = (0, false, None);
     loop {
         ptrace::syscall(pid, signal.take()).expect("the child goes on");
         match waitpid(pid, None).expect("the child is ours") {
             WaitStatus::PtraceSyscall(_) => {
                 inside = !inside;
-                let call = ptrace::getregs(pid).expect("registers").orig_rax as i64;
-                if inside && CHANGES.contains(&call) {
+                let registers = ptrace::getregs(pid).expect("registers");
+                let call = registers.orig_rax as i64;
+                let creates = match call {
+                    libc::SYS_open => registers.rsi as i32 & libc::O_CREAT != 0,
+                    libc::SYS_openat => registers.rdx as i32 & libc::O_CREAT != 0,
+                    _ => false,
+                };
+                if inside && (creates || CHANGES.contains(&call)) {
                     changes += 1;
                     if changes == nth {
                         kill(pid, Signal::SIGKILL).expect("killed");
@@ -257,7 +264,7 @@ fn run(name: &str, place: &Path, nth: usize) -> Ended {
     }
 }
 
-/// System calls that change files. Opening is among them, since it may create.
+/// System calls that change files, beside those that open and create them.
 const CHANGES: &[i64] = &[
     libc::SYS_chmod,
     libc::SYS_copy_file_range,

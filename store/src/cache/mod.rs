@@ -24,9 +24,14 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::action::{ActionKey, ActionRow};
+use crate::content_address::ContentAddress;
 use crate::error::StoreError;
-use crate::narinfo::NarInfoError;
+use crate::hash::NixHash;
+use crate::local::ObjectInfo;
+use crate::narinfo::{Compression, NarInfo, NarInfoError};
 use crate::path::{StoreDir, StorePath};
+use crate::signature::SecretKey;
 use crate::transport::Http;
 use place::{Cancelled, Place, PlaceError};
 
@@ -171,6 +176,41 @@ fn parse_cache_info(cache: &str, text: &[u8], store_dir: &StoreDir) -> Result<Ca
         }
     }
     Ok(info)
+}
+
+/// What a cache says of an object, signed with every one of `keys`; `file` is
+/// the archive as the cache keeps it.
+fn description(
+    store_dir: &StoreDir,
+    object: &ObjectInfo,
+    url: String,
+    compression: Compression,
+    file: (NixHash, u64),
+    keys: &[SecretKey],
+) -> NarInfo {
+    let mut info = NarInfo {
+        path: object.path.clone(),
+        url,
+        compression,
+        file_hash: Some(file.0),
+        file_size_bytes: Some(file.1),
+        nar_hash: object.nar_hash.clone(),
+        nar_size_bytes: object.nar_size_bytes,
+        references: object.references.clone(),
+        deriver: object.deriver.clone(),
+        signatures: Vec::new(),
+        content_address: object.content_address.as_deref().and_then(|text| ContentAddress::parse(text).ok()),
+    };
+    keys.iter().for_each(|key| info.sign(store_dir, key));
+    info
+}
+
+/// What a build came out as, as caches publish it.
+fn signed_action(key: ActionKey, row: &ActionRow, keys: &[SecretKey]) -> String {
+    let text = row.signed_text(key);
+    let signatures: Vec<String> =
+        keys.iter().map(|secret| secret.sign(text.as_bytes()).to_string()).collect();
+    row.to_json(key, &signatures)
 }
 
 /// The name of what a cache says of an object.

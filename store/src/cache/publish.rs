@@ -5,9 +5,8 @@ use std::io::{self, BufWriter, Write};
 use std::sync::Mutex;
 
 use super::place::{Cancelled, Contents};
-use super::{BinaryCache, CACHE_INFO, CacheError, SMALL_BYTES, narinfo_name};
+use super::{BinaryCache, CACHE_INFO, CacheError, SMALL_BYTES, description, narinfo_name, signed_action};
 use crate::action::{ActionKey, ActionRow};
-use crate::content_address::ContentAddress;
 use crate::error::StoreError;
 use crate::hash::HashSink;
 use crate::local::{LocalStore, ObjectInfo};
@@ -94,10 +93,7 @@ impl<'a> Publisher<'a> {
         row: &ActionRow,
         cancelled: &Cancelled<'_>,
     ) -> Result<(), CacheError> {
-        let text = row.signed_text(key);
-        let signatures: Vec<String> =
-            self.keys.iter().map(|secret| secret.sign(text.as_bytes()).to_string()).collect();
-        let json = row.to_json(key, &signatures);
+        let json = signed_action(key, row, self.keys);
         Ok(self.cache.place.put(&format!("actions/{key}"), Contents::Bytes(json.as_bytes()), cancelled)?)
     }
 
@@ -140,21 +136,8 @@ impl<'a> Publisher<'a> {
         let (file_hash, file_size) = self.pack(object, &file)?;
         let url = format!("nar/{}{}", file_hash.to_nix_base32(), self.compression.extension());
         self.cache.place.put(&url, Contents::File(&file), cancelled)?;
-        let address = object.content_address.as_deref().and_then(|text| ContentAddress::parse(text).ok());
-        let mut info = NarInfo {
-            path: object.path.clone(),
-            url,
-            compression: self.compression,
-            file_hash: Some(file_hash),
-            file_size_bytes: Some(file_size),
-            nar_hash: object.nar_hash.clone(),
-            nar_size_bytes: object.nar_size_bytes,
-            references: object.references.clone(),
-            deriver: object.deriver.clone(),
-            signatures: Vec::new(),
-            content_address: address,
-        };
-        self.keys.iter().for_each(|key| info.sign(store_dir, key));
+        let file = (file_hash, file_size);
+        let info = description(store_dir, object, url, self.compression, file, self.keys);
         self.cache.place.put(&name, Contents::Bytes(info.to_text(store_dir).as_bytes()), cancelled)?;
         Ok(Some(file_size))
     }

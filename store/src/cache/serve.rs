@@ -19,13 +19,12 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::sync::mpsc;
 
-use super::CACHE_INFO;
+use super::{CACHE_INFO, description, signed_action};
 use crate::action::ActionKey;
-use crate::content_address::ContentAddress;
 use crate::error::{StoreError, one_line};
 use crate::local::{LocalStore, ObjectInfo};
 use crate::nar::dump_path;
-use crate::narinfo::{Compression, NarInfo};
+use crate::narinfo::Compression;
 use crate::signature::SecretKey;
 
 /// Chunks of an archive that may wait for a slow client.
@@ -130,31 +129,14 @@ impl StoreServer {
 
     fn narinfo(&self, object: &ObjectInfo) -> String {
         let store_dir = self.store.store_dir();
-        let address = object.content_address.as_deref().and_then(|text| ContentAddress::parse(text).ok());
-        let mut info = NarInfo {
-            path: object.path.clone(),
-            url: format!("nar/{}", archive_name(object)),
-            compression: Compression::None,
-            file_hash: Some(object.nar_hash.clone()),
-            file_size_bytes: Some(object.nar_size_bytes),
-            nar_hash: object.nar_hash.clone(),
-            nar_size_bytes: object.nar_size_bytes,
-            references: object.references.clone(),
-            deriver: object.deriver.clone(),
-            signatures: Vec::new(),
-            content_address: address,
-        };
-        self.keys.iter().for_each(|key| info.sign(store_dir, key));
-        info.to_text(store_dir)
+        let url = format!("nar/{}", archive_name(object));
+        let file = (object.nar_hash.clone(), object.nar_size_bytes);
+        description(store_dir, object, url, Compression::None, file, &self.keys).to_text(store_dir)
     }
 
     fn action(&self, key: &str) -> Result<Option<String>, StoreError> {
         let Some(key) = ActionKey::from_hex(key) else { return Ok(None) };
-        let Some(row) = self.store.action(key)? else { return Ok(None) };
-        let text = row.signed_text(key);
-        let signatures: Vec<String> =
-            self.keys.iter().map(|secret| secret.sign(text.as_bytes()).to_string()).collect();
-        Ok(Some(row.to_json(key, &signatures)))
+        Ok(self.store.action(key)?.map(|row| signed_action(key, &row, &self.keys)))
     }
 
     fn archive(&self, file: &str, request: &Request<Incoming>) -> Result<Response<Body>, StoreError> {

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use osbuild_core::build::sandbox::catch_interrupts;
+use osbuild_store::cache::place::Cancelled;
 use osbuild_store::cache::{BinaryCache, Publisher, Watch};
 use osbuild_store::narinfo::Compression;
 use osbuild_store::signature::SecretKey;
@@ -48,11 +50,13 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &CommonArguments) -> Result<(), Failure> {
+    let interrupted = catch_interrupts();
+    let cancelled = || interrupted.load(Ordering::Relaxed);
     let store = config::open_store()?;
     let _held = store.hold_objects()?;
     match (&arguments.to, &arguments.from) {
-        (Some(to), _) => publish(&store, to, arguments, common),
-        (None, Some(from)) => fetch(&store, from, arguments, common),
+        (Some(to), _) => publish(&store, to, arguments, &cancelled, common),
+        (None, Some(from)) => fetch(&store, from, arguments, &cancelled, common),
         (None, None) => unreachable!("one of the two is required"),
     }
 }
@@ -61,10 +65,9 @@ fn publish(
     store: &LocalStore,
     to: &str,
     arguments: &Arguments,
+    cancelled: &Cancelled<'_>,
     common: &CommonArguments,
 ) -> Result<(), Failure> {
-    let interrupted = catch_interrupts();
-    let cancelled = || interrupted.load(std::sync::atomic::Ordering::Relaxed);
     let mut roots = BTreeSet::new();
     for text in &arguments.paths {
         roots.insert(super::object(store, text)?.path);
@@ -74,12 +77,12 @@ fn publish(
     let compression = if arguments.uncompressed { Compression::None } else { Compression::Zstd };
     let publisher =
         Publisher::new(store, &cache, &keys, arguments.jobs).compressed(compression, arguments.level);
-    let published = publisher.publish(&roots, &cancelled)?;
+    let published = publisher.publish(&roots, cancelled)?;
     let all: BTreeSet<&StorePath> = published.sent.iter().chain(&published.present).collect();
     let mut rows = 0;
     for (key, row) in store.actions()? {
         if row.outputs.values().all(|path| all.contains(path)) {
-            publisher.publish_action(key, &row, &cancelled)?;
+            publisher.publish_action(key, &row, cancelled)?;
             rows += 1;
         }
     }
@@ -108,10 +111,9 @@ fn fetch(
     store: &LocalStore,
     from: &str,
     arguments: &Arguments,
+    cancelled: &Cancelled<'_>,
     common: &CommonArguments,
 ) -> Result<(), Failure> {
-    let interrupted = catch_interrupts();
-    let cancelled = || interrupted.load(std::sync::atomic::Ordering::Relaxed);
     let mut roots = BTreeSet::new();
     for text in &arguments.paths {
         let Some((path, _)) = store.parse_any(text) else {
@@ -125,7 +127,7 @@ fn fetch(
             eprintln!("warning: {text}");
         }
     };
-    let watch = Watch { cancelled: &cancelled, warn: &warn, progress: &|_, _, _| () };
+    let watch = Watch { cancelled, warn: &warn, progress: &|_, _, _| () };
     let found = substituters.find_closure(store, &roots, &watch)?;
     substituters.fetch(store, &found, arguments.jobs, &watch)?;
     store.sync()?;

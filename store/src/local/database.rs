@@ -16,7 +16,7 @@ use super::LocalStore;
 use crate::error::StoreError;
 use crate::path::StorePath;
 
-/// 2 added signatures and how long builds took.
+/// 2 added how long builds took.
 const LAYOUT: i64 = 2;
 
 const SCHEMA: &str = "
@@ -42,11 +42,6 @@ CREATE TABLE IF NOT EXISTS actions (
     output TEXT NOT NULL,
     path TEXT NOT NULL,
     PRIMARY KEY (key, output)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS signatures (
-    path TEXT NOT NULL,
-    signature TEXT NOT NULL,
-    PRIMARY KEY (path, signature)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS durations (
     name TEXT PRIMARY KEY NOT NULL,

@@ -206,7 +206,7 @@ impl LocalStore {
         let fail = || StoreError::database("forget an object");
         let mut database = self.database();
         let transaction = database.transaction().map_err(fail())?;
-        for table in ["objects", "refs", "signatures"] {
+        for table in ["objects", "refs"] {
             let text = format!("DELETE FROM {table} WHERE path = ?1");
             let mut statement = transaction.prepare_cached(&text).map_err(fail())?;
             for path in paths {

@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     /// Objects at a time
     #[arg(long, short, value_name = "N", default_value_t = 4)]
     jobs: usize,
-    /// Objects, as logical or physical paths or result links
+    /// Objects, as logical or physical paths; with --to also as result links
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
 }

@@ -181,7 +181,9 @@ impl NarInfo {
 
     /// The text that signatures cover.
     pub fn fingerprint(&self, store_dir: &StoreDir) -> String {
-        fingerprint(store_dir, &self.path, &self.nar_hash, self.nar_size_bytes, &self.references)
+        let references: Vec<String> = self.references.iter().map(|path| store_dir.display(path)).collect();
+        let (path, hash) = (store_dir.display(&self.path), self.nar_hash.to_prefixed_base32());
+        format!("1;{path};{hash};{};{}", self.nar_size_bytes, references.join(","))
     }
 
     /// Adds this key's signature, unless it is there.
@@ -211,19 +213,6 @@ pub enum Trust {
     /// these contents can be at it; they have to be checked against the
     /// content address, beside the archive's hash.
     ContentAddressed,
-}
-
-/// The text that signatures over an object cover.
-pub fn fingerprint(
-    store_dir: &StoreDir,
-    path: &StorePath,
-    nar_hash: &NixHash,
-    nar_size_bytes: u64,
-    references: &BTreeSet<StorePath>,
-) -> String {
-    let references: Vec<String> = references.iter().map(|path| store_dir.display(path)).collect();
-    let hash = nar_hash.to_prefixed_base32();
-    format!("1;{};{hash};{nar_size_bytes};{}", store_dir.display(path), references.join(","))
 }
 
 const STORE_PATH: &str = "StorePath";

@@ -32,10 +32,9 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
 }
 
 fn find(store: &Arc<LocalStore>, target: &str, common: &CommonArguments) -> Result<StorePath, Failure> {
-    let linked = std::fs::read_link(target).ok().and_then(|path| path.to_str().map(str::to_owned));
-    match store.parse_any(linked.as_deref().unwrap_or(target)) {
-        Some((path, _)) if path.is_derivation() => Ok(path),
-        Some((path, _)) => {
+    match super::store::named(store, target) {
+        Some(path) if path.is_derivation() => Ok(path),
+        Some(path) => {
             let deriver = store.info(&path)?.and_then(|info| info.deriver);
             deriver.ok_or_else(|| Failure::new(Exit::Failed, &format!("it is not known how {path} was made")))
         }

@@ -200,14 +200,21 @@ fn gc(store: &LocalStore, request: GcRequest, common: &CommonArguments) -> Resul
     Ok(())
 }
 
-fn object(store: &LocalStore, text: &str) -> Result<ObjectInfo, Failure> {
+/// The object that a path, logical or physical, or a result link names; it
+/// need not be in the store.
+pub(super) fn named(store: &LocalStore, text: &str) -> Option<StorePath> {
     let linked = std::fs::read_link(text).ok().and_then(|path| path.to_str().map(str::to_owned));
-    let Some((path, _)) = store.parse_any(linked.as_deref().unwrap_or(text)) else {
-        return Err(Failure::usage(
-            &format!("'{text}' is no path of the store"),
-            "give an object or a result link",
-        ));
-    };
+    Some(store.parse_any(linked.as_deref().unwrap_or(text))?.0)
+}
+
+fn parse(store: &LocalStore, text: &str) -> Result<StorePath, Failure> {
+    named(store, text).ok_or_else(|| {
+        Failure::usage(&format!("'{text}' is no path of the store"), "give an object or a result link")
+    })
+}
+
+fn object(store: &LocalStore, text: &str) -> Result<ObjectInfo, Failure> {
+    let path = parse(store, text)?;
     store.info(&path)?.ok_or_else(|| Failure::new(Exit::Failed, &format!("{path} is not in the store")))
 }
 

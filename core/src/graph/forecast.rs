@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use osbuild_store::StorePath;
 
 use super::GraphError;
-use super::plan::{NodeId, Plan, Question, Status};
+use super::plan::{NodeId, Plan, Status};
 use crate::build::run::is_fetch;
 
 /// What a run would do, as far as it can be known now, each list sorted.
@@ -37,6 +37,13 @@ impl Plan<'_> {
             .node_indices()
             .filter(|id| self.graph[*id].want_have && !self.graph[*id].have)
             .collect();
+        let substituted: BTreeSet<NodeId> = self
+            .ready
+            .iter()
+            .flatten()
+            .filter(|ready| ready.is_substitution())
+            .map(|ready| ready.id)
+            .collect();
         let mut seen: BTreeSet<NodeId> = BTreeSet::new();
         while let Some(id) = queue.pop() {
             if !seen.insert(id) {
@@ -47,11 +54,10 @@ impl Plan<'_> {
                 forecast.reuse.push(node.path.clone());
                 continue;
             }
-            let is_substituted =
-                self.ready.iter().flatten().any(|ready| ready.id == id && ready.is_substitution());
+            let is_substituted = substituted.contains(&id);
             let is_known_to_run = node.status == Status::Running
                 || self.inputs(id).all(|input| self.graph[input].outputs.is_some());
-            let list = if is_substituted || matches!(node.objects, Question::Answered(Some(_))) {
+            let list = if is_substituted {
                 &mut forecast.substitute
             } else if is_fetch(&node.derivation) {
                 &mut forecast.fetch

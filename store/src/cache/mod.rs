@@ -99,6 +99,8 @@ pub struct BinaryCache {
 pub struct CacheInfo {
     /// Lower is asked earlier.
     pub priority: u32,
+    /// Whether it says anything; a new cache does not.
+    pub is_written: bool,
 }
 
 impl BinaryCache {
@@ -142,7 +144,7 @@ impl BinaryCache {
         let text = self.place.get(CACHE_INFO, SMALL_BYTES, cancelled)?;
         let info = match text {
             Some(text) => parse_cache_info(self.address(), &text, store_dir)?,
-            None => CacheInfo { priority: DEFAULT_PRIORITY },
+            None => CacheInfo { priority: DEFAULT_PRIORITY, is_written: false },
         };
         Ok(self.info.get_or_init(|| info))
     }
@@ -161,7 +163,7 @@ fn parse_cache_info(cache: &str, text: &[u8], store_dir: &StoreDir) -> Result<Ca
     let malformed =
         |reason: &str| CacheError::CacheInfo { cache: cache.to_owned(), reason: reason.to_owned() };
     let text = std::str::from_utf8(text).map_err(|_| malformed("not UTF-8"))?;
-    let mut info = CacheInfo { priority: DEFAULT_PRIORITY };
+    let mut info = CacheInfo { priority: DEFAULT_PRIORITY, is_written: true };
     for line in text.lines() {
         let Some((name, value)) = line.split_once(':') else { continue };
         match (name, value.trim()) {
@@ -211,6 +213,11 @@ fn signed_action(key: ActionKey, row: &ActionRow, keys: &[SecretKey]) -> String 
     let signatures: Vec<String> =
         keys.iter().map(|secret| secret.sign(text.as_bytes()).to_string()).collect();
     row.to_json(key, &signatures)
+}
+
+/// What a cache of ours says of itself.
+fn cache_info_text(store_dir: &StoreDir, priority: u32) -> String {
+    format!("StoreDir: {}\nWantMassQuery: 1\nPriority: {priority}\n", store_dir.as_str())
 }
 
 /// The name of what a cache says of an object.

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::sync::Mutex;
 
 use super::place::{Cancelled, Contents};
-use super::{BinaryCache, CACHE_INFO, CacheError, SMALL_BYTES, description, narinfo_name, signed_action};
+use super::{BinaryCache, CACHE_INFO, CacheError, cache_info_text, description, narinfo_name, signed_action};
 use crate::action::{ActionKey, ActionRow};
 use crate::error::StoreError;
 use crate::hash::HashSink;
@@ -19,6 +19,9 @@ use crate::signature::SecretKey;
 /// Where nothing else is asked for: the level at which zstd still keeps up
 /// with a disk.
 const DEFAULT_LEVEL: i32 = 3;
+
+/// Of a new cache; silence would mean 50.
+const PRIORITY: u32 = 40;
 
 /// Publishes objects of a store.
 pub struct Publisher<'a> {
@@ -100,10 +103,9 @@ impl<'a> Publisher<'a> {
     /// A new cache says whose it is; an old one must be of this store
     /// directory.
     fn write_cache_info(&self, cancelled: &Cancelled<'_>) -> Result<(), CacheError> {
-        self.cache.info(self.store.store_dir(), cancelled)?;
-        if self.cache.place.get(CACHE_INFO, SMALL_BYTES, cancelled)?.is_none() {
-            let text =
-                format!("StoreDir: {}\nWantMassQuery: 1\nPriority: 40\n", self.store.store_dir().as_str());
+        let store_dir = self.store.store_dir();
+        if !self.cache.info(store_dir, cancelled)?.is_written {
+            let text = cache_info_text(store_dir, PRIORITY);
             self.cache.place.put(CACHE_INFO, Contents::Bytes(text.as_bytes()), cancelled)?;
         }
         Ok(())

@@ -19,7 +19,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::sync::mpsc;
 
-use super::{CACHE_INFO, description, signed_action};
+use super::{CACHE_INFO, cache_info_text, description, signed_action};
 use crate::action::ActionKey;
 use crate::error::{StoreError, one_line};
 use crate::local::{LocalStore, ObjectInfo};
@@ -107,7 +107,7 @@ impl StoreServer {
         }
         let name = request.uri().path().trim_start_matches('/');
         let text = match name.split_once('/') {
-            None if name == CACHE_INFO => Some(self.cache_info()),
+            None if name == CACHE_INFO => Some(cache_info_text(self.store.store_dir(), self.priority)),
             None => match name.strip_suffix(".narinfo") {
                 Some(digest) => self.store.info_by_hash_part(digest)?.map(|info| self.narinfo(&info)),
                 None => None,
@@ -120,11 +120,6 @@ impl StoreServer {
             Some(text) => plain(StatusCode::OK, &text),
             None => plain(StatusCode::NOT_FOUND, "there is no such file\n"),
         })
-    }
-
-    fn cache_info(&self) -> String {
-        let store_dir = self.store.store_dir().as_str();
-        format!("StoreDir: {store_dir}\nWantMassQuery: 1\nPriority: {}\n", self.priority)
     }
 
     fn narinfo(&self, object: &ObjectInfo) -> String {

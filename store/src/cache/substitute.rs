@@ -97,13 +97,18 @@ impl Substituters {
             let (row, signatures) = match ActionRow::from_json(&text, key) {
                 Ok(read) => read,
                 Err(error) => {
+                    self.memory.forget(cache.address(), &name);
                     (watch.warn)(&format!("the cache {} has a malformed {name}: {error}", cache.address()));
                     return Ok(None);
                 }
             };
             let signatures: Vec<Signature> =
                 signatures.iter().filter_map(|text| Signature::parse(text).ok()).collect();
-            Ok(self.keys.accept(row.signed_text(key).as_bytes(), &signatures).then_some(row))
+            let is_trusted = self.keys.accept(row.signed_text(key).as_bytes(), &signatures);
+            if !is_trusted {
+                self.memory.forget(cache.address(), &name);
+            }
+            Ok(is_trusted.then_some(row))
         })
     }
 
@@ -203,14 +208,7 @@ impl Substituters {
     }
 
     /// As [`Substituters::find`], several at a time, in the order asked.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn find_many(
-        &self,
-        paths: &[StorePath],
-        watch: &Watch<'_>,
-    ) -> Result<Vec<Option<Found>>, PlaceError> {
+    fn find_many(&self, paths: &[StorePath], watch: &Watch<'_>) -> Result<Vec<Option<Found>>, PlaceError> {
         all_at_once(paths, |path| self.find(path, watch))
     }
 

@@ -67,10 +67,6 @@ impl Objects {
         &self.nodes
     }
 
-    pub fn paths(&self) -> impl Iterator<Item = &StorePath> {
-        self.nodes.iter().map(|node| &node.path)
-    }
-
     pub fn contains(&self, path: &StorePath) -> bool {
         self.index.contains_key(path)
     }

@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     /// Objects at a time
     #[arg(long, short, value_name = "N", default_value_t = 4)]
     jobs: usize,
-    /// Objects, as logical or physical paths; with --to also as result links
+    /// Objects, as logical or physical paths or result links
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
 }
@@ -116,10 +116,7 @@ fn fetch(
 ) -> Result<(), Failure> {
     let mut roots = BTreeSet::new();
     for text in &arguments.paths {
-        let Some((path, _)) = store.parse_any(text) else {
-            return Err(Failure::usage(&format!("'{text}' is no path of the store"), "give an object"));
-        };
-        roots.insert(path);
+        roots.insert(super::parse(store, text)?);
     }
     let substituters = config::substituters_of(store, vec![from.to_owned()])?;
     let warn = |text: &str| {

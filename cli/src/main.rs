@@ -7,6 +7,8 @@ mod error;
 mod nix_instantiate;
 mod realiser;
 mod session;
+mod targets;
+mod terminal;
 mod ui;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +37,7 @@ enum Command {
     #[command(subcommand)]
     Derivation(commands::derivation::Command),
     Log(commands::log::Arguments),
+    Shell(commands::shell::Arguments),
     Sign(commands::sign::Arguments),
     Sbom(commands::sbom::Arguments),
     Size(commands::size::Arguments),
@@ -105,6 +108,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Boot(arguments) => commands::boot::run(arguments, common),
         Command::Disk(command) => commands::disk::run(command, common),
         Command::Log(arguments) => commands::log::run(arguments, common),
+        Command::Shell(arguments) => commands::shell::run(&arguments, common),
         Command::Sign(arguments) => commands::sign::run(arguments, common),
         Command::Sbom(arguments) => commands::sbom::run(arguments, common),
         Command::Size(arguments) => commands::size::run(arguments, common),

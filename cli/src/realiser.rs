@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use osbuild_core::build::sandbox::catch_interrupts;
 use osbuild_core::build::{BuildError, BuildOptions};
-use osbuild_core::graph::{Engine, GraphError, Wanted};
+use osbuild_core::graph::{Engine, GraphError, Jobs, Wanted};
 use osbuild_core::instantiate::realiser::{
     ImportFromDerivation, Known, MadeOutputs, Realiser, WantedOutputs,
 };
@@ -24,8 +24,9 @@ use crate::ui::{Ui, Verbosity};
 /// How builds run, where the user said.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct BuildLimits {
-    /// Builds at a time, and cores each may use; all cores if not given.
+    /// Builds at a time; as the processors have room for if not given.
     pub(crate) jobs: Option<usize>,
+    /// Cores that each may use; all if not given.
     pub(crate) cores: Option<usize>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) max_silence: Option<Duration>,
@@ -34,13 +35,14 @@ pub(crate) struct BuildLimits {
 }
 
 impl BuildLimits {
-    pub(crate) fn jobs(&self) -> usize {
-        self.jobs.unwrap_or_else(all_cores).max(1)
+    pub(crate) fn jobs(&self) -> Jobs {
+        self.jobs.map_or(Jobs::ByProcessors, Jobs::AtMost)
     }
 
     pub(crate) fn to_options(self) -> BuildOptions {
         BuildOptions {
-            cores: self.cores.or(self.jobs).unwrap_or_else(all_cores).max(1),
+            // 0 means all, as in Nix.
+            cores: self.cores.filter(|cores| *cores > 0).unwrap_or_else(all_cores),
             keep_failed: self.keep_failed,
             timeout: self.timeout,
             max_silence: self.max_silence,

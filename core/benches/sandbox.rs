@@ -14,7 +14,7 @@ mod host_root;
 use std::process::Command;
 use std::time::Instant;
 
-use osbuild_core::graph::{Engine, Wanted};
+use osbuild_core::graph::{Engine, Jobs, Wanted};
 
 use fixture::Fixture;
 
@@ -46,7 +46,7 @@ fn main() {
 }
 
 fn run(fixture: &Fixture, wanted: &[Wanted]) {
-    let engine = Engine { jobs: 1, ..fixture.engine() };
+    let engine = Engine { jobs: Jobs::AtMost(1), ..fixture.engine() };
     engine.realise(&|path| fixture.lookup(path), wanted).unwrap_or_else(|error| panic!("{error:?}"));
 }
 

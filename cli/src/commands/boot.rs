@@ -118,8 +118,7 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
         eprintln!("booting {} ({how}); Ctrl-A X ends the machine", arguments.target);
     }
     let mut child = tool.start(&Streams::default())?;
-    let status = child.wait()?;
-    match status.exit_status() {
+    match child.wait()?.status.code() {
         Some(0) => Ok(()),
         Some(code) => Err(Failure::new(Exit::Failed, &format!("QEMU ended with status {code}"))),
         None => Err(Failure::new(Exit::Failed, "QEMU was ended by a signal")),

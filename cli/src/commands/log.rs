@@ -8,8 +8,8 @@ use osbuild_store::{LocalStore, StorePath};
 
 use crate::config::{self, CommonArguments};
 use crate::error::{Exit, Failure};
-use crate::realiser::{BuildLimits, Place};
-use crate::session;
+use crate::realiser::BuildLimits;
+use crate::targets::Targets;
 
 /// Show the log of a build
 #[derive(clap::Args)]
@@ -39,17 +39,9 @@ fn find(store: &Arc<LocalStore>, target: &str, common: &CommonArguments) -> Resu
             deriver.ok_or_else(|| Failure::new(Exit::Failed, &format!("it is not known how {path} was made")))
         }
         None => {
-            let (targets, project) = session::targets(&[target.to_owned()], common)?;
-            let place = Place::open(store.clone(), common.verbosity(), BuildLimits::default());
-            let mut session = session::for_targets(&targets, project.as_ref(), place);
-            let found = session.instantiate_target(&targets[0], project.as_ref(), &Default::default())?;
-            match found.as_slice() {
-                [one] => Ok(one.drv_path.clone()),
-                _ => Err(Failure::usage(
-                    &format!("'{target}' is {} derivations", found.len()),
-                    "name one of them",
-                )),
-            }
+            let words = [target.to_owned()];
+            let targets = Targets::resolve(store, &words, BuildLimits::default(), common)?;
+            targets.only(target).cloned()
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::derivation::Derivation;
 /// A builder's variables, and the files that come with them.
 pub struct Environment {
     pub variables: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Name below `/build`, contents.
+    /// Absolute path, contents.
     pub files: Vec<(String, Vec<u8>)>,
 }
 
@@ -52,7 +52,7 @@ pub fn environment(
                 Ok(text) if as_files.contains(&text) => {
                     let file = format!(".attr-{}", to_nix_base32(&Sha256::digest(name)));
                     variables.insert(format!("{text}Path").into(), format!("/build/{file}").into());
-                    files.push((file, value.clone()));
+                    files.push((format!("/build/{file}"), value.clone()));
                 }
                 _ => {
                     variables.insert(name.clone(), value.clone());
@@ -90,9 +90,9 @@ fn structured(
     attributes.insert("outputs".to_owned(), serde_json::Value::Object(outputs));
     variables.insert(b"NIX_ATTRS_JSON_FILE".to_vec(), b"/build/.attrs.json".to_vec());
     variables.insert(b"NIX_ATTRS_SH_FILE".to_vec(), b"/build/.attrs.sh".to_vec());
-    files.push((".attrs.sh".to_owned(), shell(&attributes).into_bytes()));
+    files.push(("/build/.attrs.sh".to_owned(), shell(&attributes).into_bytes()));
     let json = serde_json::to_vec(&attributes).expect("a JSON object serialises");
-    files.push((".attrs.json".to_owned(), json));
+    files.push(("/build/.attrs.json".to_owned(), json));
     Ok(())
 }
 

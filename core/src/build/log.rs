@@ -18,6 +18,21 @@ pub fn log_path(home: &Path, derivation: &StorePath) -> PathBuf {
     home.join("log").join(&name[..2]).join(&name[2..])
 }
 
+/// The phase that a line announces: `@phase build`, as the builders of recipes
+/// write it, or Nix's `@nix {"action":"setPhase","phase":"buildPhase"}`.
+pub fn phase(line: &str) -> Option<&str> {
+    if let Some(name) = line.strip_prefix("@phase ") {
+        return Some(name.trim());
+    }
+    #[derive(serde::Deserialize)]
+    struct Message<'a> {
+        action: &'a str,
+        phase: Option<&'a str>,
+    }
+    let message: Message<'_> = serde_json::from_str(line.strip_prefix("@nix ")?).ok()?;
+    message.phase.filter(|_| message.action == "setPhase")
+}
+
 /// A log being written.
 pub struct LogWriter<'o> {
     path: PathBuf,
@@ -80,5 +95,23 @@ impl<'o> LogWriter<'o> {
             self.tail.pop_front();
         }
         self.tail.push_back(clean);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::phase;
+
+    #[test]
+    fn builders_announce_their_phases() {
+        for (line, expected) in [
+            ("@phase build", Some("build")),
+            (r#"@nix {"action":"setPhase","phase":"buildPhase"}"#, Some("buildPhase")),
+            (r#"@nix {"action":"msg","level":0,"msg":"x"}"#, None),
+            ("@nix {", None),
+            ("phase build", None),
+        ] {
+            assert_eq!(phase(line), expected, "{line}");
+        }
     }
 }

@@ -3,9 +3,12 @@
 pub mod builtin;
 pub mod environment;
 pub mod log;
+pub mod memory;
 pub mod outputs;
+mod prepare;
 pub mod run;
 pub mod sandbox;
+pub mod shell;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +22,7 @@ use builtin::BuiltinError;
 use builtin::fetchurl::Pin;
 use sandbox::SandboxError;
 
-pub use run::{BuildOptions, Builder, Resolved};
+pub use run::{BuildOptions, Builder, Built, Resolved};
 
 /// Why a build has no outputs.
 #[derive(Debug, thiserror::Error)]

@@ -1,22 +1,24 @@
 //! Runs one resolved derivation, in the sandbox or in this process.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use osbuild_store::action::{ActionKey, OutputName};
+use osbuild_store::local::ProcessUsage;
 use osbuild_store::{LocalStore, StorePath};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::builtin::{self, BuiltinContext, BuiltinError};
-use super::environment::environment;
 use super::log::LogWriter;
-use super::outputs::{Finished, writable_path};
-use super::sandbox::{BUILDER_IDS, Child, SandboxSpec, has_builder_ids};
+use super::outputs::Finished;
+use super::prepare::{Chamber, Prepared};
+use super::sandbox::{Attached, Child, Ended};
 use super::{BuildError, builtin::fetchurl};
-use crate::derivation::{Derivation, placeholder};
+use crate::derivation::Derivation;
 use crate::fetch::{Fetcher, Progress};
 
 /// A derivation with everything upstream known.
@@ -67,6 +69,14 @@ pub struct Report<'a> {
     pub cancelled: &'a (dyn Fn() -> bool + Sync),
 }
 
+/// What came of a build.
+#[derive(Clone, Debug)]
+pub struct Built {
+    pub outputs: BTreeMap<OutputName, StorePath>,
+    /// What it took, where processes of its own did it.
+    pub usage: Option<ProcessUsage>,
+}
+
 /// Builds; shared by all threads.
 pub struct Builder<'a> {
     pub store: &'a LocalStore,
@@ -80,13 +90,10 @@ impl Builder<'_> {
     ///
     /// # Errors
     /// See [`BuildError`]. Nothing is registered then.
-    pub fn build(
-        &self,
-        resolved: &Resolved,
-        report: &Report<'_>,
-    ) -> Result<BTreeMap<OutputName, StorePath>, BuildError> {
+    pub fn build(&self, resolved: &Resolved, report: &Report<'_>) -> Result<Built, BuildError> {
         if resolved.is_fetch() {
-            return fetchurl::fetch(self, resolved, report);
+            let outputs = fetchurl::fetch(self, resolved, report)?;
+            return Ok(Built { outputs, usage: None });
         }
         let scratch = self.store.scratch(resolved.name().get(..40).unwrap_or(resolved.name()))?;
         let outcome = self.build_in(scratch.path(), resolved, report);
@@ -107,30 +114,27 @@ impl Builder<'_> {
         scratch: &Path,
         resolved: &Resolved,
         report: &Report<'_>,
-    ) -> Result<BTreeMap<OutputName, StorePath>, BuildError> {
-        let closure = self.store.closure_paths(&resolved.derivation.input_sources)?;
-        let mut written = BTreeMap::new();
-        for output in resolved.derivation.outputs.keys() {
-            written.insert(output.clone(), writable_path(resolved, output)?);
-        }
-        let logical: BTreeMap<OutputName, String> =
-            written.iter().map(|(name, path)| (name.clone(), self.store.store_dir().display(path))).collect();
-        let derivation = with_own_outputs(&resolved.derivation, &logical);
+    ) -> Result<Built, BuildError> {
+        let prepared = Prepared::new(self.store, resolved)?;
         let store_dir = scratch.join("store");
+        let file = |path: &StorePath| store_dir.join(path.as_str());
         let files: BTreeMap<OutputName, PathBuf> =
-            written.iter().map(|(name, path)| (name.clone(), store_dir.join(path.as_str()))).collect();
+            prepared.written.iter().map(|(name, path)| (name.clone(), file(path))).collect();
         let mut log = LogWriter::create(self.store.home(), &resolved.path, report.line)?;
-        if derivation.system == b"builtin" {
-            self.run_builtin(resolved, &derivation, scratch, &files, log, report)?;
+        let mut usage = None;
+        if prepared.derivation.system == b"builtin" {
+            self.run_builtin(resolved, &prepared.derivation, scratch, &files, log, report)?;
         } else {
-            check_system(&derivation)?;
-            let status = self.run_sandboxed(&derivation, &logical, &closure, scratch, &mut log, report)?;
-            if let Some(how) = status {
+            let ended = self.run_sandboxed(&prepared, scratch, &mut log, report)?;
+            if let Some(how) = failure(&ended) {
                 let path = log.path().to_owned();
                 return Err(BuildError::Failed { how, tail: log.into_tail(), log: path, kept: None });
             }
+            usage = Some(ended.usage);
         }
-        Finished { resolved, files, written, closure: &closure }.register(self.store)
+        let outputs = Finished { resolved, files, written: prepared.written, closure: &prepared.closure }
+            .register(self.store)?;
+        Ok(Built { outputs, usage })
     }
 
     fn run_builtin(
@@ -175,59 +179,22 @@ impl Builder<'_> {
         })
     }
 
-    /// Runs the builder; `Some` says how it failed.
+    /// Runs the builder to its end.
     fn run_sandboxed(
         &self,
-        derivation: &Derivation,
-        outputs: &BTreeMap<OutputName, String>,
-        closure: &BTreeSet<StorePath>,
+        prepared: &Prepared,
         scratch: &Path,
         log: &mut LogWriter<'_>,
         report: &Report<'_>,
-    ) -> Result<Option<String>, BuildError> {
-        let environment = environment(derivation, outputs, self.store.store_dir(), self.options.cores)?;
-        let root = match sandbox_root(derivation)? {
-            Some(text) => {
-                let (path, rest) = self
-                    .store
-                    .store_dir()
-                    .split(&text)
-                    .map_err(|e| BuildError::Derivation(format!("sandboxRoot: {e}")))?;
-                if !closure.contains(&path) {
-                    return Err(BuildError::Derivation(format!("sandboxRoot '{text}' is no input")));
-                }
-                Some(PathBuf::from(format!("{}{rest}", self.store.physical(&path).display())))
-            }
-            None => None,
-        };
-        let inputs: Vec<String> = closure.iter().map(|path| path.as_str().to_owned()).collect();
+    ) -> Result<Ended, BuildError> {
+        let chamber = Chamber::new(self.store, self.options, prepared)?;
         let pipe = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
         let (read, write) = pipe.map_err(osbuild_store::StoreError::os("make a pipe for", log.path()))?;
-        let (_uid_lock, builder_uid) = self.builder_uid()?;
-        let objects = self.store.objects_dir();
-        let spec = SandboxSpec {
-            package_root: root.as_deref(),
-            objects: &objects,
-            store_dir: self.store.store_dir().as_str(),
-            inputs: &inputs,
-            scratch,
-            program: &derivation.builder,
-            arguments: &derivation.arguments,
-            environment: &environment.variables,
-            files: &environment.files,
-            builder_uid,
-            output: &write,
-        };
-        let mut child = spec.start().map_err(|error| explain_start(error, root.is_some()))?;
+        let Derivation { builder, arguments, .. } = &prepared.derivation;
+        let mut child = chamber.start(scratch, builder, arguments, Attached::Output(&write))?;
         drop(write);
         self.follow(&child, &read, log, report)?;
-        let status = child.wait()?;
-        Ok(match (status.exit_status(), status.terminating_signal()) {
-            (Some(0), _) => None,
-            (Some(code), _) => Some(format!("failed with exit code {code}")),
-            (_, Some(signal)) => Some(format!("was killed by signal {signal}")),
-            _ => Some("ended in an unknown way".to_owned()),
-        })
+        Ok(child.wait()?)
     }
 
     /// Copies output to the log until the builder and all it started ended.
@@ -277,68 +244,15 @@ impl Builder<'_> {
             }
         }
     }
-
-    /// A host uid that nobody has and no other build of ours uses now.
-    fn builder_uid(&self) -> Result<(Option<osbuild_store::local::PathLock>, u32), BuildError> {
-        if !has_builder_ids() {
-            return Ok((None, 0));
-        }
-        let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let taken = |uid: u32| users.lines().any(|l| l.split(':').nth(2) == Some(uid.to_string().as_str()));
-        for uid in BUILDER_IDS {
-            if taken(uid) {
-                continue;
-            }
-            if let Some(lock) = self.store.try_lock(&format!("builder-{uid}"))? {
-                return Ok((Some(lock), uid));
-            }
-        }
-        Err(BuildError::Derivation(format!("all {} build users are in use", BUILDER_IDS.len())))
-    }
 }
 
-/// Replaces the derivation's own placeholders in every string.
-fn with_own_outputs(derivation: &Derivation, outputs: &BTreeMap<OutputName, String>) -> Derivation {
-    let map: BTreeMap<String, String> =
-        outputs.iter().map(|(name, path)| (placeholder::own_output(name.as_str()), path.clone())).collect();
-    crate::graph::resolve::replace_strings(derivation, &map)
-}
-
-/// `sandboxRoot`, plain or among structured attributes.
-fn sandbox_root(derivation: &Derivation) -> Result<Option<String>, BuildError> {
-    if let Some(json) = derivation.environment.get(b"__json".as_slice()) {
-        let json: serde_json::Value = serde_json::from_slice(json)
-            .map_err(|e| BuildError::Derivation(format!("structured attributes are no JSON: {e}")))?;
-        return Ok(json.get("sandboxRoot").and_then(|v| v.as_str()).map(str::to_owned));
-    }
-    Ok(derivation.environment_text("sandboxRoot").filter(|text| !text.is_empty()).map(str::to_owned))
-}
-
-fn check_system(derivation: &Derivation) -> Result<(), BuildError> {
-    let own = format!("{}-linux", std::env::consts::ARCH);
-    let system = String::from_utf8_lossy(&derivation.system);
-    if system == own {
-        return Ok(());
-    }
-    Err(BuildError::Unsupported {
-        what: format!("a build for system '{system}' cannot run here, on {own}"),
-        hint: "build it on a machine of that system".to_owned(),
-    })
-}
-
-fn explain_start(error: super::sandbox::SandboxError, has_root: bool) -> BuildError {
-    use super::sandbox::SandboxError;
-    match error {
-        SandboxError::Execute { program, source }
-            if !has_root && source.kind() == std::io::ErrorKind::NotFound =>
-        {
-            BuildError::Unsupported {
-                what: format!("there is no {program} in the sandbox: the derivation has no sandboxRoot"),
-                hint: "without sandboxRoot a sandbox holds its inputs and nothing else, not even a shell"
-                    .to_owned(),
-            }
-        }
-        other => other.into(),
+/// How a builder failed, if it did.
+fn failure(ended: &Ended) -> Option<String> {
+    match (ended.status.code(), ended.status.signal()) {
+        (Some(0), _) => None,
+        (Some(code), _) => Some(format!("failed with exit code {code}")),
+        (_, Some(signal)) => Some(format!("was killed by signal {signal}")),
+        _ => Some("ended in an unknown way".to_owned()),
     }
 }
 

@@ -46,6 +46,16 @@ pub enum Output {
     Deferred,
 }
 
+impl Output {
+    /// Where it will be, if that is known beforehand.
+    pub fn path(&self) -> Option<&StorePath> {
+        match self {
+            Self::InputAddressed(path) | Self::Fixed { path, .. } => Some(path),
+            Self::Floating { .. } | Self::Deferred => None,
+        }
+    }
+}
+
 impl Derivation {
     /// The one output of a fixed-output derivation.
     pub fn fixed_output(&self) -> Option<(&StorePath, bool, &NixHash)> {

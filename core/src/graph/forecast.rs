@@ -1,12 +1,14 @@
 //! What a run would do, without doing it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use osbuild_store::StorePath;
 
 use super::GraphError;
 use super::plan::{NodeId, Plan, Status};
+use super::reason::{Reason, differences};
 use crate::build::run::is_fetch;
+use crate::derivation::aterm::from_aterm;
 
 /// What a run would do, as far as it can be known now, each list sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +22,24 @@ pub struct Forecast {
     pub maybe: Vec<StorePath>,
     /// There already.
     pub reuse: Vec<StorePath>,
+    /// Why those in the other lists are in them.
+    pub reasons: BTreeMap<StorePath, Reason>,
+}
+
+/// What becomes of a step in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Prospect {
+    Fetch,
+    Substitute,
+    Build,
+    Maybe,
+    Reuse,
+}
+
+impl Prospect {
+    pub(super) fn is_certain(self) -> bool {
+        matches!(self, Self::Fetch | Self::Substitute | Self::Build)
+    }
 }
 
 impl Plan<'_> {
@@ -29,8 +49,59 @@ impl Plan<'_> {
     /// # Errors
     /// The database failed.
     pub(super) fn forecast(&mut self) -> Result<Forecast, GraphError> {
-        self.settle()?;
         let mut forecast = Forecast::default();
+        for (id, prospect) in self.prospects()? {
+            let list = match prospect {
+                Prospect::Fetch => &mut forecast.fetch,
+                Prospect::Substitute => &mut forecast.substitute,
+                Prospect::Build => &mut forecast.build,
+                Prospect::Maybe => &mut forecast.maybe,
+                Prospect::Reuse => &mut forecast.reuse,
+            };
+            list.push(self.graph[id].path.clone());
+            if let Some(reason) = self.reason(id, prospect)? {
+                forecast.reasons.insert(self.graph[id].path.clone(), reason);
+            }
+        }
+        let Forecast { fetch, substitute, build, maybe, reuse, .. } = &mut forecast;
+        for list in [fetch, substitute, build, maybe, reuse] {
+            list.sort();
+        }
+        Ok(forecast)
+    }
+
+    fn reason(&self, id: NodeId, prospect: Prospect) -> Result<Option<Reason>, GraphError> {
+        match prospect {
+            Prospect::Reuse => return Ok(None),
+            Prospect::Fetch => return Ok(Some(Reason::Missing)),
+            Prospect::Substitute => return Ok(Some(Reason::InCache)),
+            Prospect::Build | Prospect::Maybe => {}
+        }
+        let unknown = self.inputs(id).filter(|input| self.graph[*input].outputs.is_none());
+        let mut unknown: Vec<String> = unknown.map(|input| self.graph[input].name().to_owned()).collect();
+        if !unknown.is_empty() {
+            unknown.sort();
+            return Ok(Some(Reason::Waits(unknown)));
+        }
+        let store_dir = self.store.store_dir();
+        let last = self.store.made_from(self.graph[id].name())?;
+        let last = last.and_then(|text| from_aterm(&text, store_dir).ok());
+        Ok(Some(match last {
+            None => Reason::New,
+            Some(last) => match differences(&last, &self.resolve(id).derivation, store_dir) {
+                same if same.is_empty() => Reason::Gone,
+                differences => Reason::Changed(differences),
+            },
+        }))
+    }
+
+    /// What becomes of each step; of those that nothing needs, nothing.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(super) fn prospects(&mut self) -> Result<Vec<(NodeId, Prospect)>, GraphError> {
+        self.settle()?;
+        let mut prospects = Vec::new();
         // Everything below a step that must run has to be there for it.
         let mut queue: Vec<NodeId> = self
             .graph
@@ -51,25 +122,23 @@ impl Plan<'_> {
             }
             let node = &self.graph[id];
             if self.is_present(id)? {
-                forecast.reuse.push(node.path.clone());
+                prospects.push((id, Prospect::Reuse));
                 continue;
             }
-            let is_substituted = substituted.contains(&id);
+            if substituted.contains(&id) {
+                prospects.push((id, Prospect::Substitute));
+                continue;
+            }
             let is_known_to_run = node.status == Status::Running
                 || self.inputs(id).all(|input| self.graph[input].outputs.is_some());
-            let list = if is_substituted {
-                &mut forecast.substitute
-            } else if is_fetch(&node.derivation) {
-                &mut forecast.fetch
+            prospects.push(if is_fetch(&node.derivation) {
+                (id, Prospect::Fetch)
             } else if is_known_to_run {
-                &mut forecast.build
+                (id, Prospect::Build)
             } else {
-                &mut forecast.maybe
-            };
-            list.push(node.path.clone());
-            if !is_substituted {
-                queue.extend(self.inputs(id));
-            }
+                (id, Prospect::Maybe)
+            });
+            queue.extend(self.inputs(id));
         }
         for id in self.graph.node_indices() {
             let node = &self.graph[id];
@@ -77,15 +146,11 @@ impl Plan<'_> {
                 continue;
             }
             if node.have {
-                forecast.reuse.push(node.path.clone());
+                prospects.push((id, Prospect::Reuse));
             } else if node.outputs.is_none() {
-                forecast.maybe.push(node.path.clone());
+                prospects.push((id, Prospect::Maybe));
             }
         }
-        let Forecast { fetch, substitute, build, maybe, reuse } = &mut forecast;
-        for list in [fetch, substitute, build, maybe, reuse] {
-            list.sort();
-        }
-        Ok(forecast)
+        Ok(prospects)
     }
 }

@@ -6,15 +6,21 @@
 //! action rows alone; an object is fetched or made only when something mounts
 //! it or the user asked for it.
 
+mod budget;
+mod event;
 mod forecast;
 mod order;
+mod perform;
 mod plan;
 mod realise;
+mod reason;
 pub mod resolve;
 mod settle;
 
+pub use event::{Event, Kind, Observer, Outcome};
 pub use forecast::Forecast;
-pub use realise::{Engine, Event, Kind, Observer, Outcome, Realised, Wanted};
+pub use realise::{Engine, Jobs, Realised, Wanted};
+pub use reason::{Difference, Reason};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use osbuild_store::StorePath;
 use osbuild_store::cache::Found;
+use osbuild_store::local::Usage;
 use petgraph::Direction;
 use petgraph::graph::DiGraph;
 
+use super::budget::Need;
 use super::plan::{Node, NodeId};
 use crate::build::Resolved;
 use crate::build::run::is_fetch;
@@ -78,16 +80,17 @@ impl Eq for Ready {}
 const UNKNOWN_BUILD_MS: u64 = 5_000;
 const UNKNOWN_FETCH_MS: u64 = 1_000;
 
-/// Writes each node's distance. Edges lead from a step to its inputs; the
+/// Writes each node's distance, and what it will need. Edges lead from a step to its inputs; the
 /// graph has no cycles, since a derivation is named by its inputs.
-pub(super) fn longest_first(graph: &mut DiGraph<Node, ()>, durations: &HashMap<String, u64>) {
+pub(super) fn longest_first(graph: &mut DiGraph<Node, ()>, usages: &HashMap<String, Usage>) {
     let order = petgraph::algo::toposort(&*graph, None).expect("derivations do not need themselves");
     for id in order {
         let above = graph.neighbors_directed(id, Direction::Incoming).map(|id| graph[id].distance).max();
         let node = &graph[id];
         let unknown = if is_fetch(&node.derivation) { UNKNOWN_FETCH_MS } else { UNKNOWN_BUILD_MS };
-        let name = node.path.name().trim_end_matches(".drv");
-        let own = durations.get(name).copied().unwrap_or(unknown);
+        let usage = usages.get(node.name());
+        let own = usage.map_or(unknown, |usage| usage.wall_ms);
+        graph[id].need = Need::of(usage);
         graph[id].distance = own.saturating_add(above.unwrap_or(0));
     }
 }

@@ -14,11 +14,12 @@ use osbuild_store::{LocalStore, StorePath};
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 
+use super::budget::Need;
 use super::order::{Pool, Ready, longest_first};
 use super::resolve::resolve;
 use super::{GraphError, Lookup, Outputs, read_derivation};
 use crate::build::Resolved;
-use crate::derivation::{Derivation, Output};
+use crate::derivation::Derivation;
 
 /// An index into [`Plan::graph`].
 pub(super) type NodeId = NodeIndex;
@@ -45,6 +46,15 @@ pub(super) struct Node {
     /// Milliseconds from its start to the end of all that waits for it, as far
     /// as earlier runs tell.
     pub(super) distance: u64,
+    pub(super) need: Need,
+}
+
+impl Node {
+    /// The derivation's name.
+    pub(super) fn name(&self) -> &str {
+        let name = self.path.name();
+        name.strip_suffix(".drv").unwrap_or(name)
+    }
 }
 
 /// What caches are asked.
@@ -127,7 +137,7 @@ impl<'a> Plan<'a> {
             }
             next += 1;
         }
-        longest_first(&mut plan.graph, &store.durations()?);
+        longest_first(&mut plan.graph, &store.usages()?);
         for &root in &roots {
             plan.wish_have(root);
         }
@@ -161,6 +171,7 @@ impl<'a> Plan<'a> {
             unknown: false,
             status: Status::Waiting,
             distance: 0,
+            need: Need::of(None),
         });
         ids.insert(path.clone(), id);
         Ok(id)
@@ -247,7 +258,12 @@ impl<'a> Plan<'a> {
         queue.extend(dependents.filter(|id| graph[*id].want_known || graph[*id].want_have));
     }
 
-    /// Takes the step of a pool that most waits for.
+    /// The step of a pool that most waits for.
+    pub(super) fn peek_ready(&self, pool: Pool) -> Option<&Ready> {
+        self.ready[pool as usize].peek()
+    }
+
+    /// Takes it.
     pub(super) fn next_ready(&mut self, pool: Pool) -> Option<Ready> {
         self.ready[pool as usize].pop()
     }
@@ -272,12 +288,5 @@ impl<'a> Plan<'a> {
 
 /// Outputs that the derivation itself names.
 fn static_outputs(derivation: &Derivation) -> Option<Outputs> {
-    derivation
-        .outputs
-        .iter()
-        .map(|(name, output)| match output {
-            Output::InputAddressed(path) | Output::Fixed { path, .. } => Some((name.clone(), path.clone())),
-            Output::Floating { .. } | Output::Deferred => None,
-        })
-        .collect()
+    derivation.outputs.iter().map(|(name, output)| Some((name.clone(), output.path()?.clone()))).collect()
 }

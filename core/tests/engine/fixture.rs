@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use osbuild_core::build::BuildOptions;
 use osbuild_core::derivation::aterm::to_aterm;
 use osbuild_core::derivation::{Derivation, Output, placeholder};
 use osbuild_core::fetch::{FetchConfig, Fetcher};
-use osbuild_core::graph::{Engine, Event, GraphError, Kind, Observer, Outcome, Wanted};
+use osbuild_core::graph::{Engine, Event, GraphError, Jobs, Kind, Observer, Outcome, Wanted};
 use osbuild_store::action::OutputName;
 use osbuild_store::store::{Ingestion, SourceSink};
 use osbuild_store::{HashAlgorithm, LocalStore, StorePath};
@@ -31,9 +31,12 @@ pub(crate) struct Fixture {
 
 #[derive(Default)]
 pub(crate) struct Recorder {
-    running: Mutex<BTreeMap<usize, String>>,
+    names: Mutex<BTreeMap<usize, String>>,
+    running: AtomicUsize,
     ended: Mutex<Vec<String>>,
     warnings: Mutex<Vec<String>>,
+    phases: Mutex<Vec<String>>,
+    most_at_once: AtomicUsize,
 }
 
 impl Observer for Recorder {
@@ -41,12 +44,19 @@ impl Observer for Recorder {
         match event {
             Event::Started { step, name, kind, .. } => {
                 let verb = if kind == Kind::Substitute { "substitute " } else { "" };
-                self.running.lock().unwrap().insert(step, format!("{verb}{name}"));
+                self.names.lock().unwrap().insert(step, format!("{verb}{name}"));
+                let running = self.running.fetch_add(1, Ordering::Relaxed) + 1;
+                self.most_at_once.fetch_max(running, Ordering::Relaxed);
             }
             Event::Finished { step, outcome: Outcome::Made } => {
-                let name = self.running.lock().unwrap()[&step].clone();
+                let name = self.names.lock().unwrap()[&step].clone();
                 self.ended.lock().unwrap().push(name);
+                self.running.fetch_sub(1, Ordering::Relaxed);
             }
+            Event::Finished { outcome: Outcome::Failed, .. } => {
+                self.running.fetch_sub(1, Ordering::Relaxed);
+            }
+            Event::Phase { name, .. } => self.phases.lock().unwrap().push(name.to_owned()),
             Event::Warning { text } => self.warnings.lock().unwrap().push(text.to_owned()),
             _ => {}
         }
@@ -57,6 +67,15 @@ impl Recorder {
     /// What ran since the last call.
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.ended.lock().unwrap())
+    }
+
+    /// How many ran at the same time since the last call, at most.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.most_at_once.swap(0, Ordering::Relaxed)
+    }
+
+    pub(crate) fn phases(&self) -> Vec<String> {
+        self.phases.lock().unwrap().clone()
     }
 
     pub(crate) fn warned_of(&self, text: &str) -> bool {
@@ -170,7 +189,7 @@ impl Fixture {
             fetcher: &self.fetcher,
             substituters: None,
             options: &self.options,
-            jobs: 2,
+            jobs: Jobs::AtMost(2),
             downloads: 2,
             keep_going: false,
             rebuild: false,

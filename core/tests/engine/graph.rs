@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use osbuild_core::derivation::Output;
-use osbuild_core::graph::{Engine, GraphError, Wanted};
+use osbuild_core::graph::{Engine, GraphError, Jobs, Wanted};
 use osbuild_store::local::GcRequest;
+use osbuild_store::{HashAlgorithm, StorePath};
 
 use crate::fixture::Fixture;
 
@@ -83,7 +84,7 @@ fn a_failure_stops_what_is_above_it_and_keep_going_the_rest_not() {
     let good = fixture.shell("good", "sleep 0.3; echo good > $out", &[]);
     let wanted: Vec<Wanted> =
         [&above, &good].into_iter().map(|d| Wanted { derivation: d.clone(), outputs: None }).collect();
-    let engine = Engine { keep_going: true, jobs: 1, ..fixture.engine() };
+    let engine = Engine { keep_going: true, jobs: Jobs::AtMost(1), ..fixture.engine() };
     let Err(GraphError::Failed { failures }) = engine.realise(&|path| fixture.lookup(path), &wanted) else {
         panic!("bad failed");
     };
@@ -139,6 +140,93 @@ fn a_forecast_says_what_would_run_and_runs_nothing() {
     fixture.build(&top).unwrap();
     let forecast = fixture.engine().forecast(&|path| fixture.lookup(path), &wanted).unwrap();
     assert_eq!(forecast.build, vec![]);
+}
+
+/// Why each step of a forecast runs, by name.
+fn reasons(fixture: &Fixture, top: &StorePath) -> Vec<(String, String)> {
+    let wanted = [Wanted { derivation: top.clone(), outputs: None }];
+    let forecast = fixture.engine().forecast(&|path| fixture.lookup(path), &wanted).unwrap();
+    let mut reasons: Vec<(String, String)> = forecast
+        .reasons
+        .iter()
+        .map(|(path, reason)| (path.name().trim_end_matches(".drv").to_owned(), reason.to_string()))
+        .collect();
+    reasons.sort();
+    reasons
+}
+
+#[test]
+fn a_forecast_says_why() {
+    let fixture = Fixture::new();
+    let pair = |base_script: &str, top_script: &str, variables: &[(&str, &str)]| {
+        let base = fixture.shell("base", base_script, &[]);
+        let output = Output::Floating { recursive: true, algorithm: HashAlgorithm::Sha256 };
+        fixture.shell_with("top", top_script, &[&base], output, variables)
+    };
+    let check = |top: &StorePath, expected: &[(&str, &str)]| {
+        let expected: Vec<(String, String)> =
+            expected.iter().map(|(name, reason)| ((*name).to_owned(), (*reason).to_owned())).collect();
+        assert_eq!(reasons(&fixture, top), expected);
+    };
+    let (one, two, copy) = ("echo one > $out", "echo two > $out", "cat $input0 > $out");
+    let top = pair(one, copy, &[]);
+    let waits = "if it comes out otherwise: base";
+    check(&top, &[("base", "never built here"), ("top", waits)]);
+    fixture.build(&top).unwrap();
+    check(&top, &[]);
+    // The script is an argument of the shell.
+    let next = pair(two, copy, &[]);
+    check(&next, &[("base", "the builder changed"), ("top", waits)]);
+    // Once the input is known, it is what changed, and the variable that holds
+    // its path is not named beside it.
+    fixture.build(&fixture.shell("base", two, &[])).unwrap();
+    check(&next, &[("top", "input base changed")]);
+    let variables = [("colour", "red"), ("size", "big")];
+    check(&pair(one, copy, &variables), &[("top", "colour changed, size changed")]);
+    check(&pair(one, "cat $input0 > $out # so", &[]), &[("top", "the builder changed")]);
+    // What was collected has to be made again from what it was made from.
+    fixture.build(&next).unwrap();
+    fixture.store.add_root(&fixture.store.home().join("root"), &fixture.root).unwrap();
+    fixture.store.collect_garbage(GcRequest::default(), || ()).unwrap();
+    let gone = "was built from just this, but the result is gone";
+    check(&next, &[("base", gone), ("top", gone)]);
+}
+
+#[test]
+fn what_a_builder_took_is_known_afterwards() {
+    let fixture = Fixture::new();
+    let script = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; sleep 0.3; echo > $out";
+    fixture.build(&fixture.shell("busy", script, &[])).unwrap();
+    let usage = fixture.store.usage("busy").unwrap().unwrap();
+    let processes = usage.processes.unwrap();
+    assert!(usage.wall_ms >= 300, "{usage:?}");
+    assert!(processes.cpu_ms > 10, "{usage:?}");
+    // A shell takes about a megabyte.
+    assert!((200 << 10..1 << 30).contains(&processes.largest_bytes), "{usage:?}");
+}
+
+#[test]
+fn builders_say_what_they_do() {
+    let fixture = Fixture::new();
+    let script = "echo '@phase unpack'; echo words; echo '@phase build'; echo > $out";
+    fixture.build(&fixture.shell("phases", script, &[])).unwrap();
+    assert_eq!(fixture.ran.phases(), ["unpack", "build"]);
+}
+
+#[test]
+fn builds_run_side_by_side_as_far_as_they_may() {
+    let fixture = Fixture::new();
+    let wanted = |round: usize| {
+        ["a", "b", "c", "d"].map(|name| {
+            let script = format!("sleep 0.3; echo {round} > $out");
+            Wanted { derivation: fixture.shell(name, &script, &[]), outputs: None }
+        })
+    };
+    for (round, most) in [(0, 1), (1, 2), (2, 4)] {
+        let engine = Engine { jobs: Jobs::AtMost(most), ..fixture.engine() };
+        engine.realise(&|path| fixture.lookup(path), &wanted(round)).unwrap();
+        assert_eq!(fixture.ran.most_at_once(), most);
+    }
 }
 
 #[test]

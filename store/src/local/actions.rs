@@ -1,9 +1,6 @@
-//! The action table on disk, and how long builds took. Rows outlive the
-//! objects they name.
+//! The action table on disk. Rows outlive the objects they name.
 
-use std::collections::{BTreeMap, HashMap};
-
-use rusqlite::OptionalExtension;
+use std::collections::BTreeMap;
 
 use super::LocalStore;
 use crate::action::{ActionKey, ActionRow, OutputName};
@@ -70,43 +67,5 @@ impl LocalStore {
                 .map_err(fail())?;
         }
         transaction.commit().map_err(fail())
-    }
-
-    /// How long builds took when they last ran, in milliseconds, by name: a
-    /// step that changed takes about as long as it did before.
-    ///
-    /// # Errors
-    /// The database failed, as in the next two.
-    pub fn durations(&self) -> Result<HashMap<String, u64>, StoreError> {
-        let fail = || StoreError::database("look up how long builds took");
-        let database = self.database();
-        let mut statement =
-            database.prepare_cached("SELECT name, milliseconds FROM durations").map_err(fail())?;
-        let rows = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))
-            .map_err(fail())?;
-        rows.map(|row| row.map_err(fail())).collect()
-    }
-
-    /// How long one took.
-    pub fn duration(&self, name: &str) -> Result<Option<u64>, StoreError> {
-        let fail = || StoreError::database("look up how long a build took");
-        let database = self.database();
-        let mut statement =
-            database.prepare_cached("SELECT milliseconds FROM durations WHERE name = ?1").map_err(fail())?;
-        let found = statement.query_row([name], |row| row.get::<_, i64>(0)).optional().map_err(fail())?;
-        Ok(found.map(i64::unsigned_abs))
-    }
-
-    /// Notes how long one took.
-    pub fn note_duration(&self, name: &str, milliseconds: u64) -> Result<(), StoreError> {
-        let fail = || StoreError::database("note how long a build took");
-        let milliseconds = i64::try_from(milliseconds).unwrap_or(i64::MAX);
-        self.database()
-            .prepare_cached("INSERT OR REPLACE INTO durations VALUES (?1, ?2)")
-            .map_err(fail())?
-            .execute(rusqlite::params![name, milliseconds])
-            .map_err(fail())?;
-        Ok(())
     }
 }

@@ -16,8 +16,8 @@ use super::LocalStore;
 use crate::error::StoreError;
 use crate::path::StorePath;
 
-/// 2 added how long builds took.
-const LAYOUT: i64 = 2;
+/// 3 added what builds took; before, it was time alone.
+const LAYOUT: i64 = 3;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS objects (
@@ -43,9 +43,13 @@ CREATE TABLE IF NOT EXISTS actions (
     path TEXT NOT NULL,
     PRIMARY KEY (key, output)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS durations (
+DROP TABLE IF EXISTS durations;
+CREATE TABLE IF NOT EXISTS usage (
     name TEXT PRIMARY KEY NOT NULL,
-    milliseconds INTEGER NOT NULL
+    wall_ms INTEGER NOT NULL,
+    cpu_ms INTEGER,
+    largest_bytes INTEGER,
+    made_from BLOB
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;
 ";

@@ -30,6 +30,7 @@ mod remove;
 mod reserve;
 mod roots;
 mod sources;
+mod usage;
 mod verify;
 
 pub use gc::{Collected, GcRequest};
@@ -39,6 +40,7 @@ pub use lock::PathLock;
 pub use objects::Objects;
 pub use references::ReferenceScanner;
 pub use remove::remove_tree;
+pub use usage::{ProcessUsage, Usage};
 pub use verify::{Problem, Verified};
 
 use std::fs;

@@ -107,6 +107,8 @@ fn perform(step: &Step, pointers: &ExecPointers) -> Result<(), Errno> {
             }
             Ok(())
         }
+        // SAFETY: takes no pointers.
+        Step::TakeTerminal => check(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) }),
         Step::CleanSlate { umask, directory } => clean_slate(*umask, directory),
         Step::FixedAddresses => {
             // SAFETY: takes no pointers.

@@ -21,7 +21,7 @@ mod step;
 
 pub use host_run::{HostRun, Streams};
 pub use interrupt::catch_interrupts;
-pub use spawn::Child;
+pub use spawn::{Child, Ended};
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
@@ -80,12 +80,22 @@ pub struct SandboxSpec<'a> {
     pub program: &'a [u8],
     pub arguments: &'a [Vec<u8>],
     pub environment: &'a BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Files in `/build`, by name.
+    /// Files in `/build` or `/tmp`, by absolute path.
     pub files: &'a [(String, Vec<u8>)],
     /// The host uid for uid 1000 where we are root.
     pub builder_uid: u32,
-    /// Where standard output and error go.
-    pub output: &'a OwnedFd,
+    pub attached: Attached<'a>,
+}
+
+/// What a program's standard streams are.
+#[derive(Clone, Copy, Debug)]
+pub enum Attached<'a> {
+    /// Output and errors go here, and there is no input.
+    Output(&'a OwnedFd),
+    /// Those of the caller.
+    Inherited,
+    /// A terminal of its own, that it controls.
+    Terminal(&'a OwnedFd),
 }
 
 /// Host uids for builders where we are root: one for each build at a time.
@@ -161,7 +171,7 @@ impl SandboxSpec<'_> {
             }
         }
         for (name, contents) in self.files {
-            let path = self.scratch.join("build").join(name);
+            let path = self.scratch.join(name.trim_start_matches('/'));
             std::fs::write(&path, contents).map_err(io("write", &path))?;
             if is_root {
                 std::os::unix::fs::chown(&path, Some(self.builder_uid), Some(self.builder_uid))
@@ -219,9 +229,18 @@ impl SandboxSpec<'_> {
         steps.push(Step::HostName { name: c"localhost".to_owned() });
         steps.extend(limits());
         steps.push(Step::NewSession);
-        let null = null_device()?;
-        let output = self.output.as_raw_fd();
-        steps.push(Step::Streams { input: null, output, error: output });
+        match self.attached {
+            Attached::Output(output) => {
+                let (input, output) = (null_device()?, output.as_raw_fd());
+                steps.push(Step::Streams { input, output, error: output });
+            }
+            Attached::Inherited => {}
+            Attached::Terminal(terminal) => {
+                let terminal = terminal.as_raw_fd();
+                steps.push(Step::Streams { input: terminal, output: terminal, error: terminal });
+                steps.push(Step::TakeTerminal);
+            }
+        }
         if is_root {
             steps.push(Step::BecomeBuilder {
                 uid: UID,

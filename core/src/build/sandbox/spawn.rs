@@ -1,13 +1,16 @@
 //! The parent's side: makes the child, writes its id maps, hears of failures.
 
-#![allow(unsafe_code, reason = "clone has no safe form")]
+#![allow(unsafe_code, reason = "clone and wait4 have no safe form")]
 
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 
+use osbuild_store::local::ProcessUsage;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::SandboxError;
 use super::child;
@@ -19,6 +22,15 @@ use super::step::Step;
 pub struct Child {
     pid: Pid,
     waited: bool,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    /// Of it and of all that it, and they in turn, waited for. The first
+    /// process of a namespace waits for every other in it.
+    pub usage: ProcessUsage,
 }
 
 /// Which namespaces, and who is who in the new user namespace.
@@ -122,17 +134,30 @@ impl Child {
     ///
     /// # Errors
     /// Something else waited for our child.
-    pub fn wait(&mut self) -> Result<WaitStatus, SandboxError> {
+    pub fn wait(&mut self) -> Result<Ended, SandboxError> {
+        let mut status = 0;
+        // SAFETY: the structure is plain numbers, for which zeros are valid.
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
         loop {
-            match waitpid(Some(self.pid), WaitOptions::empty()) {
-                Ok(Some((_, status))) => {
-                    self.waited = true;
-                    return Ok(status);
-                }
-                Ok(None) | Err(rustix::io::Errno::INTR) => {}
-                Err(e) => return Err(SandboxError::Setup { action: "wait for the child", source: e.into() }),
+            // SAFETY: both pointers are to live variables of the right type, and
+            // the process is a child of ours that nothing else waits for.
+            let pid = unsafe { libc::wait4(self.pid(), &raw mut status, 0, &raw mut usage) };
+            if pid >= 0 {
+                break;
+            }
+            let source = io::Error::last_os_error();
+            if source.kind() != io::ErrorKind::Interrupted {
+                return Err(SandboxError::Setup { action: "wait for the child", source });
             }
         }
+        self.waited = true;
+        let ms = |time: libc::timeval| time.tv_sec.unsigned_abs() * 1000 + time.tv_usec.unsigned_abs() / 1000;
+        let usage = ProcessUsage {
+            cpu_ms: ms(usage.ru_utime) + ms(usage.ru_stime),
+            // In KiB: getrusage(2).
+            largest_bytes: usage.ru_maxrss.unsigned_abs() << 10,
+        };
+        Ok(Ended { status: ExitStatus::from_raw(status), usage })
     }
 
     /// Kills the process, and with it everything in its process namespace.

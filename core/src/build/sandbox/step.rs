@@ -82,6 +82,8 @@ pub(super) enum Step {
         output: c_int,
         error: c_int,
     },
+    /// Makes standard input the terminal that signals come from.
+    TakeTerminal,
     /// Signals as a program expects them, no descriptors beyond the three,
     /// the file mode mask, the working directory.
     CleanSlate {
@@ -125,6 +127,7 @@ impl std::fmt::Display for Step {
             Self::Limit { resource, .. } => write!(f, "set resource limit {resource}"),
             Self::NewSession => write!(f, "begin a session"),
             Self::Streams { .. } => write!(f, "redirect the standard streams"),
+            Self::TakeTerminal => write!(f, "take the terminal"),
             Self::CleanSlate { directory, .. } => write!(f, "enter {}", text(directory)),
             Self::FixedAddresses => write!(f, "switch off address randomisation"),
             Self::DropPrivileges => write!(f, "drop privileges"),

@@ -1,0 +1,119 @@
+//! A look into the sandbox that a builder gets.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::ExitStatus;
+
+use super::BuildError;
+use super::prepare::{Chamber, Prepared};
+use super::run::{BuildOptions, Resolved};
+use super::sandbox::Attached;
+use osbuild_store::LocalStore;
+
+/// Where the command that would have been run is, as a script.
+pub const BUILDER_SCRIPT: &str = "/tmp/builder";
+
+/// Starts a shell where a derivation's builder would be started: the same
+/// mounts, user, limits and filters, no network, and the same environment but
+/// for `PATH` and `TERM`. Returns once it ended; nothing is kept.
+///
+/// `command` is for the shell to run; without one it reads its standard input.
+///
+/// # Errors
+/// The derivation runs in this program, its sandbox has no shell, or it cannot
+/// be set up.
+pub fn enter(
+    store: &LocalStore,
+    options: &BuildOptions,
+    resolved: &Resolved,
+    command: Option<&str>,
+    attached: Attached<'_>,
+) -> Result<ExitStatus, BuildError> {
+    let prepared = Prepared::new(store, resolved)?;
+    let derivation = &prepared.derivation;
+    if derivation.system == b"builtin" {
+        return Err(BuildError::Unsupported {
+            what: format!("{} is made by this program, in no sandbox", resolved.name()),
+            hint: "its parameters are shown by: osbuild derivation show".to_owned(),
+        });
+    }
+    let mut chamber = Chamber::new(store, options, &prepared)?;
+    let shell =
+        chamber.package_root.as_deref().and_then(shell_in).ok_or_else(|| BuildError::Unsupported {
+            what: format!("there is no shell in the sandbox of {}", resolved.name()),
+            hint: "a shell comes from the derivation's sandboxRoot: /bin/bash or /bin/sh in it".to_owned(),
+        })?;
+    let script = builder_script(derivation, &chamber.environment.variables);
+    chamber.environment.files.push((BUILDER_SCRIPT.to_owned(), script));
+    for (name, value) in [
+        ("PATH", OsStr::new("/usr/bin:/usr/sbin:/bin:/sbin")),
+        ("TERM", &std::env::var_os("TERM").unwrap_or_else(|| "dumb".into())),
+    ] {
+        chamber.environment.variables.insert(name.into(), value.as_bytes().to_vec());
+    }
+    let arguments = match command {
+        Some(command) => vec![b"-c".to_vec(), command.as_bytes().to_vec()],
+        None => Vec::new(),
+    };
+    let scratch = store.scratch("shell")?;
+    let ended = chamber
+        .start(scratch.path(), shell.as_bytes(), &arguments, attached)
+        .and_then(|mut child| Ok(child.wait()?));
+    osbuild_store::local::remove_tree(&scratch.keep())?;
+    Ok(ended?.status)
+}
+
+/// A shell of a package root, as an absolute path inside. Links may be
+/// absolute and lead elsewhere seen from here, so they are not followed.
+fn shell_in(package_root: &Path) -> Option<&'static str> {
+    ["/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh"]
+        .into_iter()
+        .find(|shell| package_root.join(shell.trim_start_matches('/')).symlink_metadata().is_ok())
+}
+
+/// Runs the builder as it would have been run.
+fn builder_script(
+    derivation: &crate::derivation::Derivation,
+    variables: &std::collections::BTreeMap<Vec<u8>, Vec<u8>>,
+) -> Vec<u8> {
+    let mut script = b"#!/bin/sh\ncd /build\n".to_vec();
+    // All others are the shell's own, too.
+    for name in ["PATH", "TERM"] {
+        let value = variables.get(name.as_bytes()).map_or(b"".as_slice(), Vec::as_slice);
+        script.extend_from_slice(format!("export {name}=").as_bytes());
+        quote(value, &mut script);
+        script.push(b'\n');
+    }
+    script.extend_from_slice(b"exec");
+    for word in std::iter::once(&derivation.builder).chain(&derivation.arguments) {
+        script.push(b' ');
+        quote(word, &mut script);
+    }
+    script.push(b'\n');
+    script
+}
+
+/// A word for a POSIX shell.
+fn quote(word: &[u8], out: &mut Vec<u8>) {
+    out.push(b'\'');
+    for byte in word {
+        match byte {
+            b'\'' => out.extend_from_slice(br"'\''"),
+            other => out.push(*other),
+        }
+    }
+    out.push(b'\'');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted() {
+        let mut out = Vec::new();
+        quote(b"it's $HOME\n", &mut out);
+        assert_eq!(out, b"'it'\\''s $HOME\n'");
+    }
+}

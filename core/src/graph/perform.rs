@@ -1,0 +1,202 @@
+//! One step of a plan: made here, copied out of a cache, or found done by
+//! another process.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use osbuild_store::StorePath;
+use osbuild_store::action::ActionRow;
+use osbuild_store::cache::{CacheError, Found, Watch};
+use osbuild_store::local::{PathLock, Usage};
+
+use super::event::{Event, Kind, Outcome};
+use super::order::{Ready, Work};
+use super::plan::NodeId;
+use super::{Engine, Outputs};
+use crate::build::log::phase;
+use crate::build::outputs::writable_path;
+use crate::build::run::Report;
+use crate::build::{BuildError, Builder, Built, Resolved};
+use crate::derivation::Output;
+use crate::derivation::aterm::to_aterm;
+
+impl Engine<'_> {
+    pub(super) fn perform(&self, ready: Ready, name: &str, compare: bool) -> Done {
+        match ready.work {
+            Work::Make(resolved) => Done::Made(self.step(ready.id, &resolved, compare)),
+            Work::Substitute(objects) => Done::Substituted(self.substitute(ready.id, name, &objects)),
+        }
+    }
+
+    fn substitute(
+        &self,
+        id: NodeId,
+        name: &str,
+        objects: &BTreeMap<StorePath, Found>,
+    ) -> Result<(), CacheError> {
+        let step = id.index();
+        self.observer.event(Event::Started { step, name, kind: Kind::Substitute, usual: None });
+        let total = objects.values().map(|found| found.info.file_size_bytes.unwrap_or(0)).sum();
+        let done = std::sync::Mutex::new(BTreeMap::new());
+        let progress = |path: &StorePath, bytes: u64, _: u64| {
+            let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            done.insert(path.clone(), bytes);
+            self.observer.event(Event::Progress { step, done: done.values().sum(), total });
+        };
+        let (warn, cancelled) = (|text: &str| self.warn(text), || self.is_interrupted());
+        let watch = Watch { cancelled: &cancelled, warn: &warn, progress: &progress };
+        let substituters = self.substituters.expect("only they find what can be substituted");
+        let result = substituters.fetch(self.store, objects, self.downloads, &watch);
+        let outcome = if result.is_ok() { Outcome::Made } else { Outcome::Failed };
+        self.observer.event(Event::Finished { step, outcome: &outcome });
+        result
+    }
+
+    /// Runs one step under its lock, unless another process just did.
+    fn step(&self, id: NodeId, resolved: &Resolved, compare: bool) -> Result<Outputs, BuildError> {
+        let _lock = self.lock(resolved)?;
+        let known = self.known(resolved)?;
+        let result = match known {
+            Some(outputs) if !compare && self.all_valid(&outputs)? => Ok((outputs, Outcome::Found)),
+            known => {
+                let kind = if resolved.is_fetch() { Kind::Fetch } else { Kind::Build };
+                let name = resolved.name();
+                let usual = self.store.usage(name)?.map(|usage| Duration::from_millis(usage.wall_ms));
+                self.observer.event(Event::Started { step: id.index(), name, kind, usual });
+                let result =
+                    if compare { self.rebuild(id, resolved, known) } else { self.build(id, resolved) };
+                result.map(|outputs| (outputs, Outcome::Made))
+            }
+        };
+        match result {
+            Ok((outputs, outcome)) => {
+                self.observer.event(Event::Finished { step: id.index(), outcome: &outcome });
+                Ok(outputs)
+            }
+            Err(error) => {
+                self.observer.event(Event::Finished { step: id.index(), outcome: &Outcome::Failed });
+                Err(error)
+            }
+        }
+    }
+
+    fn build(&self, id: NodeId, resolved: &Resolved) -> Result<Outputs, BuildError> {
+        let outputs = self.run_builder(id, resolved)?;
+        if is_floating(resolved) {
+            self.store.set_action(resolved.key, &ActionRow { outputs: outputs.clone() })?;
+        }
+        Ok(outputs)
+    }
+
+    fn run_builder(&self, id: NodeId, resolved: &Resolved) -> Result<Outputs, BuildError> {
+        let observer = self.observer;
+        let builder = Builder { store: self.store, fetcher: self.fetcher, options: self.options };
+        let report = Report {
+            line: &|text| {
+                let step = id.index();
+                observer.event(match phase(text) {
+                    Some(name) => Event::Phase { step, name },
+                    None => Event::Line { step, text },
+                });
+            },
+            progress: &|done, total| observer.event(Event::Progress { step: id.index(), done, total }),
+            cancelled: &|| self.is_interrupted(),
+        };
+        let began = Instant::now();
+        let Built { outputs, usage: processes } = builder.build(resolved, &report)?;
+        let wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let made_from = to_aterm(&resolved.derivation, self.store.store_dir());
+        self.store.note_usage(resolved.name(), &Usage { wall_ms, processes }, &made_from)?;
+        Ok(outputs)
+    }
+
+    /// Builds once more and compares with what is there. Where the path does
+    /// not depend on the contents, the second result is moved aside first.
+    fn rebuild(
+        &self,
+        id: NodeId,
+        resolved: &Resolved,
+        known: Option<Outputs>,
+    ) -> Result<Outputs, BuildError> {
+        let Some(first) = known else { return self.build(id, resolved) };
+        if resolved.derivation.fixed_output().is_some() || !self.all_valid(&first)? {
+            return self.build(id, resolved);
+        }
+        let floating = as_floating(resolved);
+        let second = self.run_builder(id, &floating)?;
+        for (output, path) in &first {
+            let (Some(was), Some(is)) = (self.store.info(path)?, self.store.info(&second[output])?) else {
+                continue;
+            };
+            if was.nar_hash != is.nar_hash {
+                let at = |path: &StorePath| self.store.physical(path).display().to_string();
+                let (first, second) = (at(path), at(&second[output]));
+                return Err(BuildError::NotReproducible { output: output.clone(), first, second });
+            }
+        }
+        Ok(first)
+    }
+
+    fn lock(&self, resolved: &Resolved) -> Result<PathLock, BuildError> {
+        let name = match resolved.derivation.fixed_output() {
+            Some((path, _, _)) => format!("{}.build", path.hash_part()),
+            None => resolved.key.to_hex(),
+        };
+        loop {
+            if let Some(lock) = self.store.try_lock(&name)? {
+                return Ok(lock);
+            }
+            if self.is_interrupted() {
+                return Err(BuildError::Interrupted);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn known(&self, resolved: &Resolved) -> Result<Option<Outputs>, BuildError> {
+        if is_floating(resolved) {
+            return Ok(self.store.action(resolved.key)?.map(|row| row.outputs));
+        }
+        resolved
+            .derivation
+            .outputs
+            .keys()
+            .map(|name| match &resolved.derivation.outputs[name] {
+                Output::Fixed { path, .. } => Ok(Some((name.clone(), path.clone()))),
+                _ => Ok(Some((name.clone(), writable_path(resolved, name)?))),
+            })
+            .collect()
+    }
+
+    fn all_valid(&self, outputs: &Outputs) -> Result<bool, BuildError> {
+        for path in outputs.values() {
+            if !self.store.is_valid(path)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// What came of a step.
+pub(super) enum Done {
+    Made(Result<Outputs, BuildError>),
+    Substituted(Result<(), CacheError>),
+}
+
+fn is_floating(resolved: &Resolved) -> bool {
+    resolved.derivation.outputs.values().any(|output| matches!(output, Output::Floating { .. }))
+}
+
+/// The same step with floating outputs: its second result gets a place of its
+/// own. What a builder sees of its output path is the same for steps that
+/// were floating, and differs for plain ones, whose own paths may show.
+fn as_floating(resolved: &Resolved) -> Resolved {
+    let mut resolved = resolved.clone();
+    for output in resolved.derivation.outputs.values_mut() {
+        if !matches!(output, Output::Floating { .. }) {
+            *output = Output::Floating { recursive: true, algorithm: osbuild_store::HashAlgorithm::Sha256 };
+        }
+    }
+    resolved
+}

@@ -21,7 +21,7 @@ use osbuild_core::lang::error::ErrorKind as EvalErrorKind;
 use osbuild_store::cache::CacheError;
 use osbuild_store::cache::place::PlaceError;
 use osbuild_store::error::one_line;
-use osbuild_store::{StoreError, StorePath, is_disk_full};
+use osbuild_store::{StoreDir, StoreError, StorePath, is_disk_full};
 
 /// The exit codes, which scripts rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -336,7 +336,10 @@ fn of_build(path: &StorePath, error: &BuildError) -> Failure {
                 // The builder met it, and its error is only text by now.
                 _ if tail.iter().any(|line| line.contains("No space left on device")) => full_hint(),
                 Some(kept) => format!("the build's directory is kept: {}", kept.display()),
-                None => "--keep-failed keeps the build's directory for a look".to_owned(),
+                None => format!(
+                    "`osbuild shell {}` opens its sandbox; --keep-failed keeps the build's directory",
+                    StoreDir::default().display(path)
+                ),
             }
         }
         BuildError::TimedOut { log, .. } => {

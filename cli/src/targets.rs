@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use osbuild_core::derivation::Derivation;
-use osbuild_core::derivation::aterm::from_aterm;
+use osbuild_core::derivation::aterm::{from_aterm, to_aterm};
 use osbuild_core::graph::Wanted;
 use osbuild_core::instantiate::Session;
 use osbuild_core::instantiate::target::Target;
@@ -95,7 +95,32 @@ impl Targets {
             }
             self.foreign.insert(path, Arc::new(derivation));
         }
+        self.keep_foreign(store)?;
         Ok(root)
+    }
+
+    /// Adds them to the store, where other commands find them; those that refer
+    /// to what is not there cannot be.
+    fn keep_foreign(&self, store: &LocalStore) -> Result<(), Failure> {
+        let mut waiting: Vec<&StorePath> = self.foreign.keys().collect();
+        loop {
+            let mut left = Vec::new();
+            for path in &waiting {
+                let derivation = &self.foreign[*path];
+                let inputs = derivation.input_derivations.keys().chain(&derivation.input_sources);
+                let references: BTreeSet<StorePath> = inputs.cloned().collect();
+                if store.valid_among(&references)?.len() == references.len() {
+                    let text = to_aterm(derivation, store.store_dir());
+                    store.add_text(path.name(), &text, &references)?;
+                } else {
+                    left.push(*path);
+                }
+            }
+            if left.len() == waiting.len() {
+                return Ok(());
+            }
+            waiting = left;
+        }
     }
 }
 

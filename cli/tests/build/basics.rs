@@ -24,9 +24,9 @@ fn builds_links_and_says_where() {
     let record: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((record["schema"].as_u64(), err.as_str(), code), (Some(1), "", 0));
 
-    // The link keeps it; without, it goes.
+    // The link keeps it, and not what it was made from; without, it goes.
     let (out, _, _) = fixture.run(&["store", "gc"]);
-    assert!(out.starts_with("removed 0 objects"), "{out}");
+    assert!(out.starts_with("removed 1 objects"), "{out}");
     assert!(path.exists());
     std::fs::remove_file(&link).unwrap();
     let (out, _, _) = fixture.run(&["store", "gc"]);

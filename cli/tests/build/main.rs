@@ -13,4 +13,5 @@ mod kernel;
 mod killed;
 mod recipes;
 mod sandbox;
+mod shell;
 mod sources;

@@ -23,7 +23,8 @@ fn a_failing_build_shows_its_tail_and_where_the_log_is() {
             "error: builder failed with exit code 7\n  while building: broken\n  | line 16\n",
             "  | line 39\n  | gone wrong\n",
             &format!(
-                "  whole log: PLACE/{log}\nhint: --keep-failed keeps the build's directory for a look\n"
+                "  whole log: PLACE/{log}\nhint: `osbuild shell /nix/store/{path}` opens its sandbox; --keep-failed keeps \
+                 the build's directory\n"
             ),
         ],
     );

@@ -28,6 +28,7 @@ fn attack() {
         "forks" => forks(),
         "namespaces" => namespaces(),
         "terminal" => terminal(),
+        "look" => crate::seen::look(),
         "nothing" => Vec::new(),
         other => panic!("no attack is called {other}"),
     };

@@ -15,7 +15,11 @@ use crate::host_root::root_with;
 
 /// Runs an attack of [`attacker`] as a builder; the output, and what came of
 /// each attempt.
-fn attack(fixture: &mut Fixture, name: &str, more: &[(&str, &str)]) -> (StorePath, BTreeMap<String, String>) {
+pub(crate) fn attack(
+    fixture: &mut Fixture,
+    name: &str,
+    more: &[(&str, &str)],
+) -> (StorePath, BTreeMap<String, String>) {
     let program = std::env::current_exe().unwrap();
     fixture.root = fixture.store.add_source("root", &root_with(&[&program]), Ingestion::Recursive).unwrap();
     let input = fixture.shell("input", "echo input > $out", &[]);

@@ -9,3 +9,4 @@ mod fixture;
 mod graph;
 mod host_root;
 mod sandbox;
+mod seen;

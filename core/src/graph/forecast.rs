@@ -22,6 +22,22 @@ pub struct Forecast {
     pub reuse: Vec<StorePath>,
 }
 
+/// What a run would do about one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Prospect {
+    /// A download of a source.
+    Fetch,
+    /// Its outputs come out of caches.
+    Substitute,
+    Build,
+    /// It runs only if something below it comes out otherwise than before.
+    Maybe,
+    /// Its outputs are there already.
+    Reuse,
+    /// What it makes is known, and nothing that would run asks for it.
+    Unneeded,
+}
+
 impl Plan<'_> {
     /// Steps that must run, and those that may have to, depending on what
     /// these give.
@@ -29,8 +45,32 @@ impl Plan<'_> {
     /// # Errors
     /// The database failed.
     pub(super) fn forecast(&mut self) -> Result<Forecast, GraphError> {
-        self.settle()?;
         let mut forecast = Forecast::default();
+        for (node, prospect) in self.prospects()?.into_iter().enumerate() {
+            let list = match prospect {
+                Prospect::Fetch => &mut forecast.fetch,
+                Prospect::Substitute => &mut forecast.substitute,
+                Prospect::Build => &mut forecast.build,
+                Prospect::Maybe => &mut forecast.maybe,
+                Prospect::Reuse => &mut forecast.reuse,
+                Prospect::Unneeded => continue,
+            };
+            list.push(self.graph[NodeId::new(node)].path.clone());
+        }
+        let Forecast { fetch, substitute, build, maybe, reuse } = &mut forecast;
+        for list in [fetch, substitute, build, maybe, reuse] {
+            list.sort();
+        }
+        Ok(forecast)
+    }
+
+    /// What a run would do about each node, by its index.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(super) fn prospects(&mut self) -> Result<Vec<Prospect>, GraphError> {
+        self.settle()?;
+        let mut prospects = vec![None; self.graph.node_count()];
         // Everything below a step that must run has to be there for it.
         let mut queue: Vec<NodeId> = self
             .graph
@@ -44,48 +84,35 @@ impl Plan<'_> {
             .filter(|ready| ready.is_substitution())
             .map(|ready| ready.id)
             .collect();
-        let mut seen: BTreeSet<NodeId> = BTreeSet::new();
         while let Some(id) = queue.pop() {
-            if !seen.insert(id) {
+            if prospects[id.index()].is_some() {
                 continue;
             }
             let node = &self.graph[id];
-            if self.is_present(id)? {
-                forecast.reuse.push(node.path.clone());
-                continue;
-            }
-            let is_substituted = substituted.contains(&id);
             let is_known_to_run = node.status == Status::Running
                 || self.inputs(id).all(|input| self.graph[input].outputs.is_some());
-            let list = if is_substituted {
-                &mut forecast.substitute
+            let prospect = if self.is_present(id)? {
+                Prospect::Reuse
+            } else if substituted.contains(&id) {
+                Prospect::Substitute
             } else if is_fetch(&node.derivation) {
-                &mut forecast.fetch
+                Prospect::Fetch
             } else if is_known_to_run {
-                &mut forecast.build
+                Prospect::Build
             } else {
-                &mut forecast.maybe
+                Prospect::Maybe
             };
-            list.push(node.path.clone());
-            if !is_substituted {
+            prospects[id.index()] = Some(prospect);
+            if !matches!(prospect, Prospect::Reuse | Prospect::Substitute) {
                 queue.extend(self.inputs(id));
             }
         }
-        for id in self.graph.node_indices() {
-            let node = &self.graph[id];
-            if seen.contains(&id) {
-                continue;
-            }
-            if node.have {
-                forecast.reuse.push(node.path.clone());
-            } else if node.outputs.is_none() {
-                forecast.maybe.push(node.path.clone());
-            }
-        }
-        let Forecast { fetch, substitute, build, maybe, reuse } = &mut forecast;
-        for list in [fetch, substitute, build, maybe, reuse] {
-            list.sort();
-        }
-        Ok(forecast)
+        let untouched = |id: NodeId| match &self.graph[id] {
+            node if node.have => Prospect::Reuse,
+            node if node.outputs.is_none() => Prospect::Maybe,
+            _ => Prospect::Unneeded,
+        };
+        let nodes = self.graph.node_indices().zip(prospects);
+        Ok(nodes.map(|(id, prospect)| prospect.unwrap_or_else(|| untouched(id))).collect())
     }
 }

@@ -6,6 +6,7 @@
 //! action rows alone; an object is fetched or made only when something mounts
 //! it or the user asked for it.
 
+pub mod described;
 mod forecast;
 mod order;
 mod plan;
@@ -13,7 +14,9 @@ mod realise;
 pub mod resolve;
 mod settle;
 
+pub use described::BuildGraph;
 pub use forecast::Forecast;
+pub use order::Usual;
 pub use realise::{Engine, Event, Kind, Observer, Outcome, Realised, Wanted};
 
 use std::collections::BTreeMap;

@@ -11,6 +11,7 @@ use osbuild_store::cache::{CacheError, Found, Substituters, Watch};
 use osbuild_store::error::one_line;
 use osbuild_store::{LocalStore, StorePath};
 
+use super::described::BuildGraph;
 use super::forecast::Forecast;
 use super::order::{Pool, Ready, Work};
 use super::plan::{Caches, NodeId, Plan};
@@ -104,6 +105,17 @@ impl Engine<'_> {
         let watch = Watch { cancelled: &cancelled, warn: &warn, progress: &|_, _, _| () };
         let (mut plan, _) = Plan::load(self.store, self.caches(&watch), lookup, &pairs(wanted))?;
         plan.forecast()
+    }
+
+    /// The graph below what is wanted, and what a run would do about each step.
+    ///
+    /// # Errors
+    /// As [`Engine::forecast`].
+    pub fn describe(&self, lookup: &Lookup<'_>, wanted: &[Wanted]) -> Result<BuildGraph, GraphError> {
+        let (warn, cancelled) = (|text: &str| self.warn(text), || self.is_interrupted());
+        let watch = Watch { cancelled: &cancelled, warn: &warn, progress: &|_, _, _| () };
+        let (mut plan, roots) = Plan::load(self.store, self.caches(&watch), lookup, &pairs(wanted))?;
+        plan.describe(&roots)
     }
 
     /// Makes everything that is wanted.

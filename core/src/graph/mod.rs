@@ -9,6 +9,7 @@
 pub mod described;
 mod forecast;
 mod order;
+pub mod picture;
 mod plan;
 mod realise;
 pub mod resolve;

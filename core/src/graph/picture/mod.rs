@@ -8,14 +8,17 @@
 mod dot;
 mod escape;
 mod fold;
+mod layout;
 mod record;
 #[cfg(test)]
 mod sample;
+mod svg;
 mod words;
 
 pub use dot::dot;
 pub use fold::Folding;
 pub use record::record;
+pub use svg::svg;
 pub use words::summary;
 
 use super::described::{BuildGraph, State};

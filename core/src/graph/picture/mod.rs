@@ -9,6 +9,7 @@ mod dot;
 mod escape;
 mod fold;
 mod layout;
+mod page;
 mod record;
 #[cfg(test)]
 mod sample;
@@ -17,6 +18,7 @@ mod words;
 
 pub use dot::dot;
 pub use fold::Folding;
+pub use page::page;
 pub use record::record;
 pub use svg::svg;
 pub use words::summary;

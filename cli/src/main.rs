@@ -7,6 +7,7 @@ mod error;
 mod nix_instantiate;
 mod realiser;
 mod session;
+mod targets;
 mod ui;
 
 use clap::{Parser, Subcommand};

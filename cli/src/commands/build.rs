@@ -1,28 +1,20 @@
 //! `osbuild build`: makes what is asked for and links to it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use osbuild_core::build::sandbox::catch_interrupts;
-use osbuild_core::derivation::Derivation;
-use osbuild_core::derivation::aterm::from_aterm;
-use osbuild_core::graph::{Engine, Forecast, Realised, Wanted};
-use osbuild_core::instantiate::Session;
-use osbuild_core::instantiate::target::Target;
+use osbuild_core::graph::{Engine, Forecast, Realised};
 use osbuild_store::action::OutputName;
-use osbuild_store::store::{Ingestion, SourceSink, SourceTree};
 use osbuild_store::{LocalStore, StorePath};
 use serde_json::json;
 
 use crate::config::{self, CommonArguments};
-use crate::error::{Exit, Failure};
-use crate::realiser::{BuildLimits, DOWNLOADS, Place};
-use crate::session;
+use crate::error::Failure;
+use crate::realiser::{BuildLimits, DOWNLOADS};
+use crate::targets::Targets;
 use crate::ui::Ui;
 
 /// Build variants, packages or derivations
@@ -135,10 +127,10 @@ fn realise(
     common: &CommonArguments,
 ) -> Result<Outcome, Failure> {
     let interrupted = catch_interrupts();
-    let targets = Targets::resolve(store, arguments, common)?;
+    let limits = arguments.limits();
+    let targets = Targets::resolve(store, &arguments.targets, limits, common)?;
     let fetcher = config::fetcher(store)?;
     let substituters = config::substituters(store)?;
-    let limits = arguments.limits();
     let options = limits.to_options();
     let ui = Ui::new(common.verbosity());
     let engine = Engine {
@@ -158,114 +150,6 @@ fn realise(
         return Ok(Outcome::Forecast(engine.forecast(&lookup, &targets.wanted)?));
     }
     Ok(Outcome::Realised(engine.realise(&lookup, &targets.wanted)?))
-}
-
-/// What the words on the command line mean.
-struct Targets {
-    wanted: Vec<Wanted>,
-    session: Session,
-    /// Those of real Nix, read from beside the one that was named.
-    foreign: HashMap<StorePath, Arc<Derivation>>,
-}
-
-impl Targets {
-    fn resolve(
-        store: &Arc<LocalStore>,
-        arguments: &Arguments,
-        common: &CommonArguments,
-    ) -> Result<Self, Failure> {
-        let words = &arguments.targets;
-        let (targets, project) = session::targets(words, common)?;
-        let place = Place::open(store.clone(), common.verbosity(), arguments.limits());
-        let session = session::for_targets(&targets, project.as_ref(), place);
-        let mut resolved = Self { wanted: Vec::new(), session, foreign: HashMap::new() };
-        for (word, target) in words.iter().zip(&targets) {
-            if matches!(target, Target::Derivation(path) if !store.is_valid(path)?) {
-                let derivation = resolved.read_beside(store, Path::new(word))?;
-                resolved.wanted.push(Wanted { derivation, outputs: None });
-                continue;
-            }
-            let found = resolved.session.instantiate_target(target, project.as_ref(), &Default::default())?;
-            if found.is_empty() {
-                return Err(Failure::new(Exit::Failed, &format!("'{word}' holds no derivation")));
-            }
-            resolved.wanted.extend(found.into_iter().map(|found| Wanted {
-                derivation: found.drv_path,
-                outputs: Some(found.outputs_wanted.into_iter().collect()),
-            }));
-        }
-        Ok(resolved)
-    }
-
-    fn lookup(&self, path: &StorePath) -> Option<Arc<Derivation>> {
-        self.foreign.get(path).cloned().or_else(|| self.session.derivation(path))
-    }
-
-    /// A `.drv` that somebody else wrote, with those beside it that it needs.
-    fn read_beside(&mut self, store: &LocalStore, file: &Path) -> Result<StorePath, Failure> {
-        let directory = file.parent().unwrap_or(Path::new("."));
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let bad = |what: String| Failure::new(Exit::Failed, &format!("{}: {what}", file.display()));
-        let root = StorePath::parse(&name).map_err(|e| bad(e.to_string()))?;
-        let mut queue = vec![root.clone()];
-        while let Some(path) = queue.pop() {
-            if self.foreign.contains_key(&path) {
-                continue;
-            }
-            let Ok(bytes) = std::fs::read(directory.join(path.as_str())) else {
-                if path == root {
-                    return Err(bad("no such file".to_owned()));
-                }
-                continue;
-            };
-            let derivation = from_aterm(&bytes, store.store_dir()).map_err(|e| bad(e.to_string()))?;
-            queue.extend(derivation.input_derivations.keys().cloned());
-            for source in &derivation.input_sources {
-                import_beside(store, directory, source)?;
-            }
-            self.foreign.insert(path, Arc::new(derivation));
-        }
-        Ok(root)
-    }
-}
-
-/// Adds a source that lies beside a `.drv` of real Nix, if its contents say
-/// that it is what its name says.
-fn import_beside(store: &LocalStore, directory: &Path, source: &StorePath) -> Result<(), Failure> {
-    let file = directory.join(source.as_str());
-    if store.is_valid(source)? || file.symlink_metadata().is_err() {
-        return Ok(());
-    }
-    let tree = source_tree(&file)?;
-    let added = store.add_source(source.name(), &tree, Ingestion::Recursive)?;
-    if added == *source {
-        return Ok(());
-    }
-    if let SourceTree::Regular { path, .. } = &tree {
-        let bytes = std::fs::read(path)?;
-        if store.add_text(source.name(), &bytes, &BTreeSet::new())? == *source {
-            return Ok(());
-        }
-    }
-    Err(Failure::new(Exit::Refused, &format!("{} is not what its name says", file.display())))
-}
-
-fn source_tree(file: &Path) -> Result<SourceTree, Failure> {
-    let metadata = file.symlink_metadata()?;
-    if metadata.is_symlink() {
-        let target = std::fs::read_link(file)?.as_os_str().as_bytes().to_vec();
-        return Ok(SourceTree::Symlink { target });
-    }
-    if !metadata.is_dir() {
-        let executable = metadata.permissions().mode() & 0o100 != 0;
-        return Ok(SourceTree::Regular { path: file.to_owned(), executable });
-    }
-    let mut members = BTreeMap::new();
-    for entry in file.read_dir()? {
-        let entry = entry?;
-        members.insert(entry.file_name().as_bytes().to_vec(), source_tree(&entry.path())?);
-    }
-    Ok(SourceTree::Directory(members))
 }
 
 /// `result`, `result-dev`, `result-2`: as Nix names them.

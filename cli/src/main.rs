@@ -35,6 +35,7 @@ enum Command {
     Disk(commands::disk::Command),
     #[command(subcommand)]
     Derivation(commands::derivation::Command),
+    Graph(commands::graph::Arguments),
     Log(commands::log::Arguments),
     Sign(commands::sign::Arguments),
     Sbom(commands::sbom::Arguments),
@@ -105,6 +106,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Build(arguments) => commands::build::run(arguments, common),
         Command::Boot(arguments) => commands::boot::run(arguments, common),
         Command::Disk(command) => commands::disk::run(command, common),
+        Command::Graph(arguments) => commands::graph::run(arguments, common),
         Command::Log(arguments) => commands::log::run(arguments, common),
         Command::Sign(arguments) => commands::sign::run(arguments, common),
         Command::Sbom(arguments) => commands::sbom::run(arguments, common),

@@ -1,13 +1,15 @@
-//! `osbuild graph`: what it prints, what Graphviz makes of it.
+//! `osbuild graph`: what it prints, what Graphviz and a browser make of it.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 use osbuild_core::derivation;
 use osbuild_store::{HashAlgorithm, LocalStore, NixHash, StoreDir, StorePath};
 use serde_json::{Value, json};
 
-use super::fixture::{Fixture, floating};
+use super::browser::Browser;
+use super::fixture::{Fixture, floating, in_order};
 use super::judge::{machine_judge, passes};
 
 /// `top` needs `slow`, `quick` and what a strange builder makes; all of them
@@ -148,4 +150,250 @@ fn graphviz_reads_what_is_written_for_it() {
     // Two of the downloads are one node, the third is on the critical path.
     check(&[], 7, 8);
     check(&["--all"], 8, 9);
+}
+
+fn page(fixture: &Fixture, top: &str, name: &str, words: &[&str]) -> PathBuf {
+    fixture.succeeds(&[&["graph", top, "-o", name][..], words].concat());
+    fixture.place.path().join(name)
+}
+
+/// Whatever a browser complains about.
+fn is_content(browser: &Browser) {
+    let complaints = browser.console();
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn a_browser_shows_and_answers() {
+    let (fixture, top) = project();
+    let file = page(&fixture, &top, "g.html", &[]);
+    let Some(browser) = Browser::start() else { return };
+    browser.open(&file);
+    assert_eq!(browser.script("return document.title"), "Build graph of top");
+    let count =
+        |selector: &str| browser.script(&format!("return document.querySelectorAll('{selector}').length"));
+    assert_eq!((count(".node"), count(".lines path.critical")), (json!(7), json!(3)));
+    is_content(&browser);
+
+    critical_path(&browser);
+    zoom_and_pan(&browser);
+    search(&browser);
+    details(&browser);
+    keyboard(&browser);
+    table(&browser);
+    is_content(&browser);
+    foreign_scripts_do_not_run(&browser);
+}
+
+fn critical_path(browser: &Browser) {
+    assert_eq!(browser.text("#critical-total"), "1 min 8 s (2 of 4 steps assumed)");
+    let list = browser.text("#critical ol");
+    in_order(&list, &[".deb", "1.0 s assumed", "base", "2.0 s", "slow", "1 min", "top", "5.0 s assumed"]);
+    browser.click("#critical li:nth-child(3) button");
+    assert_eq!(browser.text("#details h2"), "slow");
+    assert_eq!(browser.text("#details [data-fact='Critical path']"), "number 3 of 4");
+    browser.click("#close");
+}
+
+fn zoom_and_pan(browser: &Browser) {
+    let level = || -> i64 {
+        let text = browser.text("#zoom-level");
+        text.trim_end_matches(" %").parse().unwrap_or_else(|_| panic!("{text}"))
+    };
+    let place = || browser.script("return document.getElementById('view').getAttribute('transform')");
+    browser.click("#zoom-fit");
+    let fitted = (level(), place());
+    browser.click("#zoom-in");
+    assert!(level() > fitted.0);
+    browser.click("#zoom-out");
+    browser.click("#zoom-out");
+    assert!(level() < fitted.0);
+    browser.press("0");
+    assert_eq!((level(), place()), fitted);
+    browser.press("+");
+    let nearer = level();
+    assert!(nearer > fitted.0);
+    browser.press("-");
+    assert_eq!(level(), fitted.0);
+    browser.wheel((400, 400), -300);
+    assert!(level() > nearer);
+    browser.wheel((400, 400), 300);
+    assert_eq!(level(), fitted.0);
+
+    // What lies under the pointer stays there, and a drag chooses nothing.
+    let (x, y) = (60, 840);
+    let before = place();
+    browser.drag((x, y - 400), (x + 120, y - 350));
+    assert_ne!(place(), before);
+    assert_eq!(browser.script("return document.getElementById('details').hidden"), true);
+    browser.click("#zoom-fit");
+    assert_eq!(place(), fitted.1);
+}
+
+fn search(browser: &Browser) {
+    let hits =
+        || browser.script("return [...document.querySelectorAll('.node.hit')].map((e) => e.textContent)");
+    // A path finds, too, and what is folded is found in its node.
+    browser.press("/");
+    browser.type_into("#query", ".deb");
+    assert_eq!(browser.text("#hit-count"), "3 found");
+    assert_eq!(hits().as_array().map(Vec::len), Some(2));
+    browser.press("\u{e007}");
+    assert_eq!(browser.text("#hit-count"), "1 of 3");
+    let first = browser.text("#details h2");
+    browser.press("\u{e007}");
+    assert_eq!(browser.text("#hit-count"), "2 of 3");
+    let second = browser.text("#details h2");
+    assert!(first.ends_with(".deb") && second.ends_with(".deb") && first != second, "{first} {second}");
+    browser.press("\u{e00c}");
+    assert_eq!((browser.text("#hit-count"), hits()), (String::new(), json!([])));
+    browser.type_into("#query", "no such step");
+    assert_eq!(browser.text("#hit-count"), "0 found");
+    browser.press("\u{e00c}");
+    browser.press("\u{e00c}");
+}
+
+fn details(browser: &Browser) {
+    choose(browser, "slow");
+    assert_eq!(browser.text("#details h2"), "slow");
+    let fact = |name: &str| browser.text(&format!("#details [data-fact='{name}']"));
+    assert!(fact("Derivation").ends_with("-slow.drv"));
+    assert_eq!(
+        (fact("Kind"), fact("State"), fact("Usual time")),
+        ("build".into(), "maybe".into(), "1 min".into())
+    );
+    assert_eq!(fact("Size"), "not in the store");
+    assert!(fact("Builder").starts_with("/bin/sh on "));
+    let neighbours = browser.text("#details");
+    in_order(&neighbours, &["Needs (1)", "base", "Needed by (1)", "top"]);
+    // From neighbour to neighbour.
+    browser.click("#details ul:last-of-type button");
+    assert_eq!(browser.text("#details h2"), "top");
+    assert_eq!(browser.script("return document.querySelector('.node.chosen .name').textContent"), "top");
+    in_order(&browser.text("#details"), &["Needs (3)", "Needed by: none"]);
+    // Several downloads list themselves.
+    choose(browser, "2 downloads");
+    in_order(
+        &browser.text("#details"),
+        &["2 downloads", "Downloads (2)", ".deb", ".deb", "Needed by (1)", "base"],
+    );
+    // The strange builder is shown as it is called.
+    choose(browser, "strange");
+    assert!(browser.text("#details [data-fact='Builder']").contains(STRANGE));
+    assert_eq!(browser.script("return document.querySelectorAll('#details img').length"), 0);
+}
+
+/// Clicks a node, with all of them in sight.
+fn choose(browser: &Browser, label: &str) {
+    browser.click("#zoom-fit");
+    browser.click(&node(label));
+}
+
+/// The node whose label this is, as a selector.
+fn node(label: &str) -> String {
+    format!(".node[aria-label^='{label},']")
+}
+
+fn keyboard(browser: &Browser) {
+    choose(browser, "slow");
+    browser.script(&format!("document.querySelector(\"{}\").focus()", node("slow")));
+    let at = || browser.script("return document.activeElement.getAttribute('aria-label')");
+    let is_at =
+        |label: &str| assert!(at().as_str().unwrap_or("").starts_with(label), "{} is not {label}", at());
+    for (key, label) in [("\u{e014}", "base"), ("\u{e012}", ""), ("\u{e012}", "top"), ("\u{e014}", "")] {
+        browser.press(key);
+        is_at(label);
+    }
+    browser.press("\u{e00c}");
+    assert_eq!(browser.script("return document.getElementById('details').hidden"), true);
+    browser.press("\u{e007}");
+    assert_eq!(browser.script("return document.getElementById('details').hidden"), false);
+    assert_eq!(
+        browser.spoken(&node("slow")),
+        ("button".into(), "slow, maybe · 1 min, number 3 of the critical path".into())
+    );
+    assert_eq!(browser.spoken("#zoom-in"), ("button".into(), "Zoom in".into()));
+    assert_eq!(browser.spoken("#query"), ("searchbox".into(), "Find".into()));
+    // One stop of the Tab key for all nodes.
+    assert_eq!(browser.script("return document.querySelectorAll('.node[tabindex=\"0\"]').length"), 1);
+}
+
+fn table(browser: &Browser) {
+    browser.click("#tab-table");
+    let names = || {
+        let rows = browser
+            .script("return [...document.querySelectorAll('tbody td button')].map((e) => e.textContent)");
+        rows.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect::<Vec<String>>()
+    };
+    let sort = |column: usize| browser.click(&format!("th:nth-child({column}) button"));
+    let sorted = |column: usize| {
+        browser.script(&format!("return document.querySelector('th:nth-child({column})').ariaSort"))
+    };
+    // The slowest first; what never ran is last either way.
+    assert_eq!(
+        (names()[..3].to_vec(), sorted(4)),
+        (vec!["slow".into(), "base".into(), "quick".into()], json!("descending"))
+    );
+    sort(4);
+    assert_eq!(
+        (names()[..3].to_vec(), sorted(4)),
+        (vec!["quick".into(), "base".into(), "slow".into()], json!("ascending"))
+    );
+    sort(1);
+    let by_name = names();
+    assert!(by_name.is_sorted() && by_name.len() == 8, "{by_name:?}");
+    assert_eq!((sorted(1), sorted(4)), (json!("ascending"), json!("none")));
+    sort(6);
+    // Of equal ones the one that was found first.
+    assert_eq!(names()[..2], ["top", "base"]);
+    browser.click("tbody tr:nth-child(1) button");
+    assert_eq!(browser.text("#details h2"), names()[0]);
+    // What is looked for is what the table holds.
+    browser.type_into("#query", "quick");
+    assert_eq!(names(), ["quick"]);
+    browser.press("\u{e00c}");
+    assert_eq!(names().len(), 8);
+    // What was chosen meanwhile is in sight.
+    browser.click("tbody tr:nth-child(2) button");
+    browser.click("#tab-picture");
+    let middle = browser.script(
+        "const [node, panel] = ['.node.chosen', '#picture'].map((s) => document.querySelector(s).getBoundingClientRect()); \
+         return Math.abs(node.x + node.width / 2 - panel.x - panel.width / 2) < 30",
+    );
+    assert_eq!(middle, true);
+}
+
+/// The page's own policy, rather than its escaping, has the last word.
+fn foreign_scripts_do_not_run(browser: &Browser) {
+    assert_eq!(browser.script("return window.escaped === undefined"), true);
+    assert_eq!(browser.script("return performance.getEntriesByType('resource').length"), 0);
+    browser.script(
+        "const script = document.createElement('script'); \
+         script.textContent = 'window.escaped = 2'; document.body.append(script)",
+    );
+    assert_eq!(browser.script("return window.escaped === undefined"), true);
+    let refusal = browser.console().join("\n");
+    assert!(refusal.contains("Content Security Policy"), "{refusal}");
+}
+
+#[test]
+fn a_browser_reads_the_drawing_alone() {
+    let (fixture, top) = project();
+    let file = page(&fixture, &top, "g.svg", &["--all"]);
+    let Some(browser) = Browser::start() else { return };
+    browser.open(&file);
+    let root = browser.script("return document.documentElement.nodeName");
+    let wrong = browser.script("return document.getElementsByTagName('parsererror').length");
+    let count =
+        |class: &str| browser.script(&format!("return document.getElementsByClassName('{class}').length"));
+    // Folded, two of the downloads are in one frame.
+    assert_eq!((root, wrong, count("node"), count("member")), (json!("svg"), json!(0), json!(7), json!(2)));
+    // Every label lies within its box, in the font that this machine has.
+    let wide = browser.script(
+        "return [...document.querySelectorAll('.node, .member')].filter((node) => [...node.querySelectorAll(':scope > text')]\
+         .some((text) => text.getBBox().width + 20 > node.querySelector(':scope > .box').getBBox().width))\
+         .map((node) => node.textContent)",
+    );
+    assert_eq!(wide, json!([]));
+    is_content(&browser);
 }

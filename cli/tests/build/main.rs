@@ -1,6 +1,7 @@
 //! `osbuild build`, `osbuild store` and `osbuild graph` as a user types them:
 //! messages, exit codes, and a store that survives whatever happens.
 
+mod browser;
 mod fixture;
 #[path = "../../../core/tests/engine/host_root.rs"]
 mod host_root;

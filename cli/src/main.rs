@@ -10,6 +10,7 @@ mod session;
 mod targets;
 mod terminal;
 mod ui;
+mod workshop;
 
 use clap::{Parser, Subcommand};
 
@@ -36,6 +37,7 @@ enum Command {
     Disk(commands::disk::Command),
     #[command(subcommand)]
     Derivation(commands::derivation::Command),
+    Graph(commands::graph::Arguments),
     Log(commands::log::Arguments),
     Shell(commands::shell::Arguments),
     Sign(commands::sign::Arguments),
@@ -107,6 +109,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Build(arguments) => commands::build::run(arguments, common),
         Command::Boot(arguments) => commands::boot::run(arguments, common),
         Command::Disk(command) => commands::disk::run(command, common),
+        Command::Graph(arguments) => commands::graph::run(arguments, common),
         Command::Log(arguments) => commands::log::run(arguments, common),
         Command::Shell(arguments) => commands::shell::run(&arguments, common),
         Command::Sign(arguments) => commands::sign::run(arguments, common),

@@ -4,11 +4,9 @@
 //! as a part of the evaluation's error.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use osbuild_core::build::sandbox::catch_interrupts;
-use osbuild_core::build::{BuildError, BuildOptions};
-use osbuild_core::graph::{Engine, GraphError, Jobs, Wanted};
+use osbuild_core::build::BuildError;
+use osbuild_core::graph::{GraphError, Wanted};
 use osbuild_core::instantiate::realiser::{
     ImportFromDerivation, Known, MadeOutputs, Realiser, WantedOutputs,
 };
@@ -17,45 +15,9 @@ use osbuild_core::lang::error::ErrorKind;
 use osbuild_core::lang::host::{HostError, Unrealised};
 use osbuild_store::{LocalStore, StorePath};
 
-use crate::config;
 use crate::error::{Exit, Failure};
 use crate::ui::{Ui, Verbosity};
-
-/// How builds run, where the user said.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct BuildLimits {
-    /// Builds at a time; as the processors have room for if not given.
-    pub(crate) jobs: Option<usize>,
-    /// Cores that each may use; all if not given.
-    pub(crate) cores: Option<usize>,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) max_silence: Option<Duration>,
-    pub(crate) keep_failed: bool,
-    pub(crate) keep_going: bool,
-}
-
-impl BuildLimits {
-    pub(crate) fn jobs(&self) -> Jobs {
-        self.jobs.map_or(Jobs::ByProcessors, Jobs::AtMost)
-    }
-
-    pub(crate) fn to_options(self) -> BuildOptions {
-        BuildOptions {
-            // 0 means all, as in Nix.
-            cores: self.cores.filter(|cores| *cores > 0).unwrap_or_else(all_cores),
-            keep_failed: self.keep_failed,
-            timeout: self.timeout,
-            max_silence: self.max_silence,
-        }
-    }
-}
-
-fn all_cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-/// Downloads at a time.
-pub(crate) const DOWNLOADS: usize = 6;
+use crate::workshop::{BuildLimits, Workshop};
 
 /// The store of an evaluation, and what may be built in it meanwhile.
 pub(crate) struct Place {
@@ -122,27 +84,13 @@ impl InStore {
             Handle::Open(store) => store.clone(),
             Handle::Lazy(lazy) => lazy.store().map_err(|error| unable(error.into()))?,
         };
-        let fetcher = config::fetcher(&store).map_err(unable)?;
-        let substituters = config::substituters(&store).map_err(unable)?;
         let ui = Ui::new(self.verbosity);
-        let options = self.limits.to_options();
-        let engine = Engine {
-            store: &store,
-            fetcher: &fetcher,
-            substituters: Some(&substituters),
-            options: &options,
-            jobs: self.limits.jobs(),
-            downloads: DOWNLOADS,
-            keep_going: self.limits.keep_going,
-            rebuild: false,
-            observer: &ui,
-            interrupted: catch_interrupts(),
-        };
+        let workshop = Workshop::open(&store, self.limits, ui).map_err(unable)?;
         let wanted: Vec<Wanted> = wanted
             .iter()
             .map(|(path, outputs)| Wanted { derivation: path.clone(), outputs: Some(outputs.clone()) })
             .collect();
-        let realised = engine.realise(known, &wanted).map_err(|error| {
+        let realised = workshop.engine().realise(known, &wanted).map_err(|error| {
             let (path, kind) = first_failed(&error);
             (path, Failure::from(error), kind)
         })?;

@@ -14,7 +14,8 @@ use osbuild_store::local::Layout;
 
 use crate::config::{self, CommonArguments};
 use crate::error::{Exit, Failure};
-use crate::realiser::{BuildLimits, Place};
+use crate::realiser::Place;
+use crate::workshop::BuildLimits;
 
 /// Arguments for functions at the top level.
 #[derive(clap::Args)]

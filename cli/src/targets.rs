@@ -16,8 +16,9 @@ use osbuild_store::{LocalStore, StorePath};
 
 use crate::config::CommonArguments;
 use crate::error::{Exit, Failure};
-use crate::realiser::{BuildLimits, Place};
+use crate::realiser::Place;
 use crate::session;
+use crate::workshop::BuildLimits;
 
 /// Those of one command.
 pub(crate) struct Targets {
@@ -28,6 +29,8 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
+    /// Evaluates what the words name, under these limits where that takes
+    /// builds.
     pub(crate) fn resolve(
         store: &Arc<LocalStore>,
         words: &[String],
@@ -56,6 +59,7 @@ impl Targets {
         Ok(resolved)
     }
 
+    /// A derivation that was just evaluated, or read from beside a `.drv`.
     pub(crate) fn lookup(&self, path: &StorePath) -> Option<Arc<Derivation>> {
         self.foreign.get(path).cloned().or_else(|| self.session.derivation(path))
     }

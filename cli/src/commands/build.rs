@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use osbuild_core::build::sandbox::catch_interrupts;
 use osbuild_core::graph::{Engine, Forecast, Realised, Reason};
 use osbuild_store::action::OutputName;
 use osbuild_store::{LocalStore, StorePath};
@@ -14,9 +13,9 @@ use serde_json::json;
 
 use crate::config::{self, CommonArguments};
 use crate::error::Failure;
-use crate::realiser::{BuildLimits, DOWNLOADS};
 use crate::targets::Targets;
 use crate::ui::Ui;
+use crate::workshop::{BuildLimits, Workshop};
 
 /// Build variants, packages or derivations
 ///
@@ -71,6 +70,7 @@ impl Arguments {
             max_silence: self.max_silence.map(Duration::from_secs),
             keep_failed: self.keep_failed,
             keep_going: self.keep_going,
+            substitutes: !self.no_substitutes,
         }
     }
 }
@@ -131,25 +131,11 @@ fn realise(
     arguments: &Arguments,
     common: &CommonArguments,
 ) -> Result<Outcome, Failure> {
-    let interrupted = catch_interrupts();
-    let targets = Targets::resolve(store, &arguments.targets, arguments.limits(), common)?;
-    let fetcher = config::fetcher(store)?;
-    let substituters = config::substituters(store)?;
     let limits = arguments.limits();
-    let options = limits.to_options();
+    let targets = Targets::resolve(store, &arguments.targets, limits, common)?;
     let ui = if common.json { Ui::records() } else { Ui::new(common.verbosity()) };
-    let engine = Engine {
-        store,
-        fetcher: &fetcher,
-        substituters: (!arguments.no_substitutes).then_some(&substituters),
-        options: &options,
-        jobs: limits.jobs(),
-        downloads: DOWNLOADS,
-        keep_going: arguments.keep_going,
-        rebuild: arguments.rebuild,
-        observer: &ui,
-        interrupted,
-    };
+    let workshop = Workshop::open(store, limits, ui)?;
+    let engine = Engine { rebuild: arguments.rebuild, ..workshop.engine() };
     let lookup = |path: &StorePath| targets.lookup(path);
     if arguments.dry_run {
         return Ok(Outcome::Forecast(engine.forecast(&lookup, &targets.wanted)?));

@@ -8,8 +8,8 @@ use osbuild_store::{LocalStore, StorePath};
 
 use crate::config::{self, CommonArguments};
 use crate::error::{Exit, Failure};
-use crate::realiser::BuildLimits;
 use crate::targets::Targets;
+use crate::workshop::BuildLimits;
 
 /// Show the log of a build
 #[derive(clap::Args)]

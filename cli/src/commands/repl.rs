@@ -13,8 +13,9 @@ use osbuild_core::instantiate::{SessionOptions, Source};
 
 use crate::config::{self, CommonArguments};
 use crate::error::{Exit, Failure};
-use crate::realiser::{BuildLimits, Place};
+use crate::realiser::Place;
 use crate::session::{self, FunctionArguments};
+use crate::workshop::BuildLimits;
 use input::{Input, Line};
 use resume::Handover;
 

@@ -1,18 +1,16 @@
 //! `osbuild shell`: a shell where a target's builder would run.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
 
-use osbuild_core::build::sandbox::{Attached, catch_interrupts};
+use osbuild_core::build::sandbox::Attached;
 use osbuild_core::build::shell::{BUILDER_SCRIPT, enter};
-use osbuild_core::graph::Engine;
 
 use crate::config::{self, CommonArguments};
 use crate::error::{Exit, Failure};
-use crate::realiser::{BuildLimits, DOWNLOADS};
 use crate::targets::Targets;
 use crate::terminal::Terminal;
 use crate::ui::Ui;
+use crate::workshop::{BuildLimits, Workshop};
 
 /// Open a shell in the sandbox that builds a target
 ///
@@ -36,27 +34,11 @@ pub(crate) fn run(arguments: &Arguments, common: &CommonArguments) -> Result<(),
     let words = [arguments.target.clone()];
     let targets = Targets::resolve(&store, &words, limits, common)?;
     let derivation = targets.only(&arguments.target)?;
-    let (fetcher, substituters) = (config::fetcher(&store)?, config::substituters(&store)?);
-    let options = limits.to_options();
-    let resolved = {
-        let ui = Ui::new(common.verbosity());
-        let engine = Engine {
-            store: &store,
-            fetcher: &fetcher,
-            substituters: Some(&substituters),
-            options: &options,
-            jobs: limits.jobs(),
-            downloads: DOWNLOADS,
-            keep_going: false,
-            rebuild: false,
-            observer: &ui,
-            interrupted: catch_interrupts(),
-        };
-        engine.resolve_inputs(&|path| targets.lookup(path), derivation)?
-    };
+    let workshop = Workshop::open(&store, limits, Ui::new(common.verbosity()))?;
+    let resolved = workshop.engine().resolve_inputs(&|path| targets.lookup(path), derivation)?;
     let command = arguments.run.as_deref();
     let enter = |attached: Attached<'_>| {
-        enter(&store, &options, &resolved, command, attached)
+        enter(&store, workshop.options(), &resolved, command, attached)
             .map_err(|error| Failure::of_build(&resolved.path, &error))
     };
     if command.is_some() || !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
@@ -76,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments, common: &CommonArguments) -> Result<(),
             resolved.name()
         );
     }
-    let terminal = Arc::new(Terminal::open()?);
+    let terminal = Terminal::open()?;
     // How an interactive shell ended says how its last command did.
     terminal.carry(|inside| enter(Attached::Terminal(inside)))?;
     Ok(())

@@ -6,7 +6,7 @@ use std::time::Duration;
 use osbuild_core::lang::host::{Diagnostics, MAX_CALL_DEPTH};
 
 use crate::error::{Exit, Failure};
-use crate::realiser::BuildLimits;
+use crate::workshop::BuildLimits;
 
 /// Those that are on or off: `--NAME` and `--no-NAME`.
 const SWITCHES: &[&str] = &[

@@ -1,14 +1,19 @@
-//! `osbuild build` and `osbuild store` as a user types them: messages, exit
-//! codes, and a store that survives whatever happens.
+//! `osbuild build`, `osbuild store` and `osbuild graph` as a user types them:
+//! messages, exit codes, and a store that survives whatever happens.
 
+mod browser;
 mod fixture;
 #[path = "../../../core/tests/engine/host_root.rs"]
 mod host_root;
+#[path = "../../../store/tests/judge/mod.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod judge;
 mod server;
 
 mod basics;
 
 mod disk;
+mod graph;
 mod kernel;
 mod killed;
 mod recipes;

@@ -26,14 +26,20 @@ pub struct Forecast {
     pub reasons: BTreeMap<StorePath, Reason>,
 }
 
-/// What becomes of a step in a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What a run would do about one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Prospect {
+    /// A download of a source.
     Fetch,
+    /// Its outputs come out of caches.
     Substitute,
     Build,
+    /// It runs only if something below it comes out otherwise than before.
     Maybe,
+    /// Its outputs are there already.
     Reuse,
+    /// What it makes is known, and nothing that would run asks for it.
+    Unneeded,
 }
 
 impl Prospect {
@@ -50,14 +56,16 @@ impl Plan<'_> {
     /// The database failed.
     pub(super) fn forecast(&mut self) -> Result<Forecast, GraphError> {
         let mut forecast = Forecast::default();
-        for (id, prospect) in self.prospects()? {
+        for (node, prospect) in self.prospects()?.into_iter().enumerate() {
             let list = match prospect {
                 Prospect::Fetch => &mut forecast.fetch,
                 Prospect::Substitute => &mut forecast.substitute,
                 Prospect::Build => &mut forecast.build,
                 Prospect::Maybe => &mut forecast.maybe,
                 Prospect::Reuse => &mut forecast.reuse,
+                Prospect::Unneeded => continue,
             };
+            let id = NodeId::new(node);
             list.push(self.graph[id].path.clone());
             if let Some(reason) = self.reason(id, prospect)? {
                 forecast.reasons.insert(self.graph[id].path.clone(), reason);
@@ -72,7 +80,7 @@ impl Plan<'_> {
 
     fn reason(&self, id: NodeId, prospect: Prospect) -> Result<Option<Reason>, GraphError> {
         match prospect {
-            Prospect::Reuse => return Ok(None),
+            Prospect::Reuse | Prospect::Unneeded => return Ok(None),
             Prospect::Fetch => return Ok(Some(Reason::Missing)),
             Prospect::Substitute => return Ok(Some(Reason::InCache)),
             Prospect::Build | Prospect::Maybe => {}
@@ -95,13 +103,13 @@ impl Plan<'_> {
         }))
     }
 
-    /// What becomes of each step; of those that nothing needs, nothing.
+    /// What a run would do about each node, by its index.
     ///
     /// # Errors
     /// The database failed.
-    pub(super) fn prospects(&mut self) -> Result<Vec<(NodeId, Prospect)>, GraphError> {
+    pub(super) fn prospects(&mut self) -> Result<Vec<Prospect>, GraphError> {
         self.settle()?;
-        let mut prospects = Vec::new();
+        let mut prospects = vec![None; self.graph.node_count()];
         // Everything below a step that must run has to be there for it.
         let mut queue: Vec<NodeId> = self
             .graph
@@ -115,42 +123,35 @@ impl Plan<'_> {
             .filter(|ready| ready.is_substitution())
             .map(|ready| ready.id)
             .collect();
-        let mut seen: BTreeSet<NodeId> = BTreeSet::new();
         while let Some(id) = queue.pop() {
-            if !seen.insert(id) {
+            if prospects[id.index()].is_some() {
                 continue;
             }
             let node = &self.graph[id];
-            if self.is_present(id)? {
-                prospects.push((id, Prospect::Reuse));
-                continue;
-            }
-            if substituted.contains(&id) {
-                prospects.push((id, Prospect::Substitute));
-                continue;
-            }
             let is_known_to_run = node.status == Status::Running
                 || self.inputs(id).all(|input| self.graph[input].outputs.is_some());
-            prospects.push(if is_fetch(&node.derivation) {
-                (id, Prospect::Fetch)
+            let prospect = if self.is_present(id)? {
+                Prospect::Reuse
+            } else if substituted.contains(&id) {
+                Prospect::Substitute
+            } else if is_fetch(&node.derivation) {
+                Prospect::Fetch
             } else if is_known_to_run {
-                (id, Prospect::Build)
+                Prospect::Build
             } else {
-                (id, Prospect::Maybe)
-            });
-            queue.extend(self.inputs(id));
-        }
-        for id in self.graph.node_indices() {
-            let node = &self.graph[id];
-            if seen.contains(&id) {
-                continue;
-            }
-            if node.have {
-                prospects.push((id, Prospect::Reuse));
-            } else if node.outputs.is_none() {
-                prospects.push((id, Prospect::Maybe));
+                Prospect::Maybe
+            };
+            prospects[id.index()] = Some(prospect);
+            if !matches!(prospect, Prospect::Reuse | Prospect::Substitute) {
+                queue.extend(self.inputs(id));
             }
         }
-        Ok(prospects)
+        let untouched = |id: NodeId| match &self.graph[id] {
+            node if node.have => Prospect::Reuse,
+            node if node.outputs.is_none() => Prospect::Maybe,
+            _ => Prospect::Unneeded,
+        };
+        let nodes = self.graph.node_indices().zip(prospects);
+        Ok(nodes.map(|(id, prospect)| prospect.unwrap_or_else(|| untouched(id))).collect())
     }
 }

@@ -7,18 +7,22 @@
 //! it or the user asked for it.
 
 mod budget;
+pub mod described;
 mod event;
 mod forecast;
 mod order;
 mod perform;
+pub mod picture;
 mod plan;
 mod realise;
 mod reason;
 pub mod resolve;
 mod settle;
 
+pub use described::BuildGraph;
 pub use event::{Event, Kind, Observer, Outcome};
 pub use forecast::Forecast;
+pub use order::Usual;
 pub use realise::{Engine, Jobs, Realised, Wanted};
 pub use reason::{Difference, Reason};
 

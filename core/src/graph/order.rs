@@ -76,21 +76,47 @@ impl PartialEq for Ready {
 
 impl Eq for Ready {}
 
+/// How long a step takes, as far as earlier runs tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usual {
+    pub ms: u64,
+    /// It ran here; otherwise the time is an assumption.
+    pub is_measured: bool,
+}
+
 /// Assumed of steps that never ran here.
 const UNKNOWN_BUILD_MS: u64 = 5_000;
 const UNKNOWN_FETCH_MS: u64 = 1_000;
 
-/// Writes each node's distance, and what it will need. Edges lead from a step to its inputs; the
-/// graph has no cycles, since a derivation is named by its inputs.
+fn usual(node: &Node, usage: Option<&Usage>) -> Usual {
+    if let Some(usage) = usage {
+        return Usual { ms: usage.wall_ms, is_measured: true };
+    }
+    let ms = if is_fetch(&node.derivation) { UNKNOWN_FETCH_MS } else { UNKNOWN_BUILD_MS };
+    Usual { ms, is_measured: false }
+}
+
+/// Writes each node's usual time, what it will need, and its distance. Edges lead from a step to
+/// its inputs; the graph has no cycles, since a derivation is named by its
+/// inputs.
 pub(super) fn longest_first(graph: &mut DiGraph<Node, ()>, usages: &HashMap<String, Usage>) {
     let order = petgraph::algo::toposort(&*graph, None).expect("derivations do not need themselves");
     for id in order {
         let above = graph.neighbors_directed(id, Direction::Incoming).map(|id| graph[id].distance).max();
-        let node = &graph[id];
-        let unknown = if is_fetch(&node.derivation) { UNKNOWN_FETCH_MS } else { UNKNOWN_BUILD_MS };
-        let usage = usages.get(node.name());
-        let own = usage.map_or(unknown, |usage| usage.wall_ms);
+        let usage = usages.get(graph[id].name());
+        let usual = usual(&graph[id], usage);
+        graph[id].usual = usual;
         graph[id].need = Need::of(usage);
-        graph[id].distance = own.saturating_add(above.unwrap_or(0));
+        graph[id].distance = usual.ms.saturating_add(above.unwrap_or(0));
     }
+}
+
+/// The chain that takes longest, in the order in which its steps run, once
+/// distances are written; of equal ones the one that was found first.
+pub(super) fn longest_chain(graph: &DiGraph<Node, ()>) -> Vec<NodeId> {
+    let farthest =
+        |one: &NodeId, other: &NodeId| graph[*one].distance.cmp(&graph[*other].distance).then(other.cmp(one));
+    let first = graph.node_indices().max_by(farthest);
+    let next = |id: &NodeId| graph.neighbors_directed(*id, Direction::Incoming).max_by(farthest);
+    std::iter::successors(first, next).collect()
 }

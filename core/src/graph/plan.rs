@@ -15,7 +15,7 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::budget::Need;
-use super::order::{Pool, Ready, longest_first};
+use super::order::{Pool, Ready, Usual, longest_first};
 use super::resolve::resolve;
 use super::{GraphError, Lookup, Outputs, read_derivation};
 use crate::build::Resolved;
@@ -43,6 +43,7 @@ pub(super) struct Node {
     /// All inputs are known and no row is: it has to be built.
     pub(super) unknown: bool,
     pub(super) status: Status,
+    pub(super) usual: Usual,
     /// Milliseconds from its start to the end of all that waits for it, as far
     /// as earlier runs tell.
     pub(super) distance: u64,
@@ -170,6 +171,7 @@ impl<'a> Plan<'a> {
             want_have: false,
             unknown: false,
             status: Status::Waiting,
+            usual: Usual::default(),
             distance: 0,
             need: Need::of(None),
         });

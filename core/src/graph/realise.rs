@@ -13,6 +13,7 @@ use osbuild_store::error::one_line;
 use osbuild_store::{LocalStore, StorePath};
 
 use super::budget::Budget;
+use super::described::BuildGraph;
 use super::event::{Event, Observer};
 use super::forecast::{Forecast, Prospect};
 use super::order::Pool;
@@ -77,6 +78,17 @@ impl Engine<'_> {
         plan.forecast()
     }
 
+    /// The graph below what is wanted, and what a run would do about each step.
+    ///
+    /// # Errors
+    /// As [`Engine::forecast`].
+    pub fn describe(&self, lookup: &Lookup<'_>, wanted: &[Wanted]) -> Result<BuildGraph, GraphError> {
+        let (warn, cancelled) = (|text: &str| self.warn(text), || self.is_interrupted());
+        let watch = Watch { cancelled: &cancelled, warn: &warn, progress: &|_, _, _| () };
+        let (mut plan, roots) = Plan::load(self.store, self.caches(&watch), lookup, &pairs(wanted))?;
+        plan.describe(&roots)
+    }
+
     /// Makes everything that is wanted.
     ///
     /// # Errors
@@ -130,12 +142,13 @@ impl Engine<'_> {
     /// Says what there is to do, if there is.
     fn announce(&self, plan: &mut Plan<'_>) -> Result<(), GraphError> {
         let prospects = plan.prospects()?;
-        let certain = prospects.iter().filter(|(_, prospect)| prospect.is_certain());
-        let usual_ms = certain.clone().map(|(id, _)| plan.graph[*id].distance).max();
+        let certain = |prospect: &Prospect| prospect.is_certain();
+        let steps = plan.graph.node_weights().zip(&prospects);
+        let usual_ms = steps.filter(|(_, prospect)| certain(prospect)).map(|(node, _)| node.distance).max();
         if let Some(usual_ms) = usual_ms {
             self.observer.event(Event::Planned {
-                certain: certain.count(),
-                possible: prospects.iter().filter(|(_, prospect)| *prospect == Prospect::Maybe).count(),
+                certain: prospects.iter().filter(|prospect| certain(prospect)).count(),
+                possible: prospects.iter().filter(|prospect| **prospect == Prospect::Maybe).count(),
                 usual: Some(Duration::from_millis(usual_ms)),
             });
         }

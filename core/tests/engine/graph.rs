@@ -1,10 +1,12 @@
 //! Order, early cutoff, rows that outlive objects, failures.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use osbuild_core::derivation::Output;
-use osbuild_core::graph::{Engine, GraphError, Jobs, Wanted};
-use osbuild_store::local::GcRequest;
+use osbuild_core::graph::described::State;
+use osbuild_core::graph::{BuildGraph, Engine, GraphError, Jobs, Usual, Wanted};
+use osbuild_store::local::{GcRequest, Usage};
 use osbuild_store::{HashAlgorithm, StorePath};
 
 use crate::fixture::Fixture;
@@ -227,6 +229,78 @@ fn builds_run_side_by_side_as_far_as_they_may() {
         engine.realise(&|path| fixture.lookup(path), &wanted(round)).unwrap();
         assert_eq!(fixture.ran.most_at_once(), most);
     }
+}
+
+#[test]
+fn a_graph_is_described_as_a_build_would_find_it() {
+    let fixture = Fixture::new();
+    let base = fixture.shell("base", "echo base > $out", &[]);
+    let slow = fixture.shell("slow", "cat $input0 > $out; echo slow >> $out", &[&base]);
+    let quick = fixture.shell("quick", "cat $input0 > $out; echo quick >> $out", &[&base]);
+    let top = fixture.shell("top", "cat $input0 $input1 > $out", &[&slow, &quick]);
+    let describe = |target: &StorePath| {
+        let wanted = Wanted { derivation: target.clone(), outputs: None };
+        fixture.engine().describe(&|path| fixture.lookup(path), &[wanted.clone(), wanted]).unwrap()
+    };
+    let names = |graph: &BuildGraph, steps: &[usize]| -> Vec<String> {
+        steps.iter().map(|step| graph.steps[*step].name().to_owned()).collect()
+    };
+    let states = |graph: &BuildGraph| -> BTreeMap<String, State> {
+        graph.steps.iter().map(|step| (step.name().to_owned(), step.state)).collect()
+    };
+    let expected = |pairs: &[(&str, State)]| -> BTreeMap<String, State> {
+        pairs.iter().map(|(name, state)| ((*name).to_owned(), *state)).collect()
+    };
+
+    let note = |name: &str, wall_ms: u64| {
+        fixture.store.note_usage(name, &Usage { wall_ms, processes: None }, b"").unwrap();
+    };
+    note("slow", 60_000);
+    note("quick", 20);
+    let graph = describe(&top);
+    assert_eq!(names(&graph, &graph.targets), ["top"]);
+    let mut edges: Vec<_> = graph.edges.iter().map(|(from, to)| names(&graph, &[*from, *to])).collect();
+    edges.sort();
+    assert_eq!(edges, [["quick", "base"], ["slow", "base"], ["top", "quick"], ["top", "slow"]]);
+    // Steps that never ran count five seconds, as the order of a build has it.
+    assert_eq!(
+        (names(&graph, &graph.critical).join(" "), graph.critical_ms),
+        ("base slow top".into(), 70_000)
+    );
+    let maybe =
+        [("base", State::Build), ("slow", State::Maybe), ("quick", State::Maybe), ("top", State::Maybe)];
+    assert_eq!(states(&graph), expected(&maybe));
+    assert!(graph.steps.iter().all(|step| step.size_bytes().is_none()));
+
+    fixture.build(&quick).unwrap();
+    note("base", 1);
+    let graph = describe(&top);
+    let half =
+        [("base", State::Present), ("slow", State::Build), ("quick", State::Present), ("top", State::Maybe)];
+    assert_eq!(states(&graph), expected(&half));
+    let base = graph.steps.iter().find(|step| step.name() == "base").unwrap();
+    assert!(
+        base.usual == Usual { ms: 1, is_measured: true } && base.size_bytes().is_some_and(|size| size > 100)
+    );
+
+    fixture.build(&top).unwrap();
+    let graph = describe(&top);
+    assert!(graph.steps.iter().all(|step| step.state == State::Present), "{:?}", states(&graph));
+
+    // What only a row remembers is not needed while the target is there.
+    let link = fixture.store.home().join("result");
+    let built = graph.steps[graph.targets[0]].outputs[0].path.clone().unwrap();
+    fixture.store.add_root(&link, &built).unwrap();
+    fixture.store.add_root(&fixture.store.home().join("root"), &fixture.root).unwrap();
+    fixture.store.collect_garbage(GcRequest::default(), || ()).unwrap();
+    let graph = describe(&top);
+    let gone = [
+        ("base", State::Unneeded),
+        ("slow", State::Unneeded),
+        ("quick", State::Unneeded),
+        ("top", State::Present),
+    ];
+    assert_eq!(states(&graph), expected(&gone));
 }
 
 #[test]

@@ -23,12 +23,32 @@ pub(crate) fn judge(tool: &str) -> Option<Command> {
             return Some(Command::new(program));
         }
     }
+    is_absent(tool, "neither in OSBUILD_JUDGES nor in the PATH");
+    None
+}
+
+/// A judge that comes with the machine, too large for a package root of ours:
+/// a program that a variable names, else one in the PATH; or none where it may
+/// be skipped.
+pub(crate) fn machine_judge(tool: &str, variable: &str) -> Option<PathBuf> {
+    if let Some(program) = std::env::var_os(variable) {
+        return Some(program.into());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found =
+        std::env::split_paths(&path).map(|directory| directory.join(tool)).find(|program| program.exists());
+    if found.is_none() {
+        is_absent(tool, &format!("not in the PATH, and {variable} does not name it"));
+    }
+    found
+}
+
+fn is_absent(tool: &str, place: &str) {
     assert!(
         std::env::var_os("OSBUILD_REQUIRE_JUDGES").is_none_or(|value| value != "1"),
-        "the judge {tool} is required, and neither in OSBUILD_JUDGES nor in the PATH"
+        "the judge {tool} is required, and {place}"
     );
-    eprintln!("SKIPPED: the judge {tool} is absent (set OSBUILD_JUDGES)");
-    None
+    eprintln!("SKIPPED: the judge {tool} is absent: {place}");
 }
 
 /// Whether the judge is a Nix before 2.34, the release that ours is measured

@@ -109,7 +109,7 @@ impl Browser {
         text.as_str().expect("text").to_owned()
     }
 
-    /// What helpers for the blind are told: role and name.
+    /// What a screen reader is told: role and name.
     pub(crate) fn spoken(&self, selector: &str) -> (String, String) {
         let element = self.element(selector);
         let ask = |what: &str| {

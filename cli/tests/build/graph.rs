@@ -18,7 +18,9 @@ use super::judge::{machine_judge, passes};
 /// minute, `quick` 300 ms.
 fn project() -> (Fixture, String) {
     let fixture = Fixture::new();
-    let downloads: Vec<StorePath> = ["one.deb", "two.deb", "three.deb"]
+    // Names as long and as wide as real ones.
+    let names = ["mount_2.41.5-0+deb13u1_amd64.deb", "libcap2_2.75-10+deb13u1_amd64.deb", "gcc_14_amd64.deb"];
+    let downloads: Vec<StorePath> = names
         .into_iter()
         .map(|name| {
             let hash = NixHash::of(HashAlgorithm::Sha256, name.as_bytes());

@@ -11,6 +11,8 @@ mod basics;
 mod disk;
 mod kernel;
 mod killed;
+mod read_only;
 mod recipes;
 mod sandbox;
 mod sources;
+mod store;

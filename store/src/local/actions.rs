@@ -8,13 +8,12 @@ use rusqlite::OptionalExtension;
 use super::LocalStore;
 use crate::action::{ActionKey, ActionRow, OutputName};
 use crate::error::StoreError;
-use crate::path::StorePath;
 
 impl LocalStore {
     /// # Errors
     /// The database failed.
     pub fn action(&self, key: ActionKey) -> Result<Option<ActionRow>, StoreError> {
-        let fail = || StoreError::database("look up an action");
+        let fail = || self.failed("look up an action");
         let database = self.database();
         let mut statement =
             database.prepare_cached("SELECT output, path FROM actions WHERE key = ?1").map_err(fail())?;
@@ -24,9 +23,9 @@ impl LocalStore {
         let mut outputs = BTreeMap::new();
         for row in rows {
             let (output, path) = row.map_err(fail())?;
-            if let Some(output) = OutputName::new(&output) {
-                outputs.insert(output, StorePath::parse(&path)?);
-            }
+            let output = OutputName::new(&output)
+                .ok_or_else(|| self.damaged(format!("'{output}' is no output of a build")))?;
+            outputs.insert(output, self.stored_path(&path)?);
         }
         Ok((!outputs.is_empty()).then_some(ActionRow { outputs }))
     }
@@ -36,7 +35,7 @@ impl LocalStore {
     /// # Errors
     /// The database failed.
     pub fn actions(&self) -> Result<Vec<(ActionKey, ActionRow)>, StoreError> {
-        let fail = || StoreError::database("list actions");
+        let fail = || self.failed("list actions");
         let keys: Vec<[u8; 32]> = {
             let database = self.database();
             let mut statement =
@@ -57,7 +56,7 @@ impl LocalStore {
     /// # Errors
     /// The database failed.
     pub fn set_action(&self, key: ActionKey, row: &ActionRow) -> Result<(), StoreError> {
-        let fail = || StoreError::database("write an action");
+        let fail = || self.failed("write an action");
         let mut database = self.database();
         let transaction = database.transaction().map_err(fail())?;
         transaction.execute("DELETE FROM actions WHERE key = ?1", [key.digest()]).map_err(fail())?;
@@ -78,7 +77,7 @@ impl LocalStore {
     /// # Errors
     /// The database failed, as in the next two.
     pub fn durations(&self) -> Result<HashMap<String, u64>, StoreError> {
-        let fail = || StoreError::database("look up how long builds took");
+        let fail = || self.failed("look up how long builds took");
         let database = self.database();
         let mut statement =
             database.prepare_cached("SELECT name, milliseconds FROM durations").map_err(fail())?;
@@ -90,7 +89,7 @@ impl LocalStore {
 
     /// How long one took.
     pub fn duration(&self, name: &str) -> Result<Option<u64>, StoreError> {
-        let fail = || StoreError::database("look up how long a build took");
+        let fail = || self.failed("look up how long a build took");
         let database = self.database();
         let mut statement =
             database.prepare_cached("SELECT milliseconds FROM durations WHERE name = ?1").map_err(fail())?;
@@ -100,7 +99,7 @@ impl LocalStore {
 
     /// Notes how long one took.
     pub fn note_duration(&self, name: &str, milliseconds: u64) -> Result<(), StoreError> {
-        let fail = || StoreError::database("note how long a build took");
+        let fail = || self.failed("note how long a build took");
         let milliseconds = i64::try_from(milliseconds).unwrap_or(i64::MAX);
         self.database()
             .prepare_cached("INSERT OR REPLACE INTO durations VALUES (?1, ?2)")

@@ -142,6 +142,10 @@ impl From<StoreError> for Failure {
             StoreError::Corrupt { .. } => {
                 (Exit::Refused, "run `osbuild store verify --repair`: damaged objects are then made again")
             }
+            StoreError::DamagedDatabase { .. } => (
+                Exit::Refused,
+                "run `osbuild store verify --repair`: it keeps the damaged file and makes a new one from the objects",
+            ),
             StoreError::Newer { .. } => {
                 (Exit::UsedWrongly, "use the newer osbuild that wrote it, or another OSBUILD_HOME")
             }

@@ -11,9 +11,12 @@ pub enum StoreError {
     /// The operating system refused an operation on a file.
     #[error("cannot {action} {}", path.display())]
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
-    /// The database refused a statement.
-    #[error("cannot {action} in the store's database")]
-    Database { action: &'static str, source: rusqlite::Error },
+    /// The database in `path` refused a statement.
+    #[error("cannot {action} in {}", path.display())]
+    Database { action: &'static str, path: PathBuf, source: rusqlite::Error },
+    /// The database in `path` is none, or holds what no store wrote.
+    #[error("the store's database {} is damaged: {reason}", path.display())]
+    DamagedDatabase { path: PathBuf, reason: String },
     /// The database was written by a newer program.
     #[error("{} has layout {found}, this program knows layout {known}", path.display())]
     Newer { path: PathBuf, found: i64, known: i64 },
@@ -50,8 +53,38 @@ impl StoreError {
         move |errno| Self::Io { action, path, source: errno.into() }
     }
 
-    pub(crate) fn database(action: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
-        move |source| Self::Database { action, source }
+    /// As [`StoreError::io`], for the database in the file `path`.
+    pub(crate) fn database(
+        action: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(rusqlite::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| {
+            if is_damage(&source) {
+                Self::DamagedDatabase { path, reason: format!("cannot {action}: {source}") }
+            } else {
+                Self::Database { action, path, source }
+            }
+        }
+    }
+}
+
+/// Whether a statement failed for what the database holds. All statements are
+/// ours, so one that cannot be compiled misses a table or a column.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::{Error, ErrorCode, ffi};
+    match error {
+        Error::SqliteFailure(error, _) | Error::SqlInputError { error, .. } => {
+            matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+                || error.extended_code == ffi::SQLITE_ERROR
+                // What the head of the file says of itself, not the disk.
+                || error.extended_code == ffi::SQLITE_IOERR_SHORT_READ
+        }
+        Error::FromSqlConversionFailure(..)
+        | Error::IntegralValueOutOfRange(..)
+        | Error::InvalidColumnType(..)
+        | Error::Utf8Error(..) => true,
+        _ => false,
     }
 }
 

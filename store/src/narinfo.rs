@@ -23,6 +23,7 @@ pub struct NarInfo {
     pub file_size_bytes: Option<u64>,
     /// SHA-256 of the archive itself.
     pub nar_hash: NixHash,
+    /// Neither zero nor 2^63 or more.
     pub nar_size_bytes: u64,
     /// The object itself is among them if it refers to itself.
     pub references: BTreeSet<StorePath>,
@@ -71,7 +72,8 @@ pub enum NarInfoError {
     /// Longer than [`MAX_BYTES`].
     #[error("it is larger than {MAX_BYTES} bytes")]
     TooLarge,
-    /// A line is no `Name: value`, or the last one does not end.
+    /// A line is no `Name: value`, holds a control character, or is the last
+    /// one and does not end.
     #[error("line {line} is no 'Name: value'")]
     Line { line: usize },
     /// A field's value is not what it should be.
@@ -236,10 +238,13 @@ impl<'t> Fields<'t> {
         while !rest.is_empty() {
             let wrong = NarInfoError::Line { line: fields.len() + 1 };
             let Some(end) = rest.iter().position(|byte| *byte == b'\n') else { return Err(wrong) };
-            let field = std::str::from_utf8(&rest[..end]).ok().and_then(|line| line.split_once(": "));
+            // Values go into messages, headers and files of ours: what would
+            // end a line there, or talk to a terminal, stays out.
+            let line = std::str::from_utf8(&rest[..end]).ok().filter(|line| !line.contains(char::is_control));
+            let Some(line) = line else { return Err(wrong) };
             // A field without a value may have lost its blank.
-            let bare = || Some((std::str::from_utf8(&rest[..end]).ok()?.strip_suffix(':')?, ""));
-            fields.push(field.or_else(bare).ok_or(wrong)?);
+            let bare = || Some((line.strip_suffix(':')?, ""));
+            fields.push(line.split_once(": ").or_else(bare).ok_or(wrong)?);
             rest = &rest[end + 1..];
         }
         Ok(Self(fields))
@@ -272,7 +277,8 @@ fn hash(field: &'static str, text: &str) -> Result<NixHash, NarInfoError> {
 
 fn size(field: &'static str, text: &str) -> Result<u64, NarInfoError> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok().filter(|_| plain);
+    // No file system holds more, and the database counts no further.
+    let number = text.parse().ok().filter(|number| plain && *number <= i64::MAX as u64);
     number.ok_or_else(|| bad(field, format!("'{text}' is no number of bytes")))
 }
 
@@ -285,6 +291,8 @@ pub(crate) fn is_below_the_cache(url: &str) -> bool {
         && url.bytes().all(|byte| byte.is_ascii_graphic())
         && path.bytes().all(plain)
         && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+        // A directory knows no queries: there it is all one path.
+        && !url.split(['/', '?']).any(|part| part == "..")
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use osbuild_core::graph::picture::{self, Folding};
 use osbuild_core::graph::BuildGraph;
+use osbuild_core::graph::picture::{self, Folding};
 use osbuild_store::{StoreDir, StorePath};
 
 use crate::config::{self, CommonArguments};

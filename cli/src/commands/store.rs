@@ -35,7 +35,7 @@ pub(crate) enum Command {
     Key(key::Command),
     /// Hash every object again and report damage
     Verify {
-        /// Drop damaged objects, so that they are made again when needed
+        /// Drop damaged objects, which are then made again when needed, and replace a damaged database
         #[arg(long)]
         repair: bool,
     },
@@ -62,7 +62,12 @@ pub(crate) fn run(command: Command, common: &CommonArguments) -> Result<(), Fail
         Command::Copy(arguments) => copy::run(&arguments, common),
         Command::Serve(arguments) => serve::run(&arguments, common),
         Command::Key(command) => key::run(&command),
-        Command::Verify { repair } => verify(&*config::open_store()?, repair, common),
+        Command::Verify { repair } => {
+            if repair {
+                rebuild(common)?;
+            }
+            verify(&*config::open_store()?, repair, common)
+        }
         Command::Gc { dry_run, max_size, unused_for } => {
             let store = config::open_store_for_collection()?;
             gc(&store, GcRequest { dry_run, max_size_bytes: max_size, unused_for }, common)
@@ -117,6 +122,21 @@ fn closure(store: &LocalStore, texts: &[String], json: bool) -> Result<(), Failu
     }
     for path in closure.keys() {
         writeln!(out, "{}", store.store_dir().display(path))?;
+    }
+    Ok(())
+}
+
+/// Makes the database anew if it is damaged.
+fn rebuild(common: &CommonArguments) -> Result<(), Failure> {
+    let Some(rebuilt) = LocalStore::rebuild(&config::home()?)? else { return Ok(()) };
+    if !common.quiet {
+        eprintln!(
+            "the database was damaged and is kept as {}\n\
+             {} objects are what their names say and stay; {} are made again when needed, as is what builds gave",
+            rebuilt.aside.display(),
+            rebuilt.kept,
+            rebuilt.unknown,
+        );
     }
     Ok(())
 }

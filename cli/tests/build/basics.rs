@@ -86,3 +86,21 @@ fn a_store_on_a_read_only_place_says_so() {
     assert!(err.contains("cannot make the directory PLACE/home: Permission denied"), "{err}");
     assert!(err.contains("hint: ") && code == 1, "{err}");
 }
+
+/// The result is another one each time that it is built.
+#[test]
+fn processes_that_want_the_same_build_it_once() {
+    let fixture = Fixture::new();
+    for round in 0..5 {
+        let script = format!("sleep 0.1; cat /proc/sys/kernel/random/uuid > $out # {round}");
+        let (_, file) = fixture.shell("random", &script, &[]);
+        let command = || fixture.command(&["build", "--no-link", "--quiet", &file]);
+        let start = |_| command().stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let children: Vec<_> = (0..4).map(start).collect();
+        let said = children.into_iter().map(|child| child.wait_with_output().unwrap());
+        let said: Vec<(bool, Vec<u8>)> =
+            said.map(|output| (output.status.success(), output.stdout)).collect();
+        assert!(said.iter().all(|one| one.0 && !one.1.is_empty() && *one == said[0]), "{said:?}");
+    }
+    fixture.is_sound();
+}

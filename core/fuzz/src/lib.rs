@@ -14,6 +14,7 @@ use osbuild_core::lang::source::{Origin, Pos};
 use osbuild_core::lang::value::Value;
 use osbuild_store::StoreDir;
 use osbuild_store::nar::read_nar;
+use osbuild_store::narinfo::NarInfo;
 
 /// A program: parsed and lowered, not run.
 pub fn language(bytes: &[u8]) {
@@ -101,6 +102,28 @@ pub fn nar(bytes: &[u8]) {
     }
 }
 
+/// What a cache says of an object: what was read is written in a form that is
+/// read as the same, on lines of its own whatever the values held.
+pub fn narinfo(bytes: &[u8]) {
+    let store_dir = StoreDir::default();
+    let Ok(info) = NarInfo::parse(bytes, &store_dir) else { return };
+    let text = info.to_text(&store_dir);
+    let again = NarInfo::parse(text.as_bytes(), &store_dir);
+    assert_eq!(again.as_ref(), Ok(&info), "what was read is written and read as the same");
+    assert_eq!(info.to_text(&store_dir), text, "and written alike");
+    // Path, archive, compression, hash, size, references; the rest may be absent.
+    let optional = [info.file_hash.is_some(), info.file_size_bytes.is_some(), info.deriver.is_some()];
+    let optional = optional.into_iter().filter(|is_there| *is_there).count();
+    let lines = 6 + optional + info.signatures.len() + usize::from(info.content_address.is_some());
+    assert_eq!(text.lines().count(), lines, "no value begins a line of its own");
+    assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "nothing in it talks to a terminal");
+    assert!((1..1 << 63).contains(&info.nar_size_bytes), "sizes are bounded");
+    assert!(
+        !info.url.starts_with('/') && !info.url.split(['/', '?']).any(|part| part == ".."),
+        "archives are below the cache"
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -126,5 +149,6 @@ mod tests {
         check("seeds/toml", super::toml);
         check("seeds/aterm", super::aterm);
         check("seeds/nar", super::nar);
+        check("seeds/narinfo", super::narinfo);
     }
 }

@@ -12,7 +12,7 @@ use super::place::{Cancelled, PlaceError};
 use super::{BinaryCache, CacheError, narinfo_name};
 use crate::action::{ActionKey, ActionRow};
 use crate::content_address::ContentAddress;
-use crate::error::one_line;
+use crate::error::{StoreError, one_line};
 use crate::hash::{HashAlgorithm, NixHash};
 use crate::local::{Ingest, Ingested, LocalStore};
 use crate::nar::{dump_path, unpack};
@@ -269,7 +269,8 @@ impl Substituters {
                 self.memory.forget(cache.address(), &narinfo_name(&info.path));
                 Err(CacheError::Gone { cache: cache.address().to_owned(), path: info.path.clone() })
             }
-            (Ok(true), Err(reason)) => Err(wrong(reason)),
+            (Ok(true), Err(NotUnpacked::Archive(reason))) => Err(wrong(reason)),
+            (Ok(true), Err(NotUnpacked::Here(error))) => Err(error.into()),
             (Ok(true), Ok(())) => self.register(store, found, &target).and_then(|problem| match problem {
                 Some(problem) => Err(wrong(problem)),
                 None => Ok(()),
@@ -336,18 +337,30 @@ fn failed(cache: &BinaryCache, error: &CacheError, watch: &Watch<'_>) -> Result<
     Ok(())
 }
 
+/// Whose fault it is.
+enum NotUnpacked {
+    /// The cache's: what is wrong with its archive.
+    Archive(String),
+    /// The disk's here, as when it is full.
+    Here(StoreError),
+}
+
 /// Unpacks an archive that may be anything, into no more than its size.
-fn unpack_bounded(info: &NarInfo, stream: Counted<'_>, target: &Path) -> Result<(), String> {
-    let decoded = decoder(info.compression, stream).map_err(|error| error.to_string())?;
+fn unpack_bounded(info: &NarInfo, stream: Counted<'_>, target: &Path) -> Result<(), NotUnpacked> {
+    let wrong = |reason: &dyn std::fmt::Display| NotUnpacked::Archive(reason.to_string());
+    let decoded = decoder(info.compression, stream).map_err(|error| wrong(&error))?;
     let mut bounded = decoded.take(info.nar_size_bytes);
-    unpack(&mut bounded, target).map_err(|error| one_line(&error))?;
+    unpack(&mut bounded, target).map_err(|error| match error {
+        StoreError::Nar(_) => wrong(&one_line(&error)),
+        error => NotUnpacked::Here(error),
+    })?;
     if bounded.limit() > 0 {
-        return Err("it is shorter than promised".to_owned());
+        return Err(wrong(&"it is shorter than promised"));
     }
     match bounded.into_inner().read(&mut [0]) {
         Ok(0) => Ok(()),
-        Ok(_) => Err("it is longer than promised".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Ok(_) => Err(wrong(&"it is longer than promised")),
+        Err(error) => Err(wrong(&error)),
     }
 }
 

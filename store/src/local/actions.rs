@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use super::LocalStore;
 use crate::action::{ActionKey, ActionRow, OutputName};
 use crate::error::StoreError;
-use crate::path::StorePath;
 
 impl LocalStore {
     /// # Errors
     /// The database failed.
     pub fn action(&self, key: ActionKey) -> Result<Option<ActionRow>, StoreError> {
-        let fail = || StoreError::database("look up an action");
+        let fail = || self.failed("look up an action");
         let database = self.database();
         let mut statement =
             database.prepare_cached("SELECT output, path FROM actions WHERE key = ?1").map_err(fail())?;
@@ -21,9 +20,9 @@ impl LocalStore {
         let mut outputs = BTreeMap::new();
         for row in rows {
             let (output, path) = row.map_err(fail())?;
-            if let Some(output) = OutputName::new(&output) {
-                outputs.insert(output, StorePath::parse(&path)?);
-            }
+            let output = OutputName::new(&output)
+                .ok_or_else(|| self.damaged(format!("'{output}' is no output of a build")))?;
+            outputs.insert(output, self.stored_path(&path)?);
         }
         Ok((!outputs.is_empty()).then_some(ActionRow { outputs }))
     }
@@ -33,7 +32,7 @@ impl LocalStore {
     /// # Errors
     /// The database failed.
     pub fn actions(&self) -> Result<Vec<(ActionKey, ActionRow)>, StoreError> {
-        let fail = || StoreError::database("list actions");
+        let fail = || self.failed("list actions");
         let keys: Vec<[u8; 32]> = {
             let database = self.database();
             let mut statement =
@@ -54,7 +53,7 @@ impl LocalStore {
     /// # Errors
     /// The database failed.
     pub fn set_action(&self, key: ActionKey, row: &ActionRow) -> Result<(), StoreError> {
-        let fail = || StoreError::database("write an action");
+        let fail = || self.failed("write an action");
         let mut database = self.database();
         let transaction = database.transaction().map_err(fail())?;
         transaction.execute("DELETE FROM actions WHERE key = ?1", [key.digest()]).map_err(fail())?;

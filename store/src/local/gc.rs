@@ -5,7 +5,6 @@ use std::time::Duration;
 use rustix::fs::FlockOperation;
 
 use super::LocalStore;
-use super::info::now;
 use super::objects::Objects;
 use super::remove::remove_tree;
 use crate::error::StoreError;
@@ -57,7 +56,7 @@ impl LocalStore {
         let objects = self.objects()?;
         let nodes = objects.nodes();
         let alive = objects.reachable(self.roots()?.keys());
-        let now = now();
+        let now = self.now()?;
         let mut total: u64 = nodes.iter().map(|node| node.nar_size_bytes).sum();
         let mut dead: Vec<usize> = (0..nodes.len()).filter(|node| !alive[*node]).collect();
         dead.sort_by_key(|node| (nodes[*node].used, &nodes[*node].path));
@@ -68,7 +67,7 @@ impl LocalStore {
                 break;
             }
             // Times to come are of a clock that was wrong: as good as now.
-            let unused = u64::try_from(now - nodes[node].used).unwrap_or(0);
+            let unused = u64::try_from(now.saturating_sub(nodes[node].used)).unwrap_or(0);
             if request.unused_for.is_some_and(|least| unused < least.as_secs()) {
                 break;
             }
@@ -90,6 +89,7 @@ impl LocalStore {
         collected.leftovers = self.sweep_leftovers(&objects, request.dry_run)?;
         if !request.dry_run {
             self.sweep_links()?;
+            self.settle_times_to_come(now)?;
             self.make_reserve();
         }
         Ok(collected)

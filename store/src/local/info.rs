@@ -1,11 +1,10 @@
 //! What the database knows of objects.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::OptionalExtension;
 
-use super::LocalStore;
+use super::{Access, LocalStore};
 use crate::error::StoreError;
 use crate::hash::NixHash;
 use crate::path::StorePath;
@@ -36,8 +35,8 @@ impl LocalStore {
         let database = self.database();
         let mut statement = database
             .prepare_cached("SELECT 1 FROM objects WHERE path = ?1")
-            .map_err(StoreError::database("look up an object"))?;
-        statement.exists([path.as_str()]).map_err(StoreError::database("look up an object"))
+            .map_err(self.failed("look up an object"))?;
+        statement.exists([path.as_str()]).map_err(self.failed("look up an object"))
     }
 
     /// Those of `paths` that are valid, in one transaction.
@@ -45,7 +44,7 @@ impl LocalStore {
         &self,
         paths: impl IntoIterator<Item = &'p StorePath>,
     ) -> Result<BTreeSet<StorePath>, StoreError> {
-        let fail = || StoreError::database("look up objects");
+        let fail = || self.failed("look up objects");
         let mut database = self.database();
         let transaction = database.transaction().map_err(fail())?;
         let mut valid = BTreeSet::new();
@@ -62,7 +61,7 @@ impl LocalStore {
     }
 
     pub fn info(&self, path: &StorePath) -> Result<Option<ObjectInfo>, StoreError> {
-        let fail = || StoreError::database("look up an object");
+        let fail = || self.failed("look up an object");
         let database = self.database();
         let mut statement = database
             .prepare_cached(
@@ -90,14 +89,14 @@ impl LocalStore {
             database.prepare_cached("SELECT reference FROM refs WHERE path = ?1").map_err(fail())?;
         let rows = statement.query_map([path.as_str()], |row| row.get::<_, String>(0)).map_err(fail())?;
         for row in rows {
-            info.references.insert(StorePath::parse(&row.map_err(fail())?)?);
+            info.references.insert(self.stored_path(&row.map_err(fail())?)?);
         }
         Ok(Some(info))
     }
 
     /// The object whose base name begins with these 32 characters.
     pub fn info_by_hash_part(&self, digest: &str) -> Result<Option<ObjectInfo>, StoreError> {
-        let fail = || StoreError::database("look up an object");
+        let fail = || self.failed("look up an object");
         let found = {
             let database = self.database();
             let mut statement = database
@@ -107,7 +106,7 @@ impl LocalStore {
                 .map_err(fail())?;
             statement.query_row([digest], |row| row.get::<_, String>(0)).optional().map_err(fail())?
         };
-        let Some(path) = found.map(|text| StorePath::parse(&text)).transpose()? else { return Ok(None) };
+        let Some(path) = found.map(|text| self.stored_path(&text)).transpose()? else { return Ok(None) };
         if path.hash_part() == digest { self.info(&path) } else { Ok(None) }
     }
 
@@ -138,7 +137,7 @@ impl LocalStore {
         &self,
         roots: impl IntoIterator<Item = &'p StorePath>,
     ) -> Result<BTreeSet<StorePath>, StoreError> {
-        let fail = || StoreError::database("follow references");
+        let fail = || self.failed("follow references");
         let mut database = self.database();
         let transaction = database.transaction().map_err(fail())?;
         let mut exists =
@@ -156,7 +155,7 @@ impl LocalStore {
             }
             let rows = references.query_map([path.as_str()], |row| row.get::<_, String>(0)).map_err(fail())?;
             for row in rows {
-                queue.push(StorePath::parse(&row.map_err(fail())?)?);
+                queue.push(self.stored_path(&row.map_err(fail())?)?);
             }
             closure.insert(path);
         }
@@ -165,17 +164,17 @@ impl LocalStore {
 
     /// All valid objects.
     pub fn all_paths(&self) -> Result<BTreeSet<StorePath>, StoreError> {
-        let fail = || StoreError::database("list objects");
+        let fail = || self.failed("list objects");
         let database = self.database();
         let mut statement = database.prepare("SELECT path FROM objects").map_err(fail())?;
         let rows = statement.query_map([], |row| row.get::<_, String>(0)).map_err(fail())?;
-        rows.map(|row| Ok(StorePath::parse(&row.map_err(fail())?)?)).collect()
+        rows.map(|row| self.stored_path(&row.map_err(fail())?)).collect()
     }
 
     /// Enters an object whose files are in place. The references need not be
     /// valid yet where a whole closure is being copied; `verify` checks them.
     pub(super) fn register(&self, info: &ObjectInfo) -> Result<(), StoreError> {
-        let fail = || StoreError::database("register an object");
+        let fail = || self.failed("register an object");
         let mut database = self.database();
         let transaction = database.transaction().map_err(fail())?;
         transaction
@@ -203,7 +202,7 @@ impl LocalStore {
 
     /// Takes objects out of the database; their files stay.
     pub(super) fn unregister(&self, paths: &[StorePath]) -> Result<(), StoreError> {
-        let fail = || StoreError::database("forget an object");
+        let fail = || self.failed("forget an object");
         let mut database = self.database();
         let transaction = database.transaction().map_err(fail())?;
         for table in ["objects", "refs"] {
@@ -225,8 +224,11 @@ impl LocalStore {
 
     /// Notes that objects were used now, for collection by last use.
     pub fn touch<'p>(&self, paths: impl IntoIterator<Item = &'p StorePath>) -> Result<(), StoreError> {
-        let fail = || StoreError::database("note a use");
-        let now = now();
+        if self.access == Access::Read {
+            return Ok(());
+        }
+        let fail = || self.failed("note a use");
+        let now = self.now()?;
         let mut database = self.database();
         let transaction = database.transaction().map_err(fail())?;
         {
@@ -240,10 +242,4 @@ impl LocalStore {
         }
         transaction.commit().map_err(fail())
     }
-}
-
-/// Seconds since 1970. Never reaches an object's bytes.
-pub(super) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
 }

@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, CWD, Gid, Timespec, Timestamps, Uid};
 
 use super::LocalStore;
 use super::dedup::MIN_BYTES;
-use super::info::{ObjectInfo, now};
+use super::info::ObjectInfo;
 use super::references::ReferenceScanner;
 use crate::error::StoreError;
 use crate::hash::{HashSink, NixHash};
@@ -73,7 +73,7 @@ impl LocalStore {
         super::remove::remove_tree(&target)?;
         fs::rename(scratch, &target).map_err(StoreError::io("rename into the store", &target))?;
         finish_top(&target)?;
-        let now = now();
+        let now = self.now()?;
         self.register(&ObjectInfo {
             path: ingest.path.clone(),
             nar_hash: ingest.ingested.nar_hash.clone(),
@@ -203,7 +203,7 @@ fn finish_directory(path: &Path) -> Result<(), StoreError> {
     set_time(path, &metadata)
 }
 
-fn finish_top(path: &Path) -> Result<(), StoreError> {
+pub(super) fn finish_top(path: &Path) -> Result<(), StoreError> {
     let metadata = path.symlink_metadata().map_err(StoreError::io("read", path))?;
     if metadata.is_dir() { finish_directory(path) } else { set_time(path, &metadata) }
 }

@@ -3,11 +3,11 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::LocalStore;
+use super::{Access, LocalStore};
 use crate::error::StoreError;
 
 /// Held until dropped.
@@ -52,6 +52,12 @@ impl LocalStore {
     /// # Errors
     /// The lock file cannot be made.
     pub fn hold_objects(&self) -> Result<PathLock, StoreError> {
+        if self.access == Access::Read {
+            // Nothing is collected where nothing can be removed.
+            let path = self.home().to_owned();
+            let file = File::open(&path).map_err(StoreError::io("open", &path))?;
+            return Ok(PathLock { path, file });
+        }
         let lock = self.lock_with("gc.lock", FlockOperation::LockShared)?;
         Ok(lock.expect("a blocking lock is always taken"))
     }
@@ -61,26 +67,36 @@ impl LocalStore {
         name: &str,
         operation: FlockOperation,
     ) -> Result<Option<PathLock>, StoreError> {
-        let path = self.home().join("locks").join(name);
-        loop {
-            let file = File::options()
-                .create(true)
-                .truncate(false)
-                .read(true)
-                .write(true)
-                .open(&path)
-                .map_err(StoreError::io("open the lock", &path))?;
-            match flock(&file, operation) {
-                Ok(()) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(e) => return Err(StoreError::os("take the lock", &path)(e)),
-            }
-            let held = file.metadata().map_err(StoreError::io("read the lock", &path))?;
-            match fs::metadata(&path) {
-                Ok(named) if named.ino() == held.ino() => return Ok(Some(PathLock { path, file })),
-                _ => {}
-            }
+        take(self.home(), name, operation)
+    }
+}
+
+/// Takes a lock of the store at `home`; `None` if it is held and `operation`
+/// does not wait.
+pub(super) fn take(
+    home: &Path,
+    name: &str,
+    operation: FlockOperation,
+) -> Result<Option<PathLock>, StoreError> {
+    let path = home.join("locks").join(name);
+    loop {
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(StoreError::io("open the lock", &path))?;
+        match flock(&file, operation) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(e) => return Err(StoreError::os("take the lock", &path)(e)),
+        }
+        let held = file.metadata().map_err(StoreError::io("read the lock", &path))?;
+        match fs::metadata(&path) {
+            Ok(named) if named.ino() == held.ino() => return Ok(Some(PathLock { path, file })),
+            _ => {}
         }
     }
 }

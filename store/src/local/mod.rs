@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! $OSBUILD_HOME/store/    objects, read-only, by store path
-//!               db.sqlite what is valid, references, action rows
+//!               db.sqlite what is valid, references, action rows; one that was
+//!                         damaged is kept beside it as db.sqlite.damaged-1
 //!               links/    every larger file once, by BLAKE3 and executable bit
 //!               log/      build logs
 //!               roots/    links that keep objects alive
@@ -18,6 +19,7 @@
 //! `store/` elsewhere, and give it another logical name than `/nix/store`.
 
 mod actions;
+mod clock;
 mod database;
 mod dedup;
 mod gc;
@@ -25,6 +27,7 @@ mod info;
 mod ingest;
 mod lock;
 mod objects;
+mod rebuild;
 mod references;
 mod remove;
 mod reserve;
@@ -33,11 +36,13 @@ mod sources;
 mod usage;
 mod verify;
 
+pub use clock::Clock;
 pub use gc::{Collected, GcRequest};
 pub use info::{Closure, ObjectInfo};
 pub use ingest::{Ingest, Ingested};
 pub use lock::PathLock;
 pub use objects::Objects;
+pub use rebuild::Rebuilt;
 pub use references::ReferenceScanner;
 pub use remove::remove_tree;
 pub use usage::{ProcessUsage, Usage};
@@ -48,6 +53,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
+use database::Strangers;
 use rusqlite::Connection;
 
 use crate::error::StoreError;
@@ -83,6 +89,18 @@ pub struct LocalStore {
     objects: PathBuf,
     store_dir: StoreDir,
     database: Mutex<Connection>,
+    clock: Clock,
+    access: Access,
+}
+
+/// What may be done in a store's home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// Everything.
+    Write,
+    /// Its file system is mounted read-only, so that nobody changes it either:
+    /// what is there can be used, and uses are not noted.
+    Read,
 }
 
 impl LocalStore {
@@ -90,7 +108,8 @@ impl LocalStore {
     /// what a crash of the machine may have left.
     ///
     /// # Errors
-    /// A directory cannot be made, or the database is damaged or too new.
+    /// A directory cannot be made, or the database is damaged (then
+    /// [`LocalStore::rebuild`] makes it anew) or too new.
     pub fn open(home: &Path) -> Result<Self, StoreError> {
         Self::open_at(&Layout::below(home))
     }
@@ -106,21 +125,28 @@ impl LocalStore {
     }
 
     fn open_without_reserve(layout: &Layout) -> Result<Self, StoreError> {
-        let home = made(&layout.home)?;
-        let objects = made(&layout.objects)?;
-        for name in ["links", "log", "roots", "cache", "build", "locks"] {
-            let directory = home.join(name);
-            match fs::create_dir(&directory) {
-                Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
-                    return Err(StoreError::io("make the directory", &directory)(e));
-                }
-                _ => {}
-            }
-        }
-        let connection = database::open(&home.join("db.sqlite"))?;
+        // Only in a home of its own are all objects its own from the first.
+        let is_own = layout.objects.starts_with(&layout.home);
+        let is_lost = is_own || layout.home.join(database::FILE).exists();
+        Self::open_with(layout, if is_lost { Strangers::Refuse } else { Strangers::Ignore })
+    }
+
+    fn open_with(layout: &Layout, strangers: Strangers) -> Result<Self, StoreError> {
+        let (home, objects) = directories(layout)?;
+        let access = access(&home)?;
+        let connection = database::open(&home, &objects, strangers, access)?;
         let store_dir = layout.store_dir.clone();
-        let store = Self { home, objects, store_dir, database: Mutex::new(connection) };
-        store.recover()?;
+        let store = Self {
+            home,
+            objects,
+            store_dir,
+            database: Mutex::new(connection),
+            clock: Clock::default(),
+            access,
+        };
+        if access == Access::Write {
+            store.recover()?;
+        }
         Ok(store)
     }
 
@@ -169,6 +195,34 @@ impl LocalStore {
         // A panic while a statement ran leaves SQLite's own state sound.
         self.database.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// # Errors
+/// The home is somebody else's: even reading its database needs files beside
+/// it, which only its owner can make.
+fn access(home: &Path) -> Result<Access, StoreError> {
+    match rustix::fs::access(home, rustix::fs::Access::WRITE_OK) {
+        Ok(()) => Ok(Access::Write),
+        Err(rustix::io::Errno::ROFS) => Ok(Access::Read),
+        Err(errno) => Err(StoreError::os("write to the store in", home)(errno)),
+    }
+}
+
+/// Makes the directories that are not there yet: the home and that of the
+/// objects, links resolved.
+fn directories(layout: &Layout) -> Result<(PathBuf, PathBuf), StoreError> {
+    let home = made(&layout.home)?;
+    let objects = made(&layout.objects)?;
+    for name in ["links", "log", "roots", "cache", "build", "locks"] {
+        let directory = home.join(name);
+        match fs::create_dir(&directory) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(StoreError::io("make the directory", &directory)(e));
+            }
+            _ => {}
+        }
+    }
+    Ok((home, objects))
 }
 
 /// A directory that is there now, links resolved.

@@ -29,7 +29,7 @@ impl LocalStore {
     /// # Errors
     /// The database failed.
     pub fn objects(&self) -> Result<Objects, StoreError> {
-        let fail = || StoreError::database("list objects");
+        let fail = || self.failed("list objects");
         let mut database = self.database();
         let snapshot = database.transaction().map_err(fail())?;
         let mut nodes = Vec::new();
@@ -38,7 +38,8 @@ impl LocalStore {
             snapshot.prepare_cached("SELECT path, nar_size, used FROM objects").map_err(fail())?;
         let mut rows = statement.query([]).map_err(fail())?;
         while let Some(row) = rows.next().map_err(fail())? {
-            let path = StorePath::parse(row.get_ref(0).and_then(|text| Ok(text.as_str()?)).map_err(fail())?)?;
+            let path =
+                self.stored_path(row.get_ref(0).and_then(|text| Ok(text.as_str()?)).map_err(fail())?)?;
             let (size, used): (i64, i64) = (row.get(1).map_err(fail())?, row.get(2).map_err(fail())?);
             index.insert(path.clone(), nodes.len());
             let (references, referrers) = (Vec::new(), Vec::new());
@@ -49,7 +50,7 @@ impl LocalStore {
         while let Some(row) = rows.next().map_err(fail())? {
             let end = |column| {
                 let text = row.get_ref(column).and_then(|text| Ok(text.as_str()?)).map_err(fail())?;
-                Ok::<_, StoreError>(index.get(&StorePath::parse(text)?).copied())
+                Ok::<_, StoreError>(index.get(&self.stored_path(text)?).copied())
             };
             if let (Some(from), Some(to)) = (end(0)?, end(1)?)
                 && from != to
@@ -65,6 +66,10 @@ impl LocalStore {
 impl Objects {
     pub(super) fn nodes(&self) -> &[Object] {
         &self.nodes
+    }
+
+    pub(super) fn index_of(&self, path: &StorePath) -> Option<usize> {
+        self.index.get(path).copied()
     }
 
     pub fn contains(&self, path: &StorePath) -> bool {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::LocalStore;
+use super::{Access, LocalStore};
 use crate::base32::to_nix_base32;
 use crate::error::StoreError;
 use crate::path::StorePath;
@@ -51,6 +51,7 @@ impl LocalStore {
             let object = target.as_deref().and_then(Path::to_str).and_then(|text| self.parse_any(text));
             match object {
                 Some((path, _)) => roots.entry(path).or_default().push(link),
+                None if self.access == Access::Read => {}
                 None => fs::remove_file(&root).map_err(StoreError::io("remove", &root))?,
             }
         }

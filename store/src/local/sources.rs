@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::LocalStore;
-use super::info::{ObjectInfo, now};
+use super::info::ObjectInfo;
 use super::ingest::{Ingest, Ingested};
 use crate::error::StoreError;
 use crate::hash::{HashAlgorithm, HashSink, NixHash};
@@ -64,7 +64,7 @@ impl SourceSink for LocalStore {
         let (nar_hash, nar_size_bytes) = sink.finish();
         self.write_text(&path, contents)?;
         let hash = NixHash::of(HashAlgorithm::Sha256, contents);
-        let now = now();
+        let now = self.now()?;
         self.register(&ObjectInfo {
             path: path.clone(),
             nar_hash,
@@ -95,17 +95,23 @@ impl LocalStore {
             .mode(0o444)
             .open(&beside)
             .map_err(StoreError::io("create", &beside))?;
-        file.write_all(contents).map_err(StoreError::io("write", &beside))?;
-        file.set_permissions(fs::Permissions::from_mode(0o444))
-            .map_err(StoreError::io("set the mode of", &beside))?;
-        let one = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
-        file.set_times(fs::FileTimes::new().set_accessed(one).set_modified(one))
-            .map_err(StoreError::io("set the time of", &beside))?;
-        let target = self.physical(path);
-        if target.is_dir() {
-            super::remove::remove_tree(&target)?;
-        }
-        fs::rename(&beside, &target).map_err(StoreError::io("rename into the store", &target))
+        let mut put = || {
+            file.write_all(contents).map_err(StoreError::io("write", &beside))?;
+            file.set_permissions(fs::Permissions::from_mode(0o444))
+                .map_err(StoreError::io("set the mode of", &beside))?;
+            let one = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+            file.set_times(fs::FileTimes::new().set_accessed(one).set_modified(one))
+                .map_err(StoreError::io("set the time of", &beside))?;
+            let target = self.physical(path);
+            if target.is_dir() {
+                super::remove::remove_tree(&target)?;
+            }
+            fs::rename(&beside, &target).map_err(StoreError::io("rename into the store", &target))
+        };
+        put().inspect_err(|_| {
+            // On a full disk, what there is of it is room that others need.
+            let _ = fs::remove_file(&beside);
+        })
     }
 
     /// Adds the tree at `scratch` (ours to change) whose content address was

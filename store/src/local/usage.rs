@@ -31,7 +31,7 @@ impl LocalStore {
     /// # Errors
     /// The database failed, as in the next three.
     pub fn usages(&self) -> Result<HashMap<String, Usage>, StoreError> {
-        let fail = || StoreError::database("look up what builds took");
+        let fail = || self.failed("look up what builds took");
         let database = self.database();
         let mut statement = database
             .prepare_cached("SELECT wall_ms, cpu_ms, largest_bytes, name FROM usage")
@@ -42,7 +42,7 @@ impl LocalStore {
 
     /// What one took.
     pub fn usage(&self, name: &str) -> Result<Option<Usage>, StoreError> {
-        let fail = || StoreError::database("look up what a build took");
+        let fail = || self.failed("look up what a build took");
         let database = self.database();
         let mut statement = database
             .prepare_cached("SELECT wall_ms, cpu_ms, largest_bytes FROM usage WHERE name = ?1")
@@ -53,7 +53,7 @@ impl LocalStore {
     /// What the last one of this name was made from, as whoever noted it wrote
     /// it down.
     pub fn made_from(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let fail = || StoreError::database("look up what a build was made from");
+        let fail = || self.failed("look up what a build was made from");
         let database = self.database();
         let mut statement =
             database.prepare_cached("SELECT made_from FROM usage WHERE name = ?1").map_err(fail())?;
@@ -65,7 +65,7 @@ impl LocalStore {
 
     /// Notes what one took. `made_from` is for [`LocalStore::made_from`].
     pub fn note_usage(&self, name: &str, usage: &Usage, made_from: &[u8]) -> Result<(), StoreError> {
-        let fail = || StoreError::database("note what a build took");
+        let fail = || self.failed("note what a build took");
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let processes = usage.processes;
         self.database()

@@ -48,8 +48,9 @@ impl LocalStore {
     /// Checks every object; `progress` is told after each one.
     ///
     /// # Errors
-    /// The database failed; damaged objects are in the result.
+    /// The database failed or is damaged; damaged objects are in the result.
     pub fn verify(&self, progress: &mut dyn FnMut(usize, usize)) -> Result<Verified, StoreError> {
+        self.check_database()?;
         let paths = self.all_paths()?;
         let mut verified = Verified { objects: paths.len(), ..Verified::default() };
         for (index, path) in paths.iter().enumerate() {
@@ -82,25 +83,32 @@ impl LocalStore {
         Ok(verified)
     }
 
-    /// Drops the objects that `verified` found damaged, with every file that
-    /// could carry the damage on, so that they are made again when needed.
+    /// Drops the objects that `verified` found damaged, with whatever refers
+    /// to them and with every file that could carry the damage on, so that they
+    /// are made again when needed; how many.
     ///
     /// # Errors
     /// Something cannot be removed.
     pub fn repair(&self, verified: &Verified) -> Result<usize, StoreError> {
-        let mut dropped = std::collections::BTreeSet::new();
+        let objects = self.objects()?;
+        let mut gone = vec![false; objects.nodes().len()];
+        let mut dropped = 0;
         for problem in &verified.problems {
             let (Problem::Corrupt { path, .. }
             | Problem::Unreadable { path, .. }
             | Problem::DanglingReference { path, .. }) = problem;
-            if dropped.insert(path) {
-                self.forget(path)?;
+            // An object is there with all that it refers to, or not at all.
+            for node in
+                objects.index_of(path).map(|node| objects.with_referrers(node, &mut gone)).unwrap_or_default()
+            {
+                self.forget(&objects.nodes()[node].path)?;
+                dropped += 1;
             }
         }
-        if !dropped.is_empty() {
+        if dropped > 0 {
             self.drop_damaged_links()?;
         }
-        Ok(dropped.len())
+        Ok(dropped)
     }
 
     fn drop_damaged_links(&self) -> Result<(), StoreError> {

@@ -3,12 +3,13 @@
 //! archive can lead elsewhere.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, openat, symlinkat};
 
+use super::NarError;
 use super::read::{NarVisitor, read_nar};
 use crate::error::StoreError;
 
@@ -16,13 +17,14 @@ use crate::error::StoreError;
 /// 0644/0755; making them canonical is the store's affair.
 ///
 /// # Errors
-/// Those of [`read_nar`], or a file could not be made. What was made by then
-/// stays.
+/// [`StoreError::Nar`] for whatever is wrong with `input`, as in [`read_nar`];
+/// [`StoreError::Io`] if a file could not be made. What was made by then stays.
 pub fn unpack(input: &mut dyn Read, destination: &Path) -> Result<(), StoreError> {
     let parent = destination.parent().unwrap_or(Path::new("/"));
     let name = destination.file_name().map(|n| n.as_encoded_bytes().to_vec()).unwrap_or_default();
     let directory = File::open(parent).map_err(StoreError::io("open", parent))?.into();
-    let mut unpacker = Unpacker { root: destination, directories: vec![directory], names: vec![name] };
+    let mut unpacker =
+        Unpacker { root: destination, directories: vec![directory], names: vec![name], copied: Vec::new() };
     read_nar(input, &mut unpacker)
 }
 
@@ -30,13 +32,31 @@ struct Unpacker<'p> {
     root: &'p Path,
     directories: Vec<OwnedFd>,
     names: Vec<Vec<u8>>,
+    copied: Vec<u8>,
 }
+
+/// Large enough that decompressing and not calling dominates.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 impl Unpacker<'_> {
     fn at(&self) -> (&OwnedFd, &[u8]) {
         let directory = self.directories.last().expect("the parent of the root is never popped");
         let name = self.names.last().expect("a node follows enter, or is the root");
         (directory, name)
+    }
+
+    /// By hand, since whose fault an error is depends on which side it is of.
+    fn copy(&mut self, contents: &mut dyn Read, file: &mut File) -> Result<(), StoreError> {
+        self.copied.resize(CHUNK_BYTES, 0);
+        loop {
+            let got = match contents.read(&mut self.copied) {
+                Ok(0) => return Ok(()),
+                Ok(got) => got,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(source) => return Err(NarError::Stream { action: "read", source }.into()),
+            };
+            file.write_all(&self.copied[..got]).map_err(StoreError::io("write a file below", self.root))?;
+        }
     }
 }
 
@@ -75,8 +95,7 @@ impl NarVisitor for Unpacker<'_> {
         let mode = Mode::from_raw_mode(if executable { 0o755 } else { 0o644 });
         let file =
             openat(parent, name, flags, mode).map_err(StoreError::os("create a file below", self.root))?;
-        io::copy(contents, &mut File::from(file)).map_err(StoreError::io("write a file below", self.root))?;
-        Ok(())
+        self.copy(contents, &mut File::from(file))
     }
 
     fn symlink(&mut self, target: &[u8]) -> Result<(), StoreError> {
@@ -88,7 +107,6 @@ impl NarVisitor for Unpacker<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nar::NarError;
     use crate::nar::dump::{dump_path, dump_tree};
     use crate::store::SourceTree;
     use std::collections::BTreeMap;

@@ -33,13 +33,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "CACHE", group = "direction")]
     from: Option<String>,
     /// A file with a secret key to sign with; several sign several times
-    #[arg(long, value_name = "FILE", requires = "to")]
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
     key: Vec<PathBuf>,
     /// Write archives as they are, for caches that compress by themselves
-    #[arg(long, requires = "to")]
+    #[arg(long, conflicts_with = "from")]
     uncompressed: bool,
     /// The level of zstd (1 to 19)
-    #[arg(long, value_name = "N", requires = "to", value_parser = clap::value_parser!(i32).range(1..=19))]
+    #[arg(long, value_name = "N", conflicts_with = "from", value_parser = clap::value_parser!(i32).range(1..=19))]
     level: Option<i32>,
     /// Objects at a time
     #[arg(long, short, value_name = "N", default_value_t = 4)]

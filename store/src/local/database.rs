@@ -8,9 +8,9 @@
 //! hashed again and those that lost bytes are dropped; they are rebuilt.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 use super::{Access, LocalStore};
 use crate::error::StoreError;
@@ -54,6 +54,9 @@ CREATE TABLE IF NOT EXISTS usage (
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;
 ";
 
+/// How long another process may take.
+const BUSY: Duration = Duration::from_secs(120);
+
 /// The file's name in the store's home.
 pub(super) const FILE: &str = "db.sqlite";
 
@@ -80,7 +83,7 @@ pub(super) fn open(
         Access::Write => Connection::open(path).map_err(fail("open the file"))?,
         Access::Read => open_unchanging(path)?,
     };
-    connection.busy_timeout(Duration::from_secs(120)).map_err(fail("set a time limit"))?;
+    connection.busy_timeout(BUSY).map_err(fail("set a time limit"))?;
     let read_layout = || -> Result<i64, StoreError> {
         let layout = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
         layout.map_err(fail("read the layout"))
@@ -109,12 +112,30 @@ pub(super) fn open(
     }
     connection.pragma_update(None, "synchronous", "NORMAL").map_err(fail("set the sync policy"))?;
     if layout < LAYOUT {
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(fail("begin a write-ahead log"))?;
-        connection.execute_batch(SCHEMA).map_err(fail("make the tables"))?;
-        connection.pragma_update(None, "user_version", LAYOUT).map_err(fail("write the layout"))?;
+        bring_up_to_date(&connection, path, layout)?;
     }
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
+}
+
+/// To this program's layout; several processes may be at it at the same time.
+fn bring_up_to_date(connection: &Connection, path: &Path, layout: i64) -> Result<(), StoreError> {
+    let fail = |action| StoreError::database(action, path);
+    let is_ours = connection.table_exists(None, "objects").map_err(fail("look for a table"))?;
+    if layout > 0 && !is_ours {
+        let reason = format!("it has layout {layout}, and no objects");
+        return Err(StoreError::DamagedDatabase { path: path.to_owned(), reason });
+    }
+    // No time limit holds for this: it fails at once while others read.
+    let began = Instant::now();
+    while let Err(error) = connection.pragma_update(None, "journal_mode", "WAL") {
+        if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || began.elapsed() > BUSY {
+            return Err(fail("begin a write-ahead log")(error));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let whole = format!("BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {LAYOUT}; COMMIT");
+    connection.execute_batch(&whole).map_err(fail("make the tables"))
 }
 
 /// Opens a database that nobody changes. SQLite would make files beside it to

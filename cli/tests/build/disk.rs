@@ -1,7 +1,5 @@
 //! A disk that is really full: a small tmpfs in namespaces of its own.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use super::fixture::{Fixture, in_order};
@@ -21,18 +19,7 @@ fn on_small_disk(fixture: &Fixture, room_kib: u32, script: &str) -> String {
         small.display(),
         DISK_KIB - room_kib
     );
-    let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "sh", "-euc", &script])
-        .env("OSBUILD_HOME", small.join("home"))
-        .env("HOME", fixture.place.path())
-        .env("osbuild", env!("CARGO_BIN_EXE_osbuild"))
-        .current_dir(fixture.place.path())
-        .output()
-        .expect("the host has unshare");
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8(text).unwrap().replace(fixture.place.path().to_str().unwrap(), "PLACE");
-    assert!(output.status.success(), "room {room_kib}: {}\n{text}", output.status);
-    text
+    fixture.with_mounts(&small.join("home"), &script)
 }
 
 /// About 5 MiB in sixteen files.

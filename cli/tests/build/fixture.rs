@@ -1,7 +1,7 @@
 //! A place of its own: a store, and derivations made by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use osbuild_core::derivation::aterm::to_aterm;
@@ -127,6 +127,23 @@ impl Fixture {
         let (out, err, code) = self.run(words);
         assert_eq!(code, 0, "{words:?}: {out}{err}");
         out
+    }
+
+    /// Runs a script that may mount below the place, where nobody else sees it;
+    /// `$osbuild` is the command, with the store `home`. What was printed.
+    pub(crate) fn with_mounts(&self, home: &Path, script: &str) -> String {
+        let output = Command::new("timeout")
+            .args(["120", "unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", script])
+            .env("OSBUILD_HOME", home)
+            .env("HOME", self.place.path())
+            .env("osbuild", env!("CARGO_BIN_EXE_osbuild"))
+            .current_dir(self.place.path())
+            .output()
+            .expect("the host has timeout and unshare");
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        let text = text.replace(self.place.path().to_str().unwrap(), "PLACE");
+        assert!(output.status.success(), "{}: {script}\n{text}", output.status);
+        text
     }
 
     pub(crate) fn is_sound(&self) {

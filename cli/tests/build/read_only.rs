@@ -10,18 +10,7 @@ use super::fixture::{Fixture, in_order};
 /// Runs `script` where the store is mounted read-only; what was printed.
 fn on_a_read_only_disk(fixture: &Fixture, script: &str) -> String {
     let script = format!("mount --bind home home\nmount -o remount,bind,ro home\n{script}");
-    let output = Command::new("timeout")
-        .args(["60", "unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", &script])
-        .env("OSBUILD_HOME", fixture.home())
-        .env("HOME", fixture.place.path())
-        .env("osbuild", env!("CARGO_BIN_EXE_osbuild"))
-        .current_dir(fixture.place.path())
-        .output()
-        .expect("the host has unshare");
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8(text).unwrap().replace(fixture.place.path().to_str().unwrap(), "PLACE");
-    assert!(output.status.success(), "{}\n{text}", output.status);
-    text
+    fixture.with_mounts(&fixture.home(), &script)
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::time::Duration;
 /// What happens while a plan runs. `step` tells concurrent steps apart.
 #[derive(Debug)]
 pub enum Event<'e> {
-    /// What there is to do: steps that run, steps that may have to, and how
-    /// long all of it takes if steps take what they took the last time and
-    /// nothing waits for a processor.
+    /// What there is to do: steps that run, steps that may have to, and, if
+    /// builds of all these names ran here, how long it takes if each takes what
+    /// it took the last time and nothing waits for a processor.
     Planned { certain: usize, possible: usize, usual: Option<Duration> },
     /// A step begins. `usual` is how long it took the last time.
     Started { step: usize, name: &'e str, kind: Kind, usual: Option<Duration> },

@@ -142,16 +142,22 @@ impl Engine<'_> {
     /// Says what there is to do, if there is.
     fn announce(&self, plan: &mut Plan<'_>) -> Result<(), GraphError> {
         let prospects = plan.prospects()?;
-        let certain = |prospect: &Prospect| prospect.is_certain();
-        let steps = plan.graph.node_weights().zip(&prospects);
-        let usual_ms = steps.filter(|(_, prospect)| certain(prospect)).map(|(node, _)| node.distance).max();
-        if let Some(usual_ms) = usual_ms {
-            self.observer.event(Event::Planned {
-                certain: prospects.iter().filter(|prospect| certain(prospect)).count(),
-                possible: prospects.iter().filter(|prospect| **prospect == Prospect::Maybe).count(),
-                usual: Some(Duration::from_millis(usual_ms)),
-            });
+        let count = |wanted: fn(Prospect) -> bool| prospects.iter().filter(|is| wanted(**is)).count();
+        let certain = count(Prospect::is_certain);
+        if certain == 0 {
+            return Ok(());
         }
+        let steps = || plan.graph.node_weights().zip(&prospects);
+        // A guess would be read as more than that.
+        let is_known = steps()
+            .filter(|(_, prospect)| matches!(prospect, Prospect::Build | Prospect::Maybe))
+            .all(|(node, _)| node.usual.is_measured);
+        let longest = steps().filter(|(_, prospect)| prospect.is_certain()).map(|(node, _)| node.distance);
+        self.observer.event(Event::Planned {
+            certain,
+            possible: count(|prospect| prospect == Prospect::Maybe),
+            usual: longest.max().filter(|_| is_known).map(Duration::from_millis),
+        });
         Ok(())
     }
 

@@ -36,6 +36,7 @@ pub(crate) struct Recorder {
     ended: Mutex<Vec<String>>,
     warnings: Mutex<Vec<String>>,
     phases: Mutex<Vec<String>>,
+    planned: Mutex<Vec<(usize, usize, bool)>>,
     most_at_once: AtomicUsize,
 }
 
@@ -55,6 +56,9 @@ impl Observer for Recorder {
             }
             Event::Finished { outcome: Outcome::Failed, .. } => {
                 self.running.fetch_sub(1, Ordering::Relaxed);
+            }
+            Event::Planned { certain, possible, usual } => {
+                self.planned.lock().unwrap().push((certain, possible, usual.is_some()));
             }
             Event::Phase { name, .. } => self.phases.lock().unwrap().push(name.to_owned()),
             Event::Warning { text } => self.warnings.lock().unwrap().push(text.to_owned()),
@@ -76,6 +80,12 @@ impl Recorder {
 
     pub(crate) fn phases(&self) -> Vec<String> {
         self.phases.lock().unwrap().clone()
+    }
+
+    /// Plans since the last call: steps that run, that may run, and whether it
+    /// was known how long they take.
+    pub(crate) fn planned(&self) -> Vec<(usize, usize, bool)> {
+        std::mem::take(&mut *self.planned.lock().unwrap())
     }
 
     pub(crate) fn warned_of(&self, text: &str) -> bool {

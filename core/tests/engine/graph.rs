@@ -208,6 +208,21 @@ fn what_a_builder_took_is_known_afterwards() {
 }
 
 #[test]
+fn a_plan_says_what_there_is_to_do() {
+    let fixture = Fixture::new();
+    let pair = |text: &str| {
+        let base = fixture.shell("base", &format!("echo {text} > $out"), &[]);
+        fixture.shell("top", "cat $input0 > $out", &[&base])
+    };
+    fixture.build(&pair("one")).unwrap();
+    assert_eq!(fixture.ran.planned(), [(1, 1, false)]);
+    fixture.build(&pair("one")).unwrap();
+    assert_eq!(fixture.ran.planned(), []);
+    fixture.build(&pair("two")).unwrap();
+    assert_eq!(fixture.ran.planned(), [(1, 1, true)]);
+}
+
+#[test]
 fn builders_say_what_they_do() {
     let fixture = Fixture::new();
     let script = "echo '@phase unpack'; echo words; echo '@phase build'; echo > $out";

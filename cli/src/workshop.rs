@@ -1,7 +1,7 @@
 //! What builds take besides what is to be built.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use osbuild_core::build::BuildOptions;
@@ -94,6 +94,10 @@ impl Workshop {
 
     pub(crate) fn options(&self) -> &BuildOptions {
         &self.options
+    }
+
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
     }
 
     pub(crate) fn engine(&self) -> Engine<'_> {

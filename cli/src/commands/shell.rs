@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments, common: &CommonArguments) -> Result<(),
     let resolved = workshop.engine().resolve_inputs(&|path| targets.lookup(path), derivation)?;
     let command = arguments.run.as_deref();
     let enter = |attached: Attached<'_>| {
-        enter(&store, workshop.options(), &resolved, command, attached)
+        enter(&store, workshop.options(), &resolved, command, attached, &|| workshop.is_interrupted())
             .map_err(|error| Failure::of_build(&resolved.path, &error))
     };
     if command.is_some() || !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::json;
@@ -76,6 +77,25 @@ fn commands_may_come_from_a_file() {
     child.stdin.take().unwrap().write_all(b"echo one\necho two\n").unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.stdout.as_slice(), output.status.code()), (b"one\ntwo\n".as_slice(), Some(0)));
+}
+
+#[test]
+fn an_interrupt_ends_what_it_runs() {
+    let fixture = Fixture::new();
+    let (_, file) = fixture.shell("hello", "echo hello > $out", &[]);
+    let mut child = fixture
+        .command(&["shell", &file, "--quiet", "--run", "echo begun; sleep 1000"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut begun = [0; 6];
+    child.stdout.as_mut().unwrap().read_exact(&mut begun).unwrap();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let began = Instant::now();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(began.elapsed() < Duration::from_secs(30), "it took {:?}", began.elapsed());
+    assert_eq!(std::fs::read_dir(fixture.home().join("build")).unwrap().count(), 0);
+    fixture.is_sound();
 }
 
 /// A user at a terminal.

@@ -1,15 +1,19 @@
 //! A look into the sandbox that a builder gets.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitStatus;
+use std::time::Duration;
+
+use osbuild_store::LocalStore;
 
 use super::BuildError;
 use super::prepare::{Chamber, Prepared};
 use super::run::{BuildOptions, Resolved};
-use super::sandbox::Attached;
-use osbuild_store::LocalStore;
+use super::sandbox::{Attached, Child};
+use crate::derivation::Derivation;
 
 /// Where the command that would have been run is, as a script.
 pub const BUILDER_SCRIPT: &str = "/tmp/builder";
@@ -22,13 +26,14 @@ pub const BUILDER_SCRIPT: &str = "/tmp/builder";
 ///
 /// # Errors
 /// The derivation runs in this program, its sandbox has no shell, or it cannot
-/// be set up.
+/// be set up; [`BuildError::Interrupted`] once `cancelled` says so.
 pub fn enter(
     store: &LocalStore,
     options: &BuildOptions,
     resolved: &Resolved,
     command: Option<&str>,
     attached: Attached<'_>,
+    cancelled: &dyn Fn() -> bool,
 ) -> Result<ExitStatus, BuildError> {
     let prepared = Prepared::new(store, resolved)?;
     let derivation = &prepared.derivation;
@@ -57,11 +62,28 @@ pub fn enter(
         None => Vec::new(),
     };
     let scratch = store.scratch("shell")?;
-    let ended = chamber
+    let status = chamber
         .start(scratch.path(), shell.as_bytes(), &arguments, attached)
-        .and_then(|mut child| Ok(child.wait()?));
+        .and_then(|child| wait(child, cancelled));
     osbuild_store::local::remove_tree(&scratch.keep())?;
-    Ok(ended?.status)
+    status
+}
+
+/// How often it is looked whether a shell ended, or the user wants it to.
+const EVERY: Duration = Duration::from_millis(20);
+
+fn wait(mut child: Child, cancelled: &dyn Fn() -> bool) -> Result<ExitStatus, BuildError> {
+    loop {
+        if let Some(ended) = child.try_wait()? {
+            return Ok(ended.status);
+        }
+        if cancelled() {
+            child.kill();
+            child.wait()?;
+            return Err(BuildError::Interrupted);
+        }
+        std::thread::sleep(EVERY);
+    }
 }
 
 /// A shell of a package root, as an absolute path inside. Links may be
@@ -73,10 +95,7 @@ fn shell_in(package_root: &Path) -> Option<&'static str> {
 }
 
 /// Runs the builder as it would have been run.
-fn builder_script(
-    derivation: &crate::derivation::Derivation,
-    variables: &std::collections::BTreeMap<Vec<u8>, Vec<u8>>,
-) -> Vec<u8> {
+fn builder_script(derivation: &Derivation, variables: &BTreeMap<Vec<u8>, Vec<u8>>) -> Vec<u8> {
     let mut script = b"#!/bin/sh\ncd /build\n".to_vec();
     // All others are the shell's own, too.
     for name in ["PATH", "TERM"] {

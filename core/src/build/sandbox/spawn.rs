@@ -135,15 +135,28 @@ impl Child {
     /// # Errors
     /// Something else waited for our child.
     pub fn wait(&mut self) -> Result<Ended, SandboxError> {
+        Ok(self.reap(0)?.expect("without WNOHANG there is an end"))
+    }
+
+    /// The end, if it came already.
+    ///
+    /// # Errors
+    /// As [`Child::wait`].
+    pub fn try_wait(&mut self) -> Result<Option<Ended>, SandboxError> {
+        self.reap(libc::WNOHANG)
+    }
+
+    fn reap(&mut self, options: i32) -> Result<Option<Ended>, SandboxError> {
         let mut status = 0;
         // SAFETY: the structure is plain numbers, for which zeros are valid.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
         loop {
             // SAFETY: both pointers are to live variables of the right type, and
             // the process is a child of ours that nothing else waits for.
-            let pid = unsafe { libc::wait4(self.pid(), &raw mut status, 0, &raw mut usage) };
-            if pid >= 0 {
-                break;
+            match unsafe { libc::wait4(self.pid(), &raw mut status, options, &raw mut usage) } {
+                0 => return Ok(None),
+                1.. => break,
+                _ => {}
             }
             let source = io::Error::last_os_error();
             if source.kind() != io::ErrorKind::Interrupted {
@@ -157,7 +170,7 @@ impl Child {
             // In KiB: getrusage(2).
             largest_bytes: usage.ru_maxrss.unsigned_abs() << 10,
         };
-        Ok(Ended { status: ExitStatus::from_raw(status), usage })
+        Ok(Some(Ended { status: ExitStatus::from_raw(status), usage }))
     }
 
     /// Kills the process, and with it everything in its process namespace.

@@ -44,7 +44,7 @@ fn a_store_on_a_read_only_disk_is_read_and_not_written() {
             &format!("/nix/store/{name}\n"),
             &format!("{name}\n"),
             &format!("PLACE/result\n  {name}\n"),
-            "1 objects, 0 problems\n",
+            "2 objects, 0 problems\n",
             "\"A\"\n",
             &format!("PLACE/home/store/{name}\n"),
             "error: cannot ",
@@ -57,7 +57,7 @@ fn a_store_on_a_read_only_disk_is_read_and_not_written() {
     );
     assert!(!text.contains("panic") && !text.contains("bug"), "{text}");
     // As before, and as the next one finds it.
-    assert_eq!(fixture.succeeds(&["store", "verify"]), "1 objects, 0 problems\n");
+    assert_eq!(fixture.succeeds(&["store", "verify"]), "2 objects, 0 problems\n");
 }
 
 /// What is in the log only would be missing from every answer.

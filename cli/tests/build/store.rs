@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::fixture::{Fixture, floating};
 
-/// A tree, and another one with a file that names it; their logical paths.
+/// A tree, and another one with a file that names it, and nothing else in the
+/// store; their names.
 fn two(fixture: &Fixture) -> (String, String) {
     let (base, base_file) = fixture.tree("base", json!({ "a": { "text": "A" } }));
     let text = format!("see {}", placeholder::upstream_output(&base, "out"));
@@ -23,7 +24,10 @@ fn two(fixture: &Fixture) -> (String, String) {
         let name = out.trim_end().rsplit('/').next().expect("a path").to_owned();
         StorePath::parse(&name).expect("an object").to_string()
     };
-    (build(&["--no-link"], &base_file), build(&[], &file))
+    let both = (build(&["--no-link"], &base_file), build(&[], &file));
+    // What they were made from goes: nothing keeps it.
+    assert!(fixture.succeeds(&["store", "gc"]).starts_with("removed 2 objects"));
+    both
 }
 
 /// The command in another store, with these variables.

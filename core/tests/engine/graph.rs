@@ -233,16 +233,22 @@ fn builders_say_what_they_do() {
 #[test]
 fn builds_run_side_by_side_as_far_as_they_may() {
     let fixture = Fixture::new();
-    let wanted = |round: usize| {
+    let wanted = |round: &str| {
         ["a", "b", "c", "d"].map(|name| {
             let script = format!("sleep 0.3; echo {round} > $out");
             Wanted { derivation: fixture.shell(name, &script, &[]), outputs: None }
         })
     };
-    for (round, most) in [(0, 1), (1, 2), (2, 4)] {
+    for most in [1, 2, 4] {
         let engine = Engine { jobs: Jobs::AtMost(most), ..fixture.engine() };
-        engine.realise(&|path| fixture.lookup(path), &wanted(round)).unwrap();
-        assert_eq!(fixture.ran.most_at_once(), most);
+        // On a slow machine the first may be over before the last begins.
+        let reached = (0..5).any(|attempt| {
+            engine.realise(&|path| fixture.lookup(path), &wanted(&format!("{most} {attempt}"))).unwrap();
+            let at_once = fixture.ran.most_at_once();
+            assert!(at_once <= most, "{at_once} instead of {most}");
+            at_once == most
+        });
+        assert!(reached, "never {most} at once");
     }
 }
 

@@ -38,7 +38,7 @@ fn the_builder_can_be_run_in_it_and_nothing_is_kept() {
     let fixture = Fixture::new();
     let script = "echo \"it's $PATH\" > $out; echo more > /build/file";
     let (path, file) = fixture.shell("built-inside", script, &[]);
-    let run = "/bin/sh /tmp/builder && cat $out /build/file";
+    let run = "/tmp/builder && cat $out /build/file";
     let (out, err, code) = fixture.run(&["shell", &file, "--run", run]);
     assert_eq!((out.as_str(), code), ("it's /usr/bin\nmore\n", 0), "{err}");
     let left = std::fs::read_dir(fixture.home().join("build")).unwrap().count();

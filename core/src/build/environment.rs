@@ -16,8 +16,21 @@ use crate::derivation::Derivation;
 /// A builder's variables, and the files that come with them.
 pub struct Environment {
     pub variables: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Absolute path, contents.
-    pub files: Vec<(String, Vec<u8>)>,
+    pub files: Vec<File>,
+}
+
+/// A file that lies there when the builder starts.
+pub struct File {
+    /// Absolute, in `/build` or `/tmp`.
+    pub path: String,
+    pub contents: Vec<u8>,
+    pub is_executable: bool,
+}
+
+impl File {
+    fn plain(name: &str, contents: Vec<u8>) -> Self {
+        Self { path: format!("/build/{name}"), contents, is_executable: false }
+    }
 }
 
 /// Makes the environment of a resolved derivation in which own placeholders
@@ -52,7 +65,7 @@ pub fn environment(
                 Ok(text) if as_files.contains(&text) => {
                     let file = format!(".attr-{}", to_nix_base32(&Sha256::digest(name)));
                     variables.insert(format!("{text}Path").into(), format!("/build/{file}").into());
-                    files.push((format!("/build/{file}"), value.clone()));
+                    files.push(File::plain(&file, value.clone()));
                 }
                 _ => {
                     variables.insert(name.clone(), value.clone());
@@ -82,7 +95,7 @@ fn structured(
     json: &[u8],
     outputs: &BTreeMap<OutputName, String>,
     variables: &mut BTreeMap<Vec<u8>, Vec<u8>>,
-    files: &mut Vec<(String, Vec<u8>)>,
+    files: &mut Vec<File>,
 ) -> Result<(), BuildError> {
     let mut attributes: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(json)
         .map_err(|e| BuildError::Derivation(format!("structured attributes are no JSON object: {e}")))?;
@@ -90,9 +103,9 @@ fn structured(
     attributes.insert("outputs".to_owned(), serde_json::Value::Object(outputs));
     variables.insert(b"NIX_ATTRS_JSON_FILE".to_vec(), b"/build/.attrs.json".to_vec());
     variables.insert(b"NIX_ATTRS_SH_FILE".to_vec(), b"/build/.attrs.sh".to_vec());
-    files.push(("/build/.attrs.sh".to_owned(), shell(&attributes).into_bytes()));
+    files.push(File::plain(".attrs.sh", shell(&attributes).into_bytes()));
     let json = serde_json::to_vec(&attributes).expect("a JSON object serialises");
-    files.push(("/build/.attrs.json".to_owned(), json));
+    files.push(File::plain(".attrs.json", json));
     Ok(())
 }
 

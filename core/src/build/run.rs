@@ -35,8 +35,7 @@ pub struct Resolved {
 impl Resolved {
     /// The derivation's name.
     pub fn name(&self) -> &str {
-        let name = self.path.name();
-        name.strip_suffix(".drv").unwrap_or(name)
+        self.path.derivation_name()
     }
 
     /// Fetching, rather than building, which runs in a pool of its own.

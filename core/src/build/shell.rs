@@ -10,6 +10,7 @@ use std::time::Duration;
 use osbuild_store::LocalStore;
 
 use super::BuildError;
+use super::environment::File;
 use super::prepare::{Chamber, Prepared};
 use super::run::{BuildOptions, Resolved};
 use super::sandbox::{Attached, Child};
@@ -49,8 +50,8 @@ pub fn enter(
             what: format!("there is no shell in the sandbox of {}", resolved.name()),
             hint: "a shell comes from the derivation's sandboxRoot: /bin/bash or /bin/sh in it".to_owned(),
         })?;
-    let script = builder_script(derivation, &chamber.environment.variables);
-    chamber.environment.files.push((BUILDER_SCRIPT.to_owned(), script));
+    let contents = builder_script(shell, derivation, &chamber.environment.variables);
+    chamber.environment.files.push(File { path: BUILDER_SCRIPT.to_owned(), contents, is_executable: true });
     for (name, value) in [
         ("PATH", OsStr::new("/usr/bin:/usr/sbin:/bin:/sbin")),
         ("TERM", &std::env::var_os("TERM").unwrap_or_else(|| "dumb".into())),
@@ -95,8 +96,8 @@ fn shell_in(package_root: &Path) -> Option<&'static str> {
 }
 
 /// Runs the builder as it would have been run.
-fn builder_script(derivation: &Derivation, variables: &BTreeMap<Vec<u8>, Vec<u8>>) -> Vec<u8> {
-    let mut script = b"#!/bin/sh\ncd /build\n".to_vec();
+fn builder_script(shell: &str, derivation: &Derivation, variables: &BTreeMap<Vec<u8>, Vec<u8>>) -> Vec<u8> {
+    let mut script = format!("#!{shell}\ncd /build\n").into_bytes();
     // All others are the shell's own, too.
     for name in ["PATH", "TERM"] {
         let value = variables.get(name.as_bytes()).map_or(b"".as_slice(), Vec::as_slice);

@@ -31,6 +31,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::environment::File;
 use root::{READ_ONLY, RootPlan, to_c};
 use spawn::Namespaces;
 use step::Step;
@@ -80,8 +81,7 @@ pub struct SandboxSpec<'a> {
     pub program: &'a [u8],
     pub arguments: &'a [Vec<u8>],
     pub environment: &'a BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Files in `/build` or `/tmp`, by absolute path.
-    pub files: &'a [(String, Vec<u8>)],
+    pub files: &'a [File],
     /// The host uid for uid 1000 where we are root.
     pub builder_uid: u32,
     pub attached: Attached<'a>,
@@ -170,9 +170,13 @@ impl SandboxSpec<'_> {
                     .map_err(io("give away", &path))?;
             }
         }
-        for (name, contents) in self.files {
-            let path = self.scratch.join(name.trim_start_matches('/'));
-            std::fs::write(&path, contents).map_err(io("write", &path))?;
+        for file in self.files {
+            let path = self.scratch.join(file.path.trim_start_matches('/'));
+            std::fs::write(&path, &file.contents).map_err(io("write", &path))?;
+            if file.is_executable {
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
+                    .map_err(io("set the mode of", &path))?;
+            }
             if is_root {
                 std::os::unix::fs::chown(&path, Some(self.builder_uid), Some(self.builder_uid))
                     .map_err(io("give away", &path))?;

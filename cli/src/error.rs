@@ -317,7 +317,7 @@ fn of_failures(failures: &[(StorePath, BuildError)]) -> Failure {
 }
 
 fn of_build(path: &StorePath, error: &BuildError) -> Failure {
-    let name = path.name().trim_end_matches(".drv");
+    let name = path.derivation_name();
     let exit = match error {
         BuildError::HashMismatch { .. } | BuildError::NotReproducible { .. } => Exit::Refused,
         BuildError::Builtin { source: BuiltinError::Mismatch(_), .. } => Exit::Refused,

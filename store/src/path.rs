@@ -253,6 +253,11 @@ impl StorePath {
     pub fn is_derivation(&self) -> bool {
         self.base_name.ends_with(".drv")
     }
+
+    /// The name without the `.drv` that a derivation's has.
+    pub fn derivation_name(&self) -> &str {
+        self.name().strip_suffix(".drv").unwrap_or(self.name())
+    }
 }
 
 /// Checks a name against the grammar of store path names.

@@ -210,7 +210,7 @@ fn print_forecast(forecast: &Forecast, json: bool) -> Result<(), Failure> {
         writeln!(out, "{record}")?;
         return Ok(());
     }
-    let name = |path: &StorePath| path.name().trim_end_matches(".drv").to_owned();
+    let name = |path: &StorePath| path.derivation_name().to_owned();
     let all = lists.iter().flat_map(|(_, paths)| paths.iter());
     let width = all.map(|path| name(path).chars().count()).max().unwrap_or(0).min(NAME_WIDTH);
     for (verb, paths) in lists {

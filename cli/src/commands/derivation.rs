@@ -96,7 +96,7 @@ fn to_json(path: &StorePath, derivation: &Derivation, store_dir: &StoreDir) -> V
         "env": environment,
         "inputDrvs": inputs,
         "inputSrcs": sources,
-        "name": path.name().strip_suffix(".drv").unwrap_or(path.name()),
+        "name": path.derivation_name(),
         "outputs": outputs,
         "system": text(&derivation.system),
     })

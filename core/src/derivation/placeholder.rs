@@ -17,7 +17,7 @@ pub fn own_output(output: &str) -> String {
 ///
 /// `derivation` is the input's `.drv` path; its name without `.drv` enters.
 pub fn upstream_output(derivation: &StorePath, output: &str) -> String {
-    let name = derivation.name().strip_suffix(".drv").unwrap_or(derivation.name());
+    let name = derivation.derivation_name();
     let text = format!("nix-upstream-output:{}:{}", derivation.hash_part(), output_path_name(name, output));
     format!("/{}", to_nix_base32(&Sha256::digest(text)))
 }

@@ -74,7 +74,7 @@ pub enum State {
 impl Step {
     /// The derivation's name, without `.drv`.
     pub fn name(&self) -> &str {
-        self.derivation.name().trim_end_matches(".drv")
+        self.derivation.derivation_name()
     }
 
     /// The size of those outputs that are in the store, if one is.

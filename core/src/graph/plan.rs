@@ -53,8 +53,7 @@ pub(super) struct Node {
 impl Node {
     /// The derivation's name.
     pub(super) fn name(&self) -> &str {
-        let name = self.path.name();
-        name.strip_suffix(".drv").unwrap_or(name)
+        self.path.derivation_name()
     }
 }
 

@@ -61,7 +61,7 @@ fn fill_deferred(path: &StorePath, resolved: &mut Derivation, store_dir: &StoreD
     let HashModulo::Known(hash) = hash_modulo(resolved, &written, store_dir, |_| HashModulo::Deferred) else {
         return;
     };
-    let name = path.name().strip_suffix(".drv").unwrap_or(path.name());
+    let name = path.derivation_name();
     let names: Vec<OutputName> = resolved.outputs.keys().cloned().collect();
     for output in names {
         let Ok(path) = store_dir.output_path(output.as_str(), &hash, name) else { return };

@@ -259,7 +259,7 @@ impl Session {
         let derivation = self.with_evaluator(move |e| {
             e.host.derivation(&wanted).map_err(|error| e.host_fault(&error, Pos::NONE).to_error(&e.sources))
         })??;
-        let name = path.name().strip_suffix(".drv").unwrap_or(path.name()).to_owned();
+        let name = path.derivation_name().to_owned();
         Ok(Instantiated {
             drv_path: path.clone(),
             outputs_wanted: derivation.outputs.keys().cloned().collect(),

@@ -174,8 +174,8 @@ fn holds_objects(objects: &Path) -> Result<bool, StoreError> {
 
 impl LocalStore {
     /// For `map_err`: what was being done in the database.
-    pub(super) fn failed(&self, action: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError + use<> {
-        StoreError::database(action, &self.home().join(FILE))
+    pub(super) fn failed(&self, action: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError {
+        move |source| StoreError::database(action, &self.home().join(FILE))(source)
     }
 
     /// What the database holds was never written by a store.

@@ -8,8 +8,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use osbuild_nar::kind_name;
+
 use crate::error::StoreError;
-use crate::nar::dump::kind_name;
 
 /// How one file differs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::nar::NarError;
+use crate::nar::{NarError, TreeError};
 use crate::path::{StorePath, StorePathError};
 
 /// A failure of the local store.
@@ -38,6 +38,17 @@ pub enum StoreError {
     /// An object's bytes are not those that were registered.
     #[error("{path} is corrupt: its hash is {actual}, registered as {expected}")]
     Corrupt { path: StorePath, expected: String, actual: String },
+}
+
+impl From<TreeError> for StoreError {
+    fn from(error: TreeError) -> Self {
+        match error {
+            TreeError::Io { action, path, source } => Self::Io { action, path, source },
+            TreeError::Nar(error) => Self::Nar(error),
+            TreeError::FileKind { path, kind } => Self::FileKind { path, kind },
+            TreeError::TooDeep { path } => Self::TooDeep { path },
+        }
+    }
 }
 
 impl StoreError {

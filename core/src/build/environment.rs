@@ -11,6 +11,7 @@ use osbuild_store::base32::to_nix_base32;
 use sha2::{Digest, Sha256};
 
 use super::BuildError;
+use super::sandbox::File;
 use crate::derivation::Derivation;
 
 /// A builder's variables, and the files that come with them.
@@ -19,18 +20,8 @@ pub struct Environment {
     pub files: Vec<File>,
 }
 
-/// A file that lies there when the builder starts.
-pub struct File {
-    /// Absolute, in `/build` or `/tmp`.
-    pub path: String,
-    pub contents: Vec<u8>,
-    pub is_executable: bool,
-}
-
-impl File {
-    fn plain(name: &str, contents: Vec<u8>) -> Self {
-        Self { path: format!("/build/{name}"), contents, is_executable: false }
-    }
+fn plain_file(name: &str, contents: Vec<u8>) -> File {
+    File { path: format!("/build/{name}"), contents, is_executable: false }
 }
 
 /// Makes the environment of a resolved derivation in which own placeholders
@@ -65,7 +56,7 @@ pub fn environment(
                 Ok(text) if as_files.contains(&text) => {
                     let file = format!(".attr-{}", to_nix_base32(&Sha256::digest(name)));
                     variables.insert(format!("{text}Path").into(), format!("/build/{file}").into());
-                    files.push(File::plain(&file, value.clone()));
+                    files.push(plain_file(&file, value.clone()));
                 }
                 _ => {
                     variables.insert(name.clone(), value.clone());
@@ -103,9 +94,9 @@ fn structured(
     attributes.insert("outputs".to_owned(), serde_json::Value::Object(outputs));
     variables.insert(b"NIX_ATTRS_JSON_FILE".to_vec(), b"/build/.attrs.json".to_vec());
     variables.insert(b"NIX_ATTRS_SH_FILE".to_vec(), b"/build/.attrs.sh".to_vec());
-    files.push(File::plain(".attrs.sh", shell(&attributes).into_bytes()));
+    files.push(plain_file(".attrs.sh", shell(&attributes).into_bytes()));
     let json = serde_json::to_vec(&attributes).expect("a JSON object serialises");
-    files.push(File::plain(".attrs.json", json));
+    files.push(plain_file(".attrs.json", json));
     Ok(())
 }
 

@@ -7,7 +7,6 @@ pub mod memory;
 pub mod outputs;
 mod prepare;
 pub mod run;
-pub mod sandbox;
 pub mod shell;
 
 use std::path::PathBuf;
@@ -22,6 +21,7 @@ use builtin::BuiltinError;
 use builtin::fetchurl::Pin;
 use sandbox::SandboxError;
 
+pub use osbuild_sandbox as sandbox;
 pub use run::{BuildOptions, Builder, Built, Resolved};
 
 /// Why a build has no outputs.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use osbuild_store::action::OutputName;
 use osbuild_store::local::{Ingest, Ingested};
 use osbuild_store::path::output_path_name;
-use osbuild_store::{HashAlgorithm, LocalStore, NixHash, StorePath};
+use osbuild_store::{HashAlgorithm, LocalStore, NixHash, StoreError, StorePath};
 use sha2::{Digest, Sha256};
 
 use super::BuildError;
@@ -174,7 +174,7 @@ fn content_hash(
             return Ok(ingested.nar_hash.clone());
         }
         let mut archive = Vec::new();
-        osbuild_store::nar::dump_path(file, &mut archive)?;
+        osbuild_store::nar::dump_path(file, &mut archive).map_err(StoreError::from)?;
         return Ok(NixHash::of(algorithm, &archive));
     }
     let metadata = file.symlink_metadata().map_err(|_| bad("vanished"))?;

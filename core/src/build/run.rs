@@ -16,7 +16,7 @@ use super::builtin::{self, BuiltinContext, BuiltinError};
 use super::log::LogWriter;
 use super::outputs::Finished;
 use super::prepare::{Chamber, Prepared};
-use super::sandbox::{Attached, Child, Ended};
+use super::sandbox::{self, Attached, Child, Ended};
 use super::{BuildError, builtin::fetchurl};
 use crate::derivation::Derivation;
 use crate::fetch::{Fetcher, Progress};
@@ -129,7 +129,8 @@ impl Builder<'_> {
                 let path = log.path().to_owned();
                 return Err(BuildError::Failed { how, tail: log.into_tail(), log: path, kept: None });
             }
-            usage = Some(ended.usage);
+            let sandbox::ProcessUsage { cpu_ms, largest_bytes } = ended.usage;
+            usage = Some(ProcessUsage { cpu_ms, largest_bytes });
         }
         let outputs = Finished { resolved, files, written: prepared.written, closure: &prepared.closure }
             .register(self.store)?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use osbuild_store::LocalStore;
 
 use super::BuildError;
-use super::environment::File;
+use super::sandbox::File;
 use super::prepare::{Chamber, Prepared};
 use super::run::{BuildOptions, Resolved};
 use super::sandbox::{Attached, Child};

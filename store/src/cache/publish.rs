@@ -156,12 +156,12 @@ impl<'a> Publisher<'a> {
                 let mut encoder = encoder.map_err(StoreError::io("compress to", file))?;
                 encoder.include_checksum(true).map_err(StoreError::io("compress to", file))?;
                 let mut tee = Tee { out: encoder, hash: HashSink::default() };
-                dump_path(&self.store.physical(&object.path), &mut tee)?;
+                dump_path(&self.store.physical(&object.path), &mut tee).map_err(StoreError::from)?;
                 (tee.hash, tee.out.finish().map_err(StoreError::io("write", file))?)
             }
             _ => {
                 let mut tee = Tee { out, hash: HashSink::default() };
-                dump_path(&self.store.physical(&object.path), &mut tee)?;
+                dump_path(&self.store.physical(&object.path), &mut tee).map_err(StoreError::from)?;
                 (tee.hash, tee.out)
             }
         };

@@ -15,7 +15,7 @@ use crate::content_address::ContentAddress;
 use crate::error::{StoreError, one_line};
 use crate::hash::{HashAlgorithm, NixHash};
 use crate::local::{Ingest, Ingested, LocalStore};
-use crate::nar::{dump_path, unpack};
+use crate::nar::{TreeError, dump_path, unpack};
 use crate::narinfo::{MAX_BYTES, NarInfo, Trust};
 use crate::parallel::references_first;
 use crate::path::{StoreDir, StorePath};
@@ -351,8 +351,8 @@ fn unpack_bounded(info: &NarInfo, stream: Counted<'_>, target: &Path) -> Result<
     let decoded = decoder(info.compression, stream).map_err(|error| wrong(&error))?;
     let mut bounded = decoded.take(info.nar_size_bytes);
     unpack(&mut bounded, target).map_err(|error| match error {
-        StoreError::Nar(_) => wrong(&one_line(&error)),
-        error => NotUnpacked::Here(error),
+        TreeError::Nar(_) => wrong(&one_line(&error)),
+        error => NotUnpacked::Here(error.into()),
     })?;
     if bounded.limit() > 0 {
         return Err(wrong(&"it is shorter than promised"));

@@ -9,16 +9,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use osbuild_nar::kind_name;
 use rustix::fs::{AtFlags, CWD, Gid, Timespec, Timestamps, Uid};
 
 use super::LocalStore;
 use super::dedup::MIN_BYTES;
 use super::info::ObjectInfo;
-use super::references::ReferenceScanner;
+use super::references::{ReferenceScanner, scanner};
 use crate::error::StoreError;
 use crate::hash::{HashSink, NixHash};
-use crate::nar::dump::{kind_name, stream};
-use crate::nar::{MAX_DEPTH, NarError, NarWriter};
+use crate::nar::{MAX_DEPTH, NarError, NarWriter, stream};
 use crate::path::StorePath;
 
 /// What one walk found out.
@@ -51,7 +51,7 @@ impl LocalStore {
         scratch: &Path,
         candidates: impl IntoIterator<Item = &'p StorePath>,
     ) -> Result<Ingested, StoreError> {
-        let sink = Sink { hash: HashSink::default(), scanner: ReferenceScanner::new(candidates) };
+        let sink = Sink { hash: HashSink::default(), scanner: scanner(candidates) };
         let mut walk = Walk { store: self, writer: NarWriter::begin(sink).map_err(stream)? };
         walk.node(scratch, 0)?;
         let sink = walk.writer.into_inner();

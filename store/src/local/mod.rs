@@ -43,7 +43,6 @@ pub use ingest::{Ingest, Ingested};
 pub use lock::PathLock;
 pub use objects::Objects;
 pub use rebuild::Rebuilt;
-pub use references::ReferenceScanner;
 pub use remove::remove_tree;
 pub use usage::{ProcessUsage, Usage};
 pub use verify::{Problem, Verified};

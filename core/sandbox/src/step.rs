@@ -11,7 +11,7 @@ use std::ffi::CString;
 use libc::{c_int, c_ulong};
 
 /// One system call, or a few that belong together.
-pub(super) enum Step {
+pub(crate) enum Step {
     /// Keep what follows from spreading to the host.
     PrivateMounts,
     Mount {

@@ -9,7 +9,9 @@
 //! unused host uid, never 0: everything is set up by uid 0 of an outer user
 //! namespace, then the builder enters an inner one that knows only itself.
 //!
-//! This room holds the only unsafe code of the toolkit's builders.
+//! This crate holds the only unsafe code of the toolkit's builders. The toolkit
+//! links it, and so does the builder that remote machines run: both make the
+//! same sandbox because they are the same code.
 
 mod child;
 mod filter;
@@ -21,7 +23,7 @@ mod step;
 
 pub use host_run::{HostRun, Streams};
 pub use interrupt::catch_interrupts;
-pub use spawn::{Child, Ended};
+pub use spawn::{Child, Ended, ProcessUsage};
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
@@ -31,7 +33,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::environment::File;
+
 use root::{READ_ONLY, RootPlan, to_c};
 use spawn::Namespaces;
 use step::Step;
@@ -85,6 +87,15 @@ pub struct SandboxSpec<'a> {
     /// The host uid for uid 1000 where we are root.
     pub builder_uid: u32,
     pub attached: Attached<'a>,
+}
+
+/// A file that lies there when the program starts.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Absolute, in `/build` or `/tmp`.
+    pub path: String,
+    pub contents: Vec<u8>,
+    pub is_executable: bool,
 }
 
 /// What a program's standard streams are.

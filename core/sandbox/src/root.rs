@@ -5,20 +5,20 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::SandboxError;
+use crate::SandboxError;
 use super::step::Step;
 
 /// Collects the steps that build a root directory below a mount point.
-pub(super) struct RootPlan {
+pub(crate) struct RootPlan {
     root: PathBuf,
     steps: Vec<Step>,
 }
 
-pub(super) const READ_ONLY: u64 = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+pub(crate) const READ_ONLY: u64 = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
 
 impl RootPlan {
     /// `root` is an empty directory of the host's; a tmpfs covers it.
-    pub(super) fn new(root: &Path) -> Self {
+    pub(crate) fn new(root: &Path) -> Self {
         let mut plan = Self { root: root.to_owned(), steps: vec![Step::PrivateMounts] };
         plan.steps.push(Step::Mount {
             source: c"sandbox".to_owned(),
@@ -30,7 +30,7 @@ impl RootPlan {
         plan
     }
 
-    pub(super) fn finish(mut self) -> Vec<Step> {
+    pub(crate) fn finish(mut self) -> Vec<Step> {
         self.steps.push(Step::PivotRoot { root: to_c(self.root.as_os_str()) });
         self.steps
     }
@@ -39,13 +39,13 @@ impl RootPlan {
         to_c(self.root.join(path.trim_start_matches('/')).as_os_str())
     }
 
-    pub(super) fn directory(&mut self, path: &str, mode: u32) {
+    pub(crate) fn directory(&mut self, path: &str, mode: u32) {
         let path = self.at(path);
         self.steps.push(Step::MakeDirectory { path, mode });
     }
 
     /// A directory with all that lead to it.
-    pub(super) fn directories(&mut self, path: &str) {
+    pub(crate) fn directories(&mut self, path: &str) {
         let mut so_far = String::new();
         for part in path.split('/').filter(|part| !part.is_empty()) {
             so_far.push('/');
@@ -54,34 +54,34 @@ impl RootPlan {
         }
     }
 
-    pub(super) fn file(&mut self, path: &str, contents: &str) {
+    pub(crate) fn file(&mut self, path: &str, contents: &str) {
         let path = self.at(path);
         self.steps.push(Step::WriteFile { path, contents: contents.into(), mode: 0o644 });
     }
 
-    pub(super) fn link(&mut self, path: &str, target: &OsStr) {
+    pub(crate) fn link(&mut self, path: &str, target: &OsStr) {
         let path = self.at(path);
         self.steps.push(Step::Link { target: to_c(target), path });
     }
 
-    pub(super) fn bind(&mut self, source: &Path, path: &str, recursive: bool) {
+    pub(crate) fn bind(&mut self, source: &Path, path: &str, recursive: bool) {
         let target = self.at(path);
         self.steps.push(Step::Bind { source: to_c(source.as_os_str()), target, recursive });
     }
 
-    pub(super) fn restrict(&mut self, path: &str, attributes: u64, recursive: bool) {
+    pub(crate) fn restrict(&mut self, path: &str, attributes: u64, recursive: bool) {
         let target = self.at(path);
         self.steps.push(Step::Restrict { target, attributes, recursive });
     }
 
     /// Unmounts a directory and removes it.
-    pub(super) fn remove_mount(&mut self, path: &str) {
+    pub(crate) fn remove_mount(&mut self, path: &str) {
         let target = self.at(path);
         self.steps.push(Step::Detach { target: target.clone() });
         self.steps.push(Step::RemoveDirectory { path: target });
     }
 
-    pub(super) fn mount(&mut self, kind: &str, path: &str, flags: libc::c_ulong, options: &str) {
+    pub(crate) fn mount(&mut self, kind: &str, path: &str, flags: libc::c_ulong, options: &str) {
         let target = self.at(path);
         let text = |text: &str| CString::new(text).expect("a constant without NUL");
         self.steps.push(Step::Mount {
@@ -94,14 +94,14 @@ impl RootPlan {
     }
 
     /// The inside path as the host sees it before the root is changed.
-    pub(super) fn outside(&self, path: &str) -> PathBuf {
+    pub(crate) fn outside(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))
     }
 
     /// Shows the top-level entries of a package root: directories and files
     /// bound (from `through`, where the steps see `package_root`), links made
     /// again. `skip` names those that the caller makes.
-    pub(super) fn package_root(
+    pub(crate) fn package_root(
         &mut self,
         package_root: &Path,
         through: &Path,
@@ -138,7 +138,7 @@ impl RootPlan {
 
     /// Null, zero, full, random, terminals, shared memory: what programs take
     /// for granted.
-    pub(super) fn devices(&mut self, more: &[&str]) {
+    pub(crate) fn devices(&mut self, more: &[&str]) {
         self.directory("/dev", 0o755);
         for name in ["full", "null", "random", "tty", "urandom", "zero"].iter().chain(more) {
             let inside = format!("/dev/{name}");
@@ -168,7 +168,7 @@ impl RootPlan {
     /// A fresh `/proc` that tells nothing of this particular host, so that it
     /// cannot end up in an output. What the kernel tells by system calls
     /// (release, clock, number of processors) stays.
-    pub(super) fn masked_proc(&mut self) {
+    pub(crate) fn masked_proc(&mut self) {
         self.directory("/proc", 0o555);
         self.mount("proc", "/proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, "");
         for (index, (name, contents)) in FIXED_PROC.iter().enumerate() {
@@ -213,7 +213,7 @@ const FIXED_PROC: &[(&str, &str)] = &[
 /// Windows into the kernel.
 const HIDDEN_PROC: &[&str] = &["kallsyms", "kcore", "keys", "kmsg", "sysrq-trigger", "timer_list"];
 
-pub(super) fn to_c(text: &OsStr) -> CString {
+pub(crate) fn to_c(text: &OsStr) -> CString {
     // Paths come from directory listings or were checked by `SandboxSpec`.
     CString::new(text.as_bytes()).unwrap_or_default()
 }

@@ -15,11 +15,11 @@ use super::step::Step;
 type Errno = c_int;
 
 /// What goes through the pipe when a step fails.
-pub(super) const REPORT_BYTES: usize = 8;
+pub(crate) const REPORT_BYTES: usize = 8;
 
 /// Walks the steps; never returns. Waits for one byte on `start` first, and
 /// reports a failure on `report`, which `exec` closes.
-pub(super) fn run(steps: &[Step], pointers: &ExecPointers, start: c_int, report: c_int) -> ! {
+pub(crate) fn run(steps: &[Step], pointers: &ExecPointers, start: c_int, report: c_int) -> ! {
     let mut byte = 0u8;
     // SAFETY: the buffer is one byte long and lives across the call.
     let got = unsafe { libc::read(start, ptr::from_mut(&mut byte).cast::<c_void>(), 1) };
@@ -41,14 +41,14 @@ pub(super) fn run(steps: &[Step], pointers: &ExecPointers, start: c_int, report:
 }
 
 /// `argv` and `envp` as `execve` wants them, made before the child is.
-pub(super) struct ExecPointers {
+pub(crate) struct ExecPointers {
     arguments: Vec<*const libc::c_char>,
     environment: Vec<*const libc::c_char>,
 }
 
 impl ExecPointers {
     /// The steps must outlive the result and not move their strings.
-    pub(super) fn new(steps: &[Step]) -> Self {
+    pub(crate) fn new(steps: &[Step]) -> Self {
         let list = |strings: &[std::ffi::CString]| {
             strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect::<Vec<_>>()
         };

@@ -10,7 +10,7 @@ use seccompiler::{
 
 /// The filters, compiled once. A call of another architecture's ABI kills
 /// the caller: its numbers would slip through.
-pub(super) fn filters() -> &'static [BpfProgram; 4] {
+pub(crate) fn filters() -> &'static [BpfProgram; 4] {
     static FILTERS: OnceLock<[BpfProgram; 4]> = OnceLock::new();
     FILTERS.get_or_init(|| {
         [

@@ -8,11 +8,10 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-use osbuild_store::local::ProcessUsage;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::SandboxError;
+use crate::SandboxError;
 use super::child;
 use super::step::Step;
 
@@ -22,6 +21,15 @@ use super::step::Step;
 pub struct Child {
     pid: Pid,
     waited: bool,
+}
+
+/// What processes took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessUsage {
+    /// Of all of them together.
+    pub cpu_ms: u64,
+    /// Of the largest one, resident.
+    pub largest_bytes: u64,
 }
 
 /// How a process ended.
@@ -34,20 +42,20 @@ pub struct Ended {
 }
 
 /// Which namespaces, and who is who in the new user namespace.
-pub(super) struct Namespaces {
-    pub(super) flags: libc::c_int,
-    pub(super) uid_map: String,
-    pub(super) gid_map: String,
+pub(crate) struct Namespaces {
+    pub(crate) flags: libc::c_int,
+    pub(crate) uid_map: String,
+    pub(crate) gid_map: String,
     /// Whether the child may still change its groups: only where the parent
     /// is root, since the kernel lets nobody else map groups without.
-    pub(super) deny_setgroups: bool,
+    pub(crate) deny_setgroups: bool,
 }
 
 /// Starts a child that walks `steps`.
 ///
 /// # Errors
 /// The kernel refused a namespace, or a step failed.
-pub(super) fn spawn(namespaces: &Namespaces, steps: &[Step]) -> Result<Child, SandboxError> {
+pub(crate) fn spawn(namespaces: &Namespaces, steps: &[Step]) -> Result<Child, SandboxError> {
     let setup =
         |action| move |source: rustix::io::Errno| SandboxError::Setup { action, source: source.into() };
     let (start_read, start_write) = pipe_with(PipeFlags::CLOEXEC).map_err(setup("make a pipe"))?;

@@ -13,3 +13,4 @@ pub mod graph;
 pub mod image;
 pub mod instantiate;
 pub mod lang;
+pub mod remote;

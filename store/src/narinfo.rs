@@ -215,6 +215,8 @@ pub enum Trust {
     /// these contents can be at it; they have to be checked against the
     /// content address, beside the archive's hash.
     ContentAddressed,
+    /// It is this store's own record.
+    Ours,
 }
 
 const STORE_PATH: &str = "StorePath";

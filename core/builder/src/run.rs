@@ -102,7 +102,7 @@ fn unpack_inputs(order: &Order, directory: &Path, objects: &Path) -> Result<(), 
     let names: Vec<&String> = order.inputs.iter().collect();
     let next = AtomicUsize::new(0);
     let trouble = Mutex::new(None);
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(names.len());
+    let threads = cores().min(names.len());
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -128,6 +128,8 @@ fn unpack_input(name: &str, directory: &Path, objects: &Path) -> Result<(), Trou
 
 fn start(order: &Order, workplace: &Workplace, output: &OwnedFd) -> Result<Ended, Trouble> {
     let inputs: Vec<String> = order.inputs.iter().cloned().collect();
+    let mut environment = order.environment.clone();
+    environment.entry(b"NIX_BUILD_CORES".to_vec()).or_insert_with(|| cores().to_string().into_bytes());
     let package_root = order.package_root.as_ref().map(|below| workplace.objects.join(below));
     let file = |file: &crate::OrderedFile| SandboxFile {
         path: file.path.clone(),
@@ -143,13 +145,17 @@ fn start(order: &Order, workplace: &Workplace, output: &OwnedFd) -> Result<Ended
         scratch: &workplace.scratch,
         program: &order.program,
         arguments: &order.arguments,
-        environment: &order.environment,
+        environment: &environment,
         files: &files,
         builder_uid: BUILDER_IDS.start,
         attached: Attached::Output(output),
     };
     let cannot = |error| Trouble::machine("cannot run the builder", &error);
     spec.start().map_err(cannot)?.wait().map_err(cannot)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 fn failure(status: ExitStatus) -> Option<String> {

@@ -25,7 +25,8 @@ fn plain_file(name: &str, contents: Vec<u8>) -> File {
 }
 
 /// Makes the environment of a resolved derivation in which own placeholders
-/// have been replaced. `outputs` are the logical paths to write to.
+/// have been replaced. `outputs` are the logical paths to write to, `cores` is
+/// `NIX_BUILD_CORES`.
 ///
 /// # Errors
 /// [`BuildError::Derivation`] if structured attributes are no JSON object.
@@ -33,18 +34,19 @@ pub fn environment(
     derivation: &Derivation,
     outputs: &BTreeMap<OutputName, String>,
     store_dir: &StoreDir,
-    cores: usize,
+    cores: Option<usize>,
 ) -> Result<Environment, BuildError> {
-    let cores = cores.to_string();
     let mut variables: BTreeMap<Vec<u8>, Vec<u8>> = [
         // Both say at once that a builder relies on what it was not given.
         ("PATH", "/path-not-set"),
         ("HOME", "/homeless-shelter"),
         ("NIX_STORE", store_dir.as_str()),
-        ("NIX_BUILD_CORES", cores.as_str()),
     ]
     .map(|(name, value)| (name.into(), value.into()))
     .into();
+    if let Some(cores) = cores {
+        variables.insert(b"NIX_BUILD_CORES".to_vec(), cores.to_string().into());
+    }
     let mut files = Vec::new();
     if let Some(json) = derivation.environment.get(b"__json".as_slice()) {
         structured(json, outputs, &mut variables, &mut files)?;

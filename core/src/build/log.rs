@@ -78,11 +78,11 @@ impl<'o> LogWriter<'o> {
     }
 
     /// The last lines, an unfinished one included.
-    pub fn into_tail(mut self) -> Vec<String> {
+    pub fn tail(&mut self) -> Vec<String> {
         if !self.line.is_empty() {
             self.end_line();
         }
-        self.tail.into()
+        std::mem::take(&mut self.tail).into()
     }
 
     fn end_line(&mut self) {

@@ -5,7 +5,7 @@ pub mod environment;
 pub mod log;
 pub mod memory;
 pub mod outputs;
-mod prepare;
+pub(crate) mod prepare;
 pub mod run;
 pub mod shell;
 
@@ -13,12 +13,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use osbuild_store::action::OutputName;
+use osbuild_store::cache::CacheError;
 use osbuild_store::{NixHash, StoreError, StorePath};
 
 use crate::fetch::FetchError;
 use crate::fetch::lock::listed::Listed;
 use builtin::BuiltinError;
 use builtin::fetchurl::Pin;
+use crate::remote::RemoteError;
 use sandbox::SandboxError;
 
 pub use osbuild_sandbox as sandbox;
@@ -70,10 +72,26 @@ pub enum BuildError {
     Fetch(#[from] FetchError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A cache failed where nothing can take its place.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// Another machine was to run it.
+    #[error(transparent)]
+    Remote(RemoteError),
     /// The builder took longer than allowed.
     #[error("builder was stopped after {} s {what}", limit.as_secs())]
     TimedOut { what: &'static str, limit: Duration, log: PathBuf },
     /// The user interrupted.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl From<RemoteError> for BuildError {
+    fn from(error: RemoteError) -> Self {
+        match error {
+            RemoteError::Interrupted => Self::Interrupted,
+            RemoteError::Store(error) => Self::Store(error),
+            error => Self::Remote(error),
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! From what a builder left to registered objects.
+//! From what a builder left to store objects: which path each output has, and
+//! whether it may be what it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 use osbuild_store::action::OutputName;
 use osbuild_store::local::{Ingest, Ingested};
 use osbuild_store::path::output_path_name;
-use osbuild_store::{HashAlgorithm, LocalStore, NixHash, StoreError, StorePath};
+use osbuild_store::{HashAlgorithm, LocalStore, NixHash, StoreDir, StoreError, StorePath};
 use sha2::{Digest, Sha256};
 
 use super::BuildError;
@@ -31,46 +32,67 @@ pub fn writable_path(resolved: &Resolved, output: &OutputName) -> Result<StorePa
     }
 }
 
-/// Where builds put outputs, and what they may refer to.
-pub struct Finished<'a> {
-    pub resolved: &'a Resolved,
-    /// The physical file of each output.
-    pub files: BTreeMap<OutputName, PathBuf>,
-    /// The logical scratch or final path of each output.
-    pub written: BTreeMap<OutputName, StorePath>,
-    /// Everything that was mounted.
-    pub closure: &'a BTreeSet<StorePath>,
+/// Checks every output, then registers them all; a build with one bad output
+/// registers none. `files` are the physical places of the outputs.
+///
+/// # Errors
+/// An output is missing, has references it may not have, or another hash than
+/// promised.
+pub(super) fn register(
+    store: &LocalStore,
+    rules: &Rules<'_>,
+    files: &BTreeMap<OutputName, PathBuf>,
+) -> Result<BTreeMap<OutputName, StorePath>, BuildError> {
+    let mut ready = BTreeMap::new();
+    for (output, file) in files {
+        if file.symlink_metadata().is_err() {
+            let reason = "was not made by the builder".to_owned();
+            return Err(BuildError::Output { output: output.clone(), reason });
+        }
+        let candidates = rules.closure.iter().chain(rules.written.values());
+        let ingested = store.ingest(file, candidates)?;
+        let known = ingested.nar_hash.clone();
+        let ingest = rules.judge(output, ingested, &|recursive, algorithm| {
+            content_hash(file, &known, recursive, algorithm, output)
+        })?;
+        ready.insert(output.clone(), ingest);
+    }
+    rules.check_references(&ready, &|paths| store.closure_paths(paths))?;
+    for (output, ingest) in &ready {
+        store.place(&files[output], ingest)?;
+    }
+    Ok(ready.into_iter().map(|(output, ingest)| (output, ingest.path)).collect())
 }
 
-impl Finished<'_> {
-    /// Checks every output, then registers them all; a build with one bad
-    /// output registers none.
+/// What a step's outputs may be.
+pub(crate) struct Rules<'a> {
+    pub(crate) resolved: &'a Resolved,
+    pub(crate) store_dir: &'a StoreDir,
+    /// The logical scratch or final path of each output.
+    pub(crate) written: &'a BTreeMap<OutputName, StorePath>,
+    /// Everything that was mounted.
+    pub(crate) closure: &'a BTreeSet<StorePath>,
+}
+
+/// An output's contents in a hash: of its archive, or of it as a file.
+pub(crate) type ContentHash<'a> = dyn Fn(bool, HashAlgorithm) -> Result<NixHash, BuildError> + 'a;
+
+/// Everything that some objects refer to, and they.
+pub(crate) type ClosureOf<'a> =
+    dyn Fn(&BTreeSet<StorePath>) -> Result<BTreeSet<StorePath>, StoreError> + 'a;
+
+impl Rules<'_> {
+    /// What an output is to be registered as.
     ///
     /// # Errors
-    /// An output is missing, has references it may not have, or another hash
-    /// than promised.
-    pub fn register(&self, store: &LocalStore) -> Result<BTreeMap<OutputName, StorePath>, BuildError> {
-        let mut ready = Vec::new();
-        let mut paths = BTreeMap::new();
-        for (output, file) in &self.files {
-            let ingest = self.ingest(store, output, file)?;
-            paths.insert(output.clone(), ingest.path.clone());
-            ready.push((file, ingest));
-        }
-        self.check_references(store, &ready, &paths)?;
-        for (file, ingest) in &ready {
-            store.place(file, ingest)?;
-        }
-        Ok(paths)
-    }
-
-    fn ingest(&self, store: &LocalStore, output: &OutputName, file: &Path) -> Result<Ingest, BuildError> {
+    /// It mentions what it may not, or has another hash than promised.
+    pub(crate) fn judge(
+        &self,
+        output: &OutputName,
+        ingested: Ingested,
+        content_hash: &ContentHash<'_>,
+    ) -> Result<Ingest, BuildError> {
         let bad = |reason: String| BuildError::Output { output: output.clone(), reason };
-        if file.symlink_metadata().is_err() {
-            return Err(bad("was not made by the builder".to_owned()));
-        }
-        let candidates = self.closure.iter().chain(self.written.values());
-        let ingested = store.ingest(file, candidates)?;
         let floating_written: Vec<&StorePath> = self
             .written
             .iter()
@@ -96,7 +118,7 @@ impl Finished<'_> {
                 if !ingested.references.is_empty() {
                     return Err(bad("has a fixed hash and may not refer to store paths".to_owned()));
                 }
-                let actual = content_hash(file, &ingested, *recursive, hash.algorithm(), output)?;
+                let actual = content_hash(*recursive, hash.algorithm())?;
                 if actual != *hash {
                     let what = self.resolved.name().to_owned();
                     return Err(BuildError::HashMismatch { what, expected: hash.clone(), actual });
@@ -108,10 +130,10 @@ impl Finished<'_> {
                 if !*recursive && !ingested.references.is_empty() {
                     return Err(bad("is hashed flat and may not refer to store paths".to_owned()));
                 }
-                let hash = content_hash(file, &ingested, *recursive, *algorithm, output)?;
+                let hash = content_hash(*recursive, *algorithm)?;
                 let name = output_path_name(self.resolved.name(), output.as_str());
-                let path = store
-                    .store_dir()
+                let path = self
+                    .store_dir
                     .fixed_path(&name, *recursive, &hash, &ingested.references, false)
                     .map_err(|e| bad(e.to_string()))?;
                 let content_address = Some(content_address(*recursive, &hash));
@@ -121,11 +143,10 @@ impl Finished<'_> {
     }
 
     /// `allowedReferences` and its kin: store paths or output names.
-    fn check_references(
+    pub(crate) fn check_references(
         &self,
-        store: &LocalStore,
-        ready: &[(&PathBuf, Ingest)],
-        paths: &BTreeMap<OutputName, StorePath>,
+        ready: &BTreeMap<OutputName, Ingest>,
+        closure_of: &ClosureOf<'_>,
     ) -> Result<(), BuildError> {
         for (name, allowed, transitive) in [
             ("allowedReferences", true, false),
@@ -136,8 +157,8 @@ impl Finished<'_> {
             let Some(text) = self.resolved.derivation.environment_text(name) else { continue };
             let mut listed = BTreeSet::new();
             for word in text.split_whitespace() {
-                let output = OutputName::new(word).and_then(|output| paths.get(&output).cloned());
-                let path = output.or_else(|| store.store_dir().split(word).ok().map(|(path, _)| path));
+                let output = OutputName::new(word).and_then(|output| Some(ready.get(&output)?.path.clone()));
+                let path = output.or_else(|| self.store_dir.split(word).ok().map(|(path, _)| path));
                 let Some(path) = path else {
                     return Err(BuildError::Derivation(format!(
                         "{name} holds '{word}', which is neither a store path nor an output"
@@ -145,11 +166,11 @@ impl Finished<'_> {
                 };
                 listed.insert(path);
             }
-            for ((output, _), (_, ingest)) in paths.iter().zip(ready) {
+            for (output, ingest) in ready {
                 let mut references = ingest.ingested.references.clone();
                 if transitive {
-                    let others = references.iter().filter(|r| self.closure.contains(*r));
-                    references = store.closure_paths(others)?;
+                    references.retain(|r| self.closure.contains(r));
+                    references = closure_of(&references)?;
                 }
                 if let Some(bad) = references.iter().find(|r| listed.contains(*r) != allowed) {
                     let reason = format!("refers to {bad}, which {name} does not let it");
@@ -161,9 +182,10 @@ impl Finished<'_> {
     }
 }
 
-fn content_hash(
+/// `nar_hash` is the file's, in SHA-256.
+pub(crate) fn content_hash(
     file: &Path,
-    ingested: &Ingested,
+    nar_hash: &NixHash,
     recursive: bool,
     algorithm: HashAlgorithm,
     output: &OutputName,
@@ -171,7 +193,7 @@ fn content_hash(
     let bad = |reason: &str| BuildError::Output { output: output.clone(), reason: reason.to_owned() };
     if recursive {
         if algorithm == HashAlgorithm::Sha256 {
-            return Ok(ingested.nar_hash.clone());
+            return Ok(nar_hash.clone());
         }
         let mut archive = Vec::new();
         osbuild_store::nar::dump_path(file, &mut archive).map_err(StoreError::from)?;

@@ -3,46 +3,89 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use osbuild_builder::{Order, OrderedFile};
 use osbuild_store::action::OutputName;
 use osbuild_store::local::PathLock;
-use osbuild_store::{LocalStore, StorePath};
+use osbuild_store::{LocalStore, StoreDir, StorePath};
 
 use super::BuildError;
 use super::environment::{Environment, environment};
 use super::outputs::writable_path;
 use super::run::{BuildOptions, Resolved};
-use super::sandbox::{Attached, BUILDER_IDS, Child, SandboxError, SandboxSpec, has_builder_ids};
+use super::sandbox::{Attached, BUILDER_IDS, Child, File, SandboxError, SandboxSpec, has_builder_ids};
 use crate::derivation::{Derivation, placeholder};
 use crate::graph::resolve::replace_strings;
 
 /// A build, before it is known where it runs.
-pub(super) struct Prepared {
+pub(crate) struct Prepared {
     /// With its own output paths where placeholders stood.
     pub(super) derivation: Derivation,
     /// Everything that is mounted.
-    pub(super) closure: BTreeSet<StorePath>,
+    pub(crate) closure: BTreeSet<StorePath>,
     /// The logical scratch or final path of each output.
-    pub(super) written: BTreeMap<OutputName, StorePath>,
+    pub(crate) written: BTreeMap<OutputName, StorePath>,
 }
 
 impl Prepared {
-    pub(super) fn new(store: &LocalStore, resolved: &Resolved) -> Result<Self, BuildError> {
-        let closure = store.closure_paths(&resolved.derivation.input_sources)?;
+    /// `closure` is that of the step's inputs.
+    pub(crate) fn new(
+        store_dir: &StoreDir,
+        resolved: &Resolved,
+        closure: BTreeSet<StorePath>,
+    ) -> Result<Self, BuildError> {
         let mut written = BTreeMap::new();
         for output in resolved.derivation.outputs.keys() {
             written.insert(output.clone(), writable_path(resolved, output)?);
         }
         let mut prepared = Self { derivation: resolved.derivation.clone(), closure, written };
-        let own = prepared.logical(store);
+        let own = prepared.logical(store_dir);
         let own =
             own.into_iter().map(|(name, path)| (placeholder::own_output(name.as_str()), path)).collect();
         prepared.derivation = replace_strings(&resolved.derivation, &own);
         Ok(prepared)
     }
 
-    fn logical(&self, store: &LocalStore) -> BTreeMap<OutputName, String> {
-        let display = |path| store.store_dir().display(path);
-        self.written.iter().map(|(name, path)| (name.clone(), display(path))).collect()
+    fn logical(&self, store_dir: &StoreDir) -> BTreeMap<OutputName, String> {
+        self.written.iter().map(|(name, path)| (name.clone(), store_dir.display(path))).collect()
+    }
+
+    /// The step as another machine is told it. How many cores a builder may
+    /// use that machine says.
+    pub(crate) fn order(&self, store_dir: &StoreDir) -> Result<Order, BuildError> {
+        check_system(&self.derivation)?;
+        let environment = environment(&self.derivation, &self.logical(store_dir), store_dir, None)?;
+        let root = self.package_root(store_dir)?;
+        let file = |file: File| OrderedFile {
+            path: file.path,
+            contents: file.contents,
+            is_executable: file.is_executable,
+        };
+        Ok(Order {
+            schema: osbuild_builder::SCHEMA,
+            store_dir: store_dir.as_str().to_owned(),
+            inputs: self.closure.iter().map(|path| path.as_str().to_owned()).collect(),
+            package_root: root.map(|(path, rest)| format!("{path}{rest}")),
+            program: self.derivation.builder.clone(),
+            arguments: self.derivation.arguments.clone(),
+            environment: environment.variables,
+            files: environment.files.into_iter().map(file).collect(),
+            outputs: self
+                .written
+                .iter()
+                .map(|(name, path)| (name.to_string(), path.as_str().to_owned()))
+                .collect(),
+        })
+    }
+
+    /// The input whose entries are the sandbox's root, and the way below it.
+    fn package_root(&self, store_dir: &StoreDir) -> Result<Option<(StorePath, String)>, BuildError> {
+        let Some(text) = sandbox_root(&self.derivation)? else { return Ok(None) };
+        let (path, rest) =
+            store_dir.split(&text).map_err(|e| BuildError::Derivation(format!("sandboxRoot: {e}")))?;
+        if !self.closure.contains(&path) {
+            return Err(BuildError::Derivation(format!("sandboxRoot '{text}' is no input")));
+        }
+        Ok(Some((path, rest.to_owned())))
     }
 }
 
@@ -66,21 +109,12 @@ impl Chamber {
     ) -> Result<Self, BuildError> {
         let Prepared { derivation, closure, .. } = prepared;
         check_system(derivation)?;
-        let outputs = prepared.logical(store);
-        let environment = environment(derivation, &outputs, store.store_dir(), options.cores)?;
-        let package_root = match sandbox_root(derivation)? {
-            Some(text) => {
-                let (path, rest) = store
-                    .store_dir()
-                    .split(&text)
-                    .map_err(|e| BuildError::Derivation(format!("sandboxRoot: {e}")))?;
-                if !closure.contains(&path) {
-                    return Err(BuildError::Derivation(format!("sandboxRoot '{text}' is no input")));
-                }
-                Some(PathBuf::from(format!("{}{rest}", store.physical(&path).display())))
-            }
-            None => None,
-        };
+        let store_dir = store.store_dir();
+        let outputs = prepared.logical(store_dir);
+        let environment = environment(derivation, &outputs, store_dir, Some(options.cores))?;
+        let package_root = prepared
+            .package_root(store_dir)?
+            .map(|(path, rest)| PathBuf::from(format!("{}{rest}", store.physical(&path).display())));
         let (uid_lock, builder_uid) = builder_uid(store)?;
         Ok(Self {
             environment,

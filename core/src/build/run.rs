@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::builtin::{self, BuiltinContext, BuiltinError};
 use super::log::LogWriter;
-use super::outputs::Finished;
+use super::outputs::{Rules, register};
 use super::prepare::{Chamber, Prepared};
 use super::sandbox::{self, Attached, Child, Ended};
 use super::{BuildError, builtin::fetchurl};
@@ -114,7 +114,8 @@ impl Builder<'_> {
         resolved: &Resolved,
         report: &Report<'_>,
     ) -> Result<Built, BuildError> {
-        let prepared = Prepared::new(self.store, resolved)?;
+        let closure = self.store.closure_paths(&resolved.derivation.input_sources)?;
+        let prepared = Prepared::new(self.store.store_dir(), resolved, closure)?;
         let store_dir = scratch.join("store");
         let file = |path: &StorePath| store_dir.join(path.as_str());
         let files: BTreeMap<OutputName, PathBuf> =
@@ -127,13 +128,14 @@ impl Builder<'_> {
             let ended = self.run_sandboxed(&prepared, scratch, &mut log, report)?;
             if let Some(how) = failure(&ended) {
                 let path = log.path().to_owned();
-                return Err(BuildError::Failed { how, tail: log.into_tail(), log: path, kept: None });
+                return Err(BuildError::Failed { how, tail: log.tail(), log: path, kept: None });
             }
             let sandbox::ProcessUsage { cpu_ms, largest_bytes } = ended.usage;
             usage = Some(ProcessUsage { cpu_ms, largest_bytes });
         }
-        let outputs = Finished { resolved, files, written: prepared.written, closure: &prepared.closure }
-            .register(self.store)?;
+        let Prepared { closure, written, .. } = &prepared;
+        let rules = Rules { resolved, store_dir: self.store.store_dir(), written, closure };
+        let outputs = register(self.store, &rules, &files)?;
         Ok(Built { outputs, usage })
     }
 

@@ -10,10 +10,9 @@ use std::time::Duration;
 use osbuild_store::LocalStore;
 
 use super::BuildError;
-use super::sandbox::File;
 use super::prepare::{Chamber, Prepared};
 use super::run::{BuildOptions, Resolved};
-use super::sandbox::{Attached, Child};
+use super::sandbox::{Attached, Child, File};
 use crate::derivation::Derivation;
 
 /// Where the command that would have been run is, as a script.
@@ -36,7 +35,8 @@ pub fn enter(
     attached: Attached<'_>,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<ExitStatus, BuildError> {
-    let prepared = Prepared::new(store, resolved)?;
+    let closure = store.closure_paths(&resolved.derivation.input_sources)?;
+    let prepared = Prepared::new(store.store_dir(), resolved, closure)?;
     let derivation = &prepared.derivation;
     if derivation.system == b"builtin" {
         return Err(BuildError::Unsupported {

@@ -27,6 +27,8 @@ pub enum Event<'e> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Build,
+    /// Builds on a cluster.
+    RemoteBuild,
     /// Downloads a source.
     Fetch,
     /// Takes outputs from a cache.
@@ -38,7 +40,7 @@ pub enum Kind {
 pub enum Outcome {
     /// It ran.
     Made,
-    /// Another process made it meanwhile.
+    /// It was made elsewhere: by another process, or on a cluster some other time.
     Found,
     Failed,
 }

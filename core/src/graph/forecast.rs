@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use osbuild_store::StorePath;
 
 use super::GraphError;
-use super::plan::{NodeId, Plan, Status};
+use super::plan::{NodeId, Plan, Presence, Status};
 use super::reason::{Reason, differences};
 use crate::build::run::is_fetch;
 use crate::derivation::aterm::from_aterm;
@@ -114,7 +114,7 @@ impl Plan<'_> {
         let mut queue: Vec<NodeId> = self
             .graph
             .node_indices()
-            .filter(|id| self.graph[*id].want_have && !self.graph[*id].have)
+            .filter(|id| self.graph[*id].presence < self.graph[*id].wanted)
             .collect();
         let substituted: BTreeSet<NodeId> = self
             .ready
@@ -147,7 +147,7 @@ impl Plan<'_> {
             }
         }
         let untouched = |id: NodeId| match &self.graph[id] {
-            node if node.have => Prospect::Reuse,
+            node if node.presence > Presence::Nowhere => Prospect::Reuse,
             node if node.outputs.is_none() => Prospect::Maybe,
             _ => Prospect::Unneeded,
         };

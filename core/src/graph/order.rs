@@ -20,7 +20,12 @@ use crate::build::run::is_fetch;
 pub(super) enum Pool {
     Build,
     Download,
+    /// Builds on a cluster, which has processors of its own.
+    Remote,
 }
+
+/// How many pools there are.
+pub(super) const POOLS: usize = 3;
 
 /// Something that can run now.
 pub(super) struct Ready {
@@ -33,6 +38,8 @@ pub(super) struct Ready {
 pub(super) enum Work {
     /// Run its builder, or download what it names.
     Make(Resolved),
+    /// Have a cluster run its builder.
+    MakeRemotely(Resolved),
     /// Take its outputs from caches, with what they refer to.
     Substitute(BTreeMap<StorePath, Found>),
 }
@@ -49,6 +56,7 @@ impl Ready {
     pub(super) fn pool(&self) -> Pool {
         match &self.work {
             Work::Make(resolved) if !resolved.is_fetch() => Pool::Build,
+            Work::MakeRemotely(_) => Pool::Remote,
             Work::Make(_) | Work::Substitute(_) => Pool::Download,
         }
     }

@@ -11,7 +11,7 @@ use osbuild_store::local::{PathLock, Usage};
 
 use super::event::{Event, Kind, Outcome};
 use super::order::{Ready, Work};
-use super::plan::NodeId;
+use super::plan::{NodeId, Presence};
 use super::{Engine, Outputs};
 use crate::build::log::phase;
 use crate::build::outputs::writable_path;
@@ -19,11 +19,13 @@ use crate::build::run::Report;
 use crate::build::{BuildError, Builder, Built, Resolved};
 use crate::derivation::Output;
 use crate::derivation::aterm::to_aterm;
+use crate::remote::{Remote, RemoteBuilder, RemotelyBuilt};
 
 impl Engine<'_> {
     pub(super) fn perform(&self, ready: Ready, name: &str, compare: bool) -> Done {
         match ready.work {
-            Work::Make(resolved) => Done::Made(self.step(ready.id, &resolved, compare)),
+            Work::Make(resolved) => Done::Made(self.step(ready.id, &resolved, compare, None)),
+            Work::MakeRemotely(resolved) => Done::Made(self.step(ready.id, &resolved, compare, self.remote)),
             Work::Substitute(objects) => Done::Substituted(self.substitute(ready.id, name, &objects)),
         }
     }
@@ -53,25 +55,40 @@ impl Engine<'_> {
     }
 
     /// Runs one step under its lock, unless another process just did.
-    fn step(&self, id: NodeId, resolved: &Resolved, compare: bool) -> Result<Outputs, BuildError> {
+    fn step(
+        &self,
+        id: NodeId,
+        resolved: &Resolved,
+        compare: bool,
+        remote: Option<&Remote>,
+    ) -> Result<Made, BuildError> {
         let _lock = self.lock(resolved)?;
         let known = self.known(resolved)?;
         let result = match known {
-            Some(outputs) if !compare && self.all_valid(&outputs)? => Ok((outputs, Outcome::Found)),
+            Some(outputs) if !compare && self.all_valid(&outputs)? => {
+                Ok((Made { outputs, presence: Presence::Here }, Outcome::Found))
+            }
             known => {
-                let kind = if resolved.is_fetch() { Kind::Fetch } else { Kind::Build };
+                let kind = match remote {
+                    Some(_) => Kind::RemoteBuild,
+                    None if resolved.is_fetch() => Kind::Fetch,
+                    None => Kind::Build,
+                };
                 let name = resolved.name();
                 let usual = self.store.usage(name)?.map(|usage| Duration::from_millis(usage.wall_ms));
                 self.observer.event(Event::Started { step: id.index(), name, kind, usual });
-                let result =
-                    if compare { self.rebuild(id, resolved, known) } else { self.build(id, resolved) };
-                result.map(|outputs| (outputs, Outcome::Made))
+                match known {
+                    Some(first) if compare && self.can_be_compared(resolved, &first)? => {
+                        self.rebuild(id, resolved, first, remote)
+                    }
+                    _ => self.build(id, resolved, remote),
+                }
             }
         };
         match result {
-            Ok((outputs, outcome)) => {
+            Ok((made, outcome)) => {
                 self.observer.event(Event::Finished { step: id.index(), outcome: &outcome });
-                Ok(outputs)
+                Ok(made)
             }
             Err(error) => {
                 self.observer.event(Event::Finished { step: id.index(), outcome: &Outcome::Failed });
@@ -80,18 +97,61 @@ impl Engine<'_> {
         }
     }
 
-    fn build(&self, id: NodeId, resolved: &Resolved) -> Result<Outputs, BuildError> {
-        let outputs = self.run_builder(id, resolved)?;
+    fn build(
+        &self,
+        id: NodeId,
+        resolved: &Resolved,
+        remote: Option<&Remote>,
+    ) -> Result<(Made, Outcome), BuildError> {
+        let (made, outcome) = match remote {
+            Some(remote) => self.run_remotely(id, resolved, remote, false)?,
+            None => (Made { outputs: self.run_builder(id, resolved)?, presence: Presence::Here }, Outcome::Made),
+        };
         if is_floating(resolved) {
-            self.store.set_action(resolved.key, &ActionRow { outputs: outputs.clone() })?;
+            self.store.set_action(resolved.key, &ActionRow { outputs: made.outputs.clone() })?;
         }
-        Ok(outputs)
+        Ok((made, outcome))
     }
 
     fn run_builder(&self, id: NodeId, resolved: &Resolved) -> Result<Outputs, BuildError> {
-        let observer = self.observer;
         let builder = Builder { store: self.store, fetcher: self.fetcher, options: self.options };
-        let report = Report {
+        let began = Instant::now();
+        let Built { outputs, usage: processes } = self.told(id, |report| builder.build(resolved, report))?;
+        let wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.note_usage(resolved, &Usage { wall_ms, processes })?;
+        Ok(outputs)
+    }
+
+    fn run_remotely(
+        &self,
+        id: NodeId,
+        resolved: &Resolved,
+        remote: &Remote,
+        is_fresh: bool,
+    ) -> Result<(Made, Outcome), BuildError> {
+        let builder = RemoteBuilder { store: self.store, remote, options: self.options };
+        let built = self.told(id, |report| builder.build(resolved, is_fresh, report))?;
+        let RemotelyBuilt { outputs, ran } = built;
+        // What a run here took says how many fit here; that stays.
+        let known = self.store.usage(resolved.name())?;
+        let wall_ms = ran.map(|ran| u64::try_from(ran.as_millis()).unwrap_or(u64::MAX));
+        if let Some(wall_ms) = wall_ms.or(known.map(|usage| usage.wall_ms)) {
+            let processes = known.and_then(|usage| usage.processes);
+            self.note_usage(resolved, &Usage { wall_ms, processes })?;
+        }
+        let outcome = if ran.is_some() { Outcome::Made } else { Outcome::Found };
+        Ok((Made { outputs, presence: Presence::Remote }, outcome))
+    }
+
+    fn note_usage(&self, resolved: &Resolved, usage: &Usage) -> Result<(), BuildError> {
+        let made_from = to_aterm(&resolved.derivation, self.store.store_dir());
+        Ok(self.store.note_usage(resolved.name(), usage, &made_from)?)
+    }
+
+    /// Runs something whose progress is that of a step.
+    fn told<T>(&self, id: NodeId, run: impl FnOnce(&Report<'_>) -> T) -> T {
+        let observer = self.observer;
+        run(&Report {
             line: &|text| {
                 let step = id.index();
                 observer.event(match phase(text) {
@@ -101,13 +161,11 @@ impl Engine<'_> {
             },
             progress: &|done, total| observer.event(Event::Progress { step: id.index(), done, total }),
             cancelled: &|| self.is_interrupted(),
-        };
-        let began = Instant::now();
-        let Built { outputs, usage: processes } = builder.build(resolved, &report)?;
-        let wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let made_from = to_aterm(&resolved.derivation, self.store.store_dir());
-        self.store.note_usage(resolved.name(), &Usage { wall_ms, processes }, &made_from)?;
-        Ok(outputs)
+        })
+    }
+
+    fn can_be_compared(&self, resolved: &Resolved, first: &Outputs) -> Result<bool, BuildError> {
+        Ok(resolved.derivation.fixed_output().is_none() && self.all_valid(first)?)
     }
 
     /// Builds once more and compares with what is there. Where the path does
@@ -116,25 +174,38 @@ impl Engine<'_> {
         &self,
         id: NodeId,
         resolved: &Resolved,
-        known: Option<Outputs>,
-    ) -> Result<Outputs, BuildError> {
-        let Some(first) = known else { return self.build(id, resolved) };
-        if resolved.derivation.fixed_output().is_some() || !self.all_valid(&first)? {
-            return self.build(id, resolved);
-        }
+        first: Outputs,
+        remote: Option<&Remote>,
+    ) -> Result<(Made, Outcome), BuildError> {
         let floating = as_floating(resolved);
-        let second = self.run_builder(id, &floating)?;
+        let second = match remote {
+            Some(remote) => self.run_remotely(id, &floating, remote, true)?.0.outputs,
+            None => self.run_builder(id, &floating)?,
+        };
         for (output, path) in &first {
-            let (Some(was), Some(is)) = (self.store.info(path)?, self.store.info(&second[output])?) else {
-                continue;
+            let second = &second[output];
+            let is = match remote {
+                Some(remote) => remote.nar_hash(self.store, second)?,
+                None => self.store.info(second)?.map(|info| info.nar_hash),
             };
-            if was.nar_hash != is.nar_hash {
+            let (Some(was), Some(is)) = (self.store.info(path)?, is) else { continue };
+            if was.nar_hash != is {
+                self.bring_here(second)?;
                 let at = |path: &StorePath| self.store.physical(path).display().to_string();
-                let (first, second) = (at(path), at(&second[output]));
+                let (first, second) = (at(path), at(second));
                 return Err(BuildError::NotReproducible { output: output.clone(), first, second });
             }
         }
-        Ok(first)
+        Ok((Made { outputs: first, presence: Presence::Here }, Outcome::Made))
+    }
+
+    /// Copies what a cluster made, so that it can be looked at.
+    fn bring_here(&self, path: &StorePath) -> Result<(), BuildError> {
+        let Some(substituters) = self.substituters else { return Ok(()) };
+        let (warn, cancelled) = (|text: &str| self.warn(text), || self.is_interrupted());
+        let watch = Watch { cancelled: &cancelled, warn: &warn, progress: &|_, _, _| () };
+        let found = substituters.find_closure(self.store, &[path.clone()].into(), &watch)?;
+        Ok(substituters.fetch(self.store, &found, self.downloads, &watch)?)
     }
 
     fn lock(&self, resolved: &Resolved) -> Result<PathLock, BuildError> {
@@ -178,9 +249,15 @@ impl Engine<'_> {
     }
 }
 
+/// What a step made, and where it is.
+pub(super) struct Made {
+    pub(super) outputs: Outputs,
+    pub(super) presence: Presence,
+}
+
 /// What came of a step.
 pub(super) enum Done {
-    Made(Result<Outputs, BuildError>),
+    Made(Result<Made, BuildError>),
     Substituted(Result<(), CacheError>),
 }
 

@@ -1,9 +1,9 @@
 //! What is known of every derivation.
 //!
-//! Two facts a node: its outputs are *known* (statically, from a row, or
-//! because it was built), and the outputs in use are *had* (valid in the
-//! store). Two wishes: somebody needs to know, somebody needs to have. What
-//! follows from them is in [`super::settle`].
+//! Two facts a node: whether its outputs are *known* (statically, from a row,
+//! or because it was built), and where the outputs in use *are*. Two wishes:
+//! somebody needs to know them, somebody needs them somewhere. What follows is
+//! in [`super::settle`].
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
@@ -15,11 +15,12 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::budget::Need;
-use super::order::{Pool, Ready, Usual, longest_first};
+use super::order::{POOLS, Pool, Ready, Usual, longest_first};
 use super::resolve::resolve;
 use super::{GraphError, Lookup, Outputs, read_derivation};
 use crate::build::Resolved;
 use crate::derivation::Derivation;
+use crate::remote::may_run;
 
 /// An index into [`Plan::graph`].
 pub(super) type NodeId = NodeIndex;
@@ -36,10 +37,14 @@ pub(super) struct Node {
     pub(super) row: Question<()>,
     /// Whether caches were asked for the outputs in use, and what they have.
     pub(super) objects: Question<BTreeMap<StorePath, Found>>,
-    /// The outputs in use are valid.
-    pub(super) have: bool,
+    /// Where the outputs in use are, and where they have to be.
+    pub(super) presence: Presence,
+    pub(super) wanted: Presence,
     pub(super) want_known: bool,
-    pub(super) want_have: bool,
+    /// A cluster runs it.
+    pub(super) is_remote: bool,
+    /// How often it found its inputs gone.
+    pub(super) losses: u32,
     /// All inputs are known and no row is: it has to be built.
     pub(super) unknown: bool,
     pub(super) status: Status,
@@ -55,6 +60,16 @@ impl Node {
     pub(super) fn name(&self) -> &str {
         self.path.derivation_name()
     }
+}
+
+/// Where outputs are, from worse to better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Presence {
+    Nowhere,
+    /// On the cluster that made them, where steps that run there find them.
+    Remote,
+    /// Valid in the store.
+    Here,
 }
 
 /// What caches are asked.
@@ -84,10 +99,12 @@ pub(super) struct Plan<'a> {
     /// To be looked at again.
     pub(super) queue: Vec<NodeId>,
     /// What can run now, by pool.
-    pub(super) ready: [BinaryHeap<Ready>; 2],
+    pub(super) ready: [BinaryHeap<Ready>; POOLS],
     /// Build these even if their outputs are there.
     pub(super) rebuild: BTreeSet<NodeId>,
     pub(super) caches: Option<Caches<'a>>,
+    /// There is a cluster for what may run there.
+    has_cluster: bool,
 }
 
 /// Caches, and who is told of what goes wrong with them.
@@ -105,6 +122,7 @@ impl<'a> Plan<'a> {
     pub(super) fn load(
         store: &'a LocalStore,
         caches: Option<Caches<'a>>,
+        has_cluster: bool,
         lookup: &Lookup<'_>,
         wanted: &[(StorePath, Option<BTreeSet<OutputName>>)],
     ) -> Result<(Self, Vec<NodeId>), GraphError> {
@@ -115,6 +133,7 @@ impl<'a> Plan<'a> {
             ready: Default::default(),
             rebuild: BTreeSet::new(),
             caches,
+            has_cluster,
         };
         let mut ids: HashMap<StorePath, NodeId> = HashMap::new();
         let mut roots = Vec::new();
@@ -139,7 +158,7 @@ impl<'a> Plan<'a> {
         }
         longest_first(&mut plan.graph, &store.usages()?);
         for &root in &roots {
-            plan.wish_have(root);
+            plan.wish(root, Presence::Here);
         }
         Ok((plan, roots))
     }
@@ -160,14 +179,16 @@ impl<'a> Plan<'a> {
         let id = self.graph.add_node(Node {
             path: path.clone(),
             outputs: static_outputs(&derivation),
+            is_remote: self.has_cluster && may_run(&derivation),
             derivation,
             used: BTreeSet::new(),
             key: None,
             row: Question::NotAsked,
             objects: Question::NotAsked,
-            have: false,
+            presence: Presence::Nowhere,
+            wanted: Presence::Nowhere,
             want_known: false,
-            want_have: false,
+            losses: 0,
             unknown: false,
             status: Status::Waiting,
             usual: Usual::default(),
@@ -199,9 +220,14 @@ impl<'a> Plan<'a> {
         }
     }
 
-    pub(super) fn wish_have(&mut self, id: NodeId) {
-        if !self.graph[id].want_have {
-            self.graph[id].want_have = true;
+    /// Wants its outputs to be somewhere, or better.
+    pub(super) fn wish(&mut self, id: NodeId, presence: Presence) {
+        let node = &mut self.graph[id];
+        if node.wanted < presence {
+            node.wanted = presence;
+            if node.status == Status::Finished {
+                node.status = Status::Waiting;
+            }
             self.queue.push(id);
         }
     }
@@ -247,16 +273,23 @@ impl<'a> Plan<'a> {
         self.wake_dependents(id);
     }
 
-    pub(super) fn finish(&mut self, id: NodeId) {
-        self.graph[id].have = true;
-        self.graph[id].status = Status::Finished;
+    /// Its outputs got somewhere; where that is not enough, there is more to do.
+    pub(super) fn finish(&mut self, id: NodeId, presence: Presence) {
+        let node = &mut self.graph[id];
+        node.presence = presence;
+        if presence < node.wanted {
+            (node.status, node.objects) = (Status::Waiting, Question::NotAsked);
+            self.queue.push(id);
+        } else {
+            node.status = Status::Finished;
+        }
         self.wake_dependents(id);
     }
 
     fn wake_dependents(&mut self, id: NodeId) {
         let Self { graph, queue, .. } = self;
         let dependents = graph.neighbors_directed(id, Direction::Incoming);
-        queue.extend(dependents.filter(|id| graph[*id].want_known || graph[*id].want_have));
+        queue.extend(dependents.filter(|id| graph[*id].want_known || graph[*id].wanted > Presence::Nowhere));
     }
 
     /// The step of a pool that most waits for.
@@ -269,10 +302,10 @@ impl<'a> Plan<'a> {
         self.ready[pool as usize].pop()
     }
 
-    pub(super) fn built(&mut self, id: NodeId, outputs: Outputs) {
+    pub(super) fn built(&mut self, id: NodeId, outputs: Outputs, presence: Presence) {
         self.graph[id].outputs = Some(outputs);
         self.rebuild.remove(&id);
-        self.finish(id);
+        self.finish(id, presence);
     }
 
     pub(super) fn failed(&mut self, id: NodeId) {
@@ -283,9 +316,34 @@ impl<'a> Plan<'a> {
     pub(super) fn not_substituted(&mut self, id: NodeId) {
         let node = &mut self.graph[id];
         (node.status, node.objects) = (Status::Waiting, Question::Answered(None));
+        node.presence = Presence::Nowhere;
         self.queue.push(id);
     }
+
+    /// A cluster no longer has inputs that it had: they are made again, and
+    /// then the step. Whether there is hope for that.
+    pub(super) fn inputs_lost(&mut self, id: NodeId) -> bool {
+        self.graph[id].losses += 1;
+        if self.graph[id].losses > LOSSES {
+            return false;
+        }
+        let inputs: Vec<NodeId> = self.inputs(id).collect();
+        for input in inputs {
+            let node = &mut self.graph[input];
+            if node.presence == Presence::Remote && node.status == Status::Finished {
+                (node.presence, node.status, node.objects) =
+                    (Presence::Nowhere, Status::Waiting, Question::NotAsked);
+                self.queue.push(input);
+            }
+        }
+        self.graph[id].status = Status::Waiting;
+        self.queue.push(id);
+        true
+    }
 }
+
+/// How often a step's inputs may be gone before it fails.
+const LOSSES: u32 = 3;
 
 /// Outputs that the derivation itself names.
 fn static_outputs(derivation: &Derivation) -> Option<Outputs> {

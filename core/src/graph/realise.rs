@@ -16,14 +16,15 @@ use super::budget::Budget;
 use super::described::BuildGraph;
 use super::event::{Event, Observer};
 use super::forecast::{Forecast, Prospect};
-use super::order::Pool;
-use super::perform::Done;
-use super::plan::{Caches, NodeId, Plan};
+use super::order::{POOLS, Pool};
+use super::perform::{Done, Made};
+use super::plan::{Caches, NodeId, Plan, Presence};
 use super::resolve::resolve;
 use super::{GraphError, Lookup, Outputs, read_derivation};
 use crate::build::memory::available_bytes;
 use crate::build::{BuildError, BuildOptions, Resolved};
 use crate::fetch::Fetcher;
+use crate::remote::{Remote, RemoteError};
 
 /// One thing asked for; `None` means all its outputs.
 #[derive(Clone, Debug)]
@@ -57,6 +58,11 @@ pub struct Engine<'a> {
     pub jobs: Jobs,
     /// At a time.
     pub downloads: usize,
+    /// Where builds may run instead of here. What it made is found there as
+    /// one of the `substituters`.
+    pub remote: Option<&'a Remote>,
+    /// At a time, on that cluster.
+    pub remote_jobs: usize,
     /// Go on with what does not depend on a failure.
     pub keep_going: bool,
     /// Build what was asked for again and compare.
@@ -74,7 +80,7 @@ impl Engine<'_> {
     pub fn forecast(&self, lookup: &Lookup<'_>, wanted: &[Wanted]) -> Result<Forecast, GraphError> {
         let (warn, cancelled) = (|text: &str| self.warn(text), || self.is_interrupted());
         let watch = Watch { cancelled: &cancelled, warn: &warn, progress: &|_, _, _| () };
-        let (mut plan, _) = Plan::load(self.store, self.caches(&watch), lookup, &pairs(wanted))?;
+        let (mut plan, _) = self.load(&watch, lookup, wanted)?;
         plan.forecast()
     }
 
@@ -85,7 +91,7 @@ impl Engine<'_> {
     pub fn describe(&self, lookup: &Lookup<'_>, wanted: &[Wanted]) -> Result<BuildGraph, GraphError> {
         let (warn, cancelled) = (|text: &str| self.warn(text), || self.is_interrupted());
         let watch = Watch { cancelled: &cancelled, warn: &warn, progress: &|_, _, _| () };
-        let (mut plan, roots) = Plan::load(self.store, self.caches(&watch), lookup, &pairs(wanted))?;
+        let (mut plan, roots) = self.load(&watch, lookup, wanted)?;
         plan.describe(&roots)
     }
 
@@ -96,7 +102,7 @@ impl Engine<'_> {
     pub fn realise(&self, lookup: &Lookup<'_>, wanted: &[Wanted]) -> Result<Vec<Realised>, GraphError> {
         let (warn, cancelled) = (|text: &str| self.warn(text), || self.is_interrupted());
         let watch = Watch { cancelled: &cancelled, warn: &warn, progress: &|_, _, _| () };
-        let (mut plan, roots) = Plan::load(self.store, self.caches(&watch), lookup, &pairs(wanted))?;
+        let (mut plan, roots) = self.load(&watch, lookup, wanted)?;
         if self.rebuild {
             plan.rebuild = roots.iter().copied().collect();
         }
@@ -134,6 +140,15 @@ impl Engine<'_> {
         Ok(resolve(step, &derivation, self.store.store_dir(), |input| &outputs[input]))
     }
 
+    fn load<'w>(
+        &'w self,
+        watch: &'w Watch<'w>,
+        lookup: &Lookup<'_>,
+        wanted: &[Wanted],
+    ) -> Result<(Plan<'w>, Vec<NodeId>), GraphError> {
+        Plan::load(self.store, self.caches(watch), self.remote.is_some(), lookup, &pairs(wanted))
+    }
+
     fn caches<'w>(&'w self, watch: &'w Watch<'w>) -> Option<Caches<'w>> {
         let substituters = self.substituters.filter(|substituters| !substituters.is_empty())?;
         Some(Caches { substituters, watch })
@@ -167,21 +182,21 @@ impl Engine<'_> {
 
     fn run(&self, plan: &mut Plan<'_>, roots: &[NodeId]) -> Result<(), GraphError> {
         let mut failures = Vec::new();
-        let mut running = [0usize; 2];
+        let mut running = [0usize; POOLS];
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let most = match self.jobs {
             Jobs::AtMost(jobs) => jobs.max(1),
             // Of steps that hardly need a processor there may be many, not endlessly so.
             Jobs::ByProcessors => processors.saturating_mul(4),
         };
-        let limits = [most, self.downloads.max(1)];
+        let limits = [most, self.downloads.max(1), self.remote_jobs.max(1)];
         let mut budget = Budget::new(processors);
         let rebuild = plan.rebuild.clone();
         std::thread::scope(|scope| -> Result<(), GraphError> {
             let (sender, receiver) = mpsc::channel();
             loop {
                 let may_start = failures.is_empty() || self.keep_going;
-                for (pool, limit) in [Pool::Build, Pool::Download].into_iter().zip(limits) {
+                for (pool, limit) in [Pool::Build, Pool::Download, Pool::Remote].into_iter().zip(limits) {
                     while may_start && !self.is_interrupted() && running[pool as usize] < limit {
                         if pool == Pool::Build && !self.has_room(plan, &mut budget) {
                             break;
@@ -199,20 +214,23 @@ impl Engine<'_> {
                         });
                     }
                 }
-                if running == [0, 0] {
+                if running == [0; POOLS] {
                     break;
                 }
                 let Ok((id, pool, result)) = receiver.recv_timeout(Duration::from_secs(1)) else { continue };
                 running[pool as usize] -= 1;
                 budget.end(id);
                 match result {
-                    Done::Made(Ok(outputs)) => plan.built(id, outputs),
+                    Done::Made(Ok(Made { outputs, presence })) => plan.built(id, outputs, presence),
                     Done::Made(Err(BuildError::Interrupted)) => plan.failed(id),
+                    Done::Made(Err(BuildError::Remote(error @ RemoteError::Gone { .. }))) if plan.inputs_lost(id) => {
+                        self.warn(&format!("{error}; making it again"));
+                    }
                     Done::Made(Err(error)) => {
                         failures.push((plan.graph[id].path.clone(), error));
                         plan.failed(id);
                     }
-                    Done::Substituted(Ok(())) => plan.finish(id),
+                    Done::Substituted(Ok(())) => plan.finish(id, Presence::Here),
                     // The interrupt is seen above.
                     Done::Substituted(Err(_)) if self.is_interrupted() => plan.failed(id),
                     Done::Substituted(Err(error)) => {
@@ -227,7 +245,7 @@ impl Engine<'_> {
         if self.is_interrupted() {
             return Err(GraphError::Interrupted);
         }
-        if failures.is_empty() && roots.iter().all(|root| plan.graph[*root].have) {
+        if failures.is_empty() && roots.iter().all(|root| plan.graph[*root].presence == Presence::Here) {
             return Ok(());
         }
         Err(GraphError::Failed { failures })

@@ -12,7 +12,7 @@ use osbuild_store::cache::Found;
 
 use super::GraphError;
 use super::order::{Ready, Work};
-use super::plan::{Caches, NodeId, Plan, Question, Status};
+use super::plan::{Caches, NodeId, Plan, Presence, Question, Status};
 
 impl Plan<'_> {
     /// Follows all consequences of what is known.
@@ -47,17 +47,22 @@ impl Plan<'_> {
         if self.graph[id].outputs.is_none() && !self.graph[id].unknown && !self.find_outputs(id)? {
             return Ok(());
         }
-        if !self.graph[id].want_have {
+        let wanted = self.graph[id].wanted;
+        if wanted == Presence::Nowhere {
             return Ok(());
         }
         if self.is_present(id)? && !self.rebuild.contains(&id) {
-            self.finish(id);
+            self.finish(id, Presence::Here);
             return Ok(());
         }
         if self.may_be_substituted(id) {
             match std::mem::replace(&mut self.graph[id].objects, Question::Answered(None)) {
                 Question::NotAsked | Question::Waiting => {
                     self.graph[id].objects = Question::Waiting;
+                    return Ok(());
+                }
+                Question::Answered(Some(found)) if wanted == Presence::Remote && all_ours(&found) => {
+                    self.finish(id, Presence::Remote);
                     return Ok(());
                 }
                 Question::Answered(Some(found)) => {
@@ -68,10 +73,12 @@ impl Plan<'_> {
             }
         }
         let inputs: Vec<NodeId> = self.inputs(id).collect();
+        // What runs on a cluster finds there what was made there.
+        let needed = if self.graph[id].is_remote { Presence::Remote } else { Presence::Here };
         for &input in &inputs {
-            self.wish_have(input);
+            self.wish(input, needed);
         }
-        if inputs.iter().any(|input| !self.graph[*input].have) {
+        if inputs.iter().any(|input| self.graph[*input].presence < needed) {
             return Ok(());
         }
         let resolved = self.resolve(id);
@@ -83,7 +90,8 @@ impl Plan<'_> {
             self.queue.push(id);
             return Ok(());
         }
-        self.run(id, Work::Make(resolved));
+        let work = if self.graph[id].is_remote { Work::MakeRemotely(resolved) } else { Work::Make(resolved) };
+        self.run(id, work);
         Ok(())
     }
 
@@ -118,8 +126,9 @@ impl Plan<'_> {
         }
         // Only building tells; asking again at every input that comes in would
         // cost inputs times inputs.
-        self.graph[id].unknown = true;
-        self.graph[id].want_have = true;
+        let needed = if self.graph[id].is_remote { Presence::Remote } else { Presence::Here };
+        let node = &mut self.graph[id];
+        (node.unknown, node.wanted) = (true, node.wanted.max(needed));
         Ok(true)
     }
 
@@ -127,7 +136,8 @@ impl Plan<'_> {
         let node = &self.graph[id];
         // As in Nix: a step that says so is always made here.
         let refuses = node.derivation.environment_text("allowSubstitutes").is_some_and(str::is_empty);
-        self.caches.is_some() && node.outputs.is_some() && !refuses && !self.rebuild.contains(&id)
+        let may_be_copied = !refuses || node.presence == Presence::Remote;
+        self.caches.is_some() && node.outputs.is_some() && may_be_copied && !self.rebuild.contains(&id)
     }
 
     fn ask_for_rows(&mut self, caches: Caches<'_>, mut ids: Vec<NodeId>) -> Result<(), GraphError> {
@@ -193,4 +203,9 @@ impl Plan<'_> {
         }
         Ok(Some(needed))
     }
+}
+
+/// Whether all of it is where this store left it.
+fn all_ours(found: &BTreeMap<StorePath, Found>) -> bool {
+    found.values().all(Found::is_ours)
 }

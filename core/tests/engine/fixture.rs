@@ -201,6 +201,8 @@ impl Fixture {
             options: &self.options,
             jobs: Jobs::AtMost(2),
             downloads: 2,
+            remote: None,
+            remote_jobs: 2,
             keep_going: false,
             rebuild: false,
             observer: &self.ran,

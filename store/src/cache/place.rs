@@ -33,6 +33,12 @@ pub trait Place: Send + Sync + fmt::Debug {
     /// As the user wrote it, without what is secret.
     fn address(&self) -> &str;
 
+    /// Whether it holds records of this store itself: they are believed without
+    /// a signature, and asked for anew each time.
+    fn is_ours(&self) -> bool {
+        false
+    }
+
     /// A small file whole; `None` if there is none.
     ///
     /// # Errors

@@ -44,6 +44,13 @@ pub struct Found {
     trust: Trust,
 }
 
+impl Found {
+    /// Whether it is where this store left it, and not merely in a cache.
+    pub fn is_ours(&self) -> bool {
+        self.trust == Trust::Ours
+    }
+}
+
 /// Who is told, and who may end it.
 pub struct Watch<'a> {
     pub cancelled: &'a Cancelled<'a>,
@@ -71,6 +78,7 @@ impl Substituters {
     pub fn find(&self, path: &StorePath, watch: &Watch<'_>) -> Result<Option<Found>, PlaceError> {
         self.in_order(watch, |index, cache| match self.narinfo(cache, path, watch.cancelled)? {
             None => Ok(None),
+            Some(info) if cache.place.is_ours() => Ok(Some(Found { cache: index, info, trust: Trust::Ours })),
             Some(info) => match info.trust(&self.store_dir, &self.keys) {
                 Some(trust) => Ok(Some(Found { cache: index, info, trust })),
                 None => {
@@ -169,6 +177,9 @@ impl Substituters {
         name: &str,
         cancelled: &Cancelled<'_>,
     ) -> Result<Option<Vec<u8>>, CacheError> {
+        if cache.place.is_ours() {
+            return Ok(cache.place.get(name, MAX_BYTES, cancelled)?);
+        }
         match self.memory.get(cache.address(), name) {
             Remembered::Present(text) => return Ok(Some(text)),
             Remembered::Absent => return Ok(None),

@@ -1,0 +1,33 @@
+//! A fixture whose engine builds on a cluster.
+
+use std::sync::Arc;
+
+use osbuild_core::graph::Engine;
+use osbuild_core::remote::{Remote, RemoteConfig, Storage};
+use osbuild_store::cache::{BinaryCache, Substituters};
+use osbuild_store::signature::TrustedKeys;
+
+use crate::casd::builder;
+use crate::fixture::Fixture;
+
+/// A connection, and what was built through it.
+pub(crate) struct Cluster {
+    pub(crate) remote: Arc<Remote>,
+    substituters: Substituters,
+}
+
+impl Cluster {
+    pub(crate) fn of(fixture: &Fixture, config: &RemoteConfig) -> Self {
+        let remote = Remote::connect(config, &builder(), fixture.store.home(), &|| false).unwrap();
+        let remote = Arc::new(remote);
+        let store_dir = fixture.store.store_dir().clone();
+        let storage = BinaryCache::of(Box::new(Storage::new(remote.clone(), store_dir.clone())));
+        let memory = fixture.store.home().join("cache/memory");
+        let substituters = Substituters::new(vec![storage], TrustedKeys::default(), store_dir, &memory);
+        Self { remote, substituters }
+    }
+
+    pub(crate) fn engine<'f>(&'f self, fixture: &'f Fixture) -> Engine<'f> {
+        Engine { remote: Some(&self.remote), substituters: Some(&self.substituters), ..fixture.engine() }
+    }
+}

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use osbuild_core::graph::Engine;
+use osbuild_core::graph::{Engine, GraphError};
 use osbuild_core::remote::{Remote, RemoteConfig, Storage};
+use osbuild_store::StorePath;
 use osbuild_store::cache::{BinaryCache, Substituters};
 use osbuild_store::signature::TrustedKeys;
 
@@ -12,7 +13,7 @@ use crate::fixture::Fixture;
 
 /// A connection, and what was built through it.
 pub(crate) struct Cluster {
-    pub(crate) remote: Arc<Remote>,
+    remote: Arc<Remote>,
     substituters: Substituters,
 }
 
@@ -25,6 +26,10 @@ impl Cluster {
         let memory = fixture.store.home().join("cache/memory");
         let substituters = Substituters::new(vec![storage], TrustedKeys::default(), store_dir, &memory);
         Self { remote, substituters }
+    }
+
+    pub(crate) fn build(&self, fixture: &Fixture, step: &StorePath) -> Result<StorePath, GraphError> {
+        fixture.build_with(&self.engine(fixture), step)
     }
 
     pub(crate) fn engine<'f>(&'f self, fixture: &'f Fixture) -> Engine<'f> {

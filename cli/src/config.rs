@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use osbuild_core::build::sandbox::catch_interrupts;
 use osbuild_core::fetch::{FetchConfig, Fetcher};
+use osbuild_core::remote::{Remote, RemoteConfig, Storage};
 use osbuild_store::cache::{Access, BinaryCache, S3Keys, Substituters};
 use osbuild_store::local::Layout;
 use osbuild_store::signature::{PublicKey, TrustedKeys};
@@ -36,6 +37,11 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
     ),
     ("AWS_SECRET_ACCESS_KEY", "see AWS_ACCESS_KEY_ID"),
     ("AWS_SESSION_TOKEN", "see AWS_ACCESS_KEY_ID"),
+    ("OSBUILD_REMOTE", "the cluster that builds run on, as --remote"),
+    (
+        "OSBUILD_REMOTE_BUILDER",
+        "a static osbuild-builder for its machines (default: the one that the recipe remote-builder makes)",
+    ),
     ("OSBUILD_ROOT", "the project root, as --root"),
     ("NIX_PATH", "where <x> is looked up by `eval` of files and expressions: [NAME=]DIR separated by colons"),
     ("NIX_STORE_DIR", "the store directory of nix-instantiate, which writes there (default: /nix/store)"),
@@ -94,6 +100,18 @@ struct ConfigFile {
     substituters: Vec<String>,
     #[serde(default)]
     trusted_public_keys: Vec<String>,
+    #[serde(default)]
+    remote: RemoteSection,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RemoteSection {
+    address: Option<String>,
+    #[serde(default)]
+    properties: BTreeMap<String, String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -301,18 +319,39 @@ pub(crate) fn fetcher(store: &LocalStore) -> Result<Fetcher, Failure> {
     Ok(Fetcher::new(FetchConfig { mirrors, sources, keyrings, cargo_home, cache, interrupted }))
 }
 
-/// The binary caches as configured.
-pub(crate) fn substituters(store: &LocalStore) -> Result<Substituters, Failure> {
-    let mut addresses = words("OSBUILD_SUBSTITUTERS");
-    addresses.extend(config_file()?.substituters);
-    substituters_of(store, addresses)
+/// The binary caches as configured, none if they are not `wanted`, and what is
+/// on a cluster.
+pub(crate) fn substituters(
+    store: &LocalStore,
+    wanted: bool,
+    remote: Option<&Arc<Remote>>,
+) -> Result<Substituters, Failure> {
+    let mut addresses = Vec::new();
+    if wanted {
+        addresses = words("OSBUILD_SUBSTITUTERS");
+        addresses.extend(config_file()?.substituters);
+    }
+    let storage = |remote: &Arc<Remote>| {
+        BinaryCache::of(Box::new(Storage::new(remote.clone(), store.store_dir().clone())))
+    };
+    substituters_with(store, remote.map(storage), addresses)
 }
 
 /// These caches, believed as configured.
 pub(crate) fn substituters_of(store: &LocalStore, addresses: Vec<String>) -> Result<Substituters, Failure> {
+    substituters_with(store, None, addresses)
+}
+
+fn substituters_with(
+    store: &LocalStore,
+    first: Option<BinaryCache>,
+    addresses: Vec<String>,
+) -> Result<Substituters, Failure> {
     let access = cache_access();
-    let caches =
-        addresses.iter().map(|address| BinaryCache::at(address, &access)).collect::<Result<_, _>>()?;
+    let mut caches = Vec::from_iter(first);
+    for address in &addresses {
+        caches.push(BinaryCache::at(address, &access)?);
+    }
     let texts = words("OSBUILD_TRUSTED_PUBLIC_KEYS").into_iter().chain(config_file()?.trusted_public_keys);
     let mut keys = Vec::new();
     for text in texts {
@@ -325,6 +364,19 @@ pub(crate) fn substituters_of(store: &LocalStore, addresses: Vec<String>) -> Res
     }
     let memory = store.home().join("cache");
     Ok(Substituters::new(caches, TrustedKeys::from_iter(keys), store.store_dir().clone(), &memory))
+}
+
+/// The cluster that builds run on: `address` if given, else the one that is
+/// configured.
+pub(crate) fn remote(address: Option<&str>) -> Result<Option<RemoteConfig>, Failure> {
+    let RemoteSection { address: configured, properties, headers } = config_file()?.remote;
+    let address = address.map(str::to_owned).or_else(|| variable("OSBUILD_REMOTE")).or(configured);
+    Ok(address.map(|address| RemoteConfig { address, properties, headers }))
+}
+
+/// The builder for its machines, where the user has one.
+pub(crate) fn remote_builder() -> Option<PathBuf> {
+    variable("OSBUILD_REMOTE_BUILDER").map(PathBuf::from)
 }
 
 /// What reaching a cache takes.

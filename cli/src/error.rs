@@ -10,6 +10,7 @@ use osbuild_core::build::BuildError;
 use osbuild_core::build::builtin::BuiltinError;
 use osbuild_core::build::builtin::fetchurl::Pin;
 use osbuild_core::build::sandbox::SandboxError;
+use osbuild_core::remote::RemoteError;
 use osbuild_core::disk::DiskError;
 use osbuild_core::fetch::FetchError;
 use osbuild_core::fetch::lock::listed::Listed;
@@ -173,6 +174,34 @@ impl From<CacheError> for Failure {
     }
 }
 
+impl From<RemoteError> for Failure {
+    fn from(error: RemoteError) -> Self {
+        let exit = match &error {
+            RemoteError::Store(_) | RemoteError::Io { .. } | RemoteError::Call { .. } => Exit::Failed,
+            RemoteError::Interrupted => Exit::Interrupted,
+            RemoteError::Address(_) | RemoteError::Header(_) | RemoteError::Unsupported { .. } => {
+                Exit::UsedWrongly
+            }
+            RemoteError::Wrong { .. } => Exit::Refused,
+            RemoteError::Machine { .. } | RemoteError::Gone { .. } => Exit::Failed,
+        };
+        let hint = remote_hint(&error);
+        Self::of(exit, &error).with_hint(&hint)
+    }
+}
+
+fn remote_hint(error: &RemoteError) -> String {
+    match error {
+        RemoteError::Machine { .. } => {
+            "its machines must let actions make user namespaces: choose such machines with [remote.properties] in config.toml, \
+             or build here with --no-remote"
+                .to_owned()
+        }
+        RemoteError::Call { .. } => "--no-remote builds here".to_owned(),
+        error => io_hint(error).unwrap_or_default(),
+    }
+}
+
 impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Self {
         let exit = match &error {
@@ -327,6 +356,7 @@ fn of_build(path: &StorePath, error: &BuildError) -> Failure {
             _ => Exit::Failed,
         },
         BuildError::Interrupted => Exit::Interrupted,
+        BuildError::Remote(RemoteError::Wrong { .. }) => Exit::Refused,
         BuildError::Store(StoreError::Corrupt { .. }) => Exit::Refused,
         _ => Exit::Failed,
     };
@@ -368,6 +398,7 @@ fn of_build(path: &StorePath, error: &BuildError) -> Failure {
         BuildError::Sandbox(SandboxError::Execute { .. }) => {
             "the builder must exist in sandboxRoot, and so must its interpreter and libraries".to_owned()
         }
+        BuildError::Remote(error) => remote_hint(error),
         error => io_hint(error).unwrap_or_default(),
     };
     failure.with_hint(&hint)

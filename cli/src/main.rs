@@ -6,6 +6,7 @@ mod config;
 mod error;
 mod nix_instantiate;
 mod realiser;
+mod remote;
 mod session;
 mod targets;
 mod terminal;

@@ -8,6 +8,7 @@ use osbuild_core::build::BuildOptions;
 use osbuild_core::build::sandbox::catch_interrupts;
 use osbuild_core::fetch::Fetcher;
 use osbuild_core::graph::{Engine, Jobs};
+use osbuild_core::remote::Remote;
 use osbuild_store::LocalStore;
 use osbuild_store::cache::Substituters;
 
@@ -72,6 +73,8 @@ pub(crate) struct Workshop {
     store: Arc<LocalStore>,
     fetcher: Fetcher,
     substituters: Substituters,
+    remote: Option<Arc<Remote>>,
+    remote_jobs: usize,
     limits: BuildLimits,
     options: BuildOptions,
     ui: Ui,
@@ -79,12 +82,25 @@ pub(crate) struct Workshop {
 }
 
 impl Workshop {
-    /// As configured; from now on an interrupt ends builds.
+    /// As configured, for builds here; from now on an interrupt ends them.
     pub(crate) fn open(store: &Arc<LocalStore>, limits: BuildLimits, ui: Ui) -> Result<Self, Failure> {
+        Self::with_remote(store, limits, ui, None, 1)
+    }
+
+    /// As [`Workshop::open`], for builds on a cluster, so many at a time.
+    pub(crate) fn with_remote(
+        store: &Arc<LocalStore>,
+        limits: BuildLimits,
+        ui: Ui,
+        remote: Option<Arc<Remote>>,
+        remote_jobs: usize,
+    ) -> Result<Self, Failure> {
         Ok(Self {
             store: store.clone(),
             fetcher: config::fetcher(store)?,
-            substituters: config::substituters(store)?,
+            substituters: config::substituters(store, limits.substitutes, remote.as_ref())?,
+            remote,
+            remote_jobs,
             limits,
             options: limits.to_options(),
             ui,
@@ -104,10 +120,12 @@ impl Workshop {
         Engine {
             store: &self.store,
             fetcher: &self.fetcher,
-            substituters: self.limits.substitutes.then_some(&self.substituters),
+            substituters: Some(&self.substituters),
             options: &self.options,
             jobs: self.limits.jobs(),
             downloads: DOWNLOADS,
+            remote: self.remote.as_deref(),
+            remote_jobs: self.remote_jobs,
             keep_going: self.limits.keep_going,
             rebuild: false,
             observer: &self.ui,

@@ -41,7 +41,12 @@ let
       ;
     inherit (call ./sdk.nix) sdk;
     inherit (call ./go.nix) buildGo;
-    inherit (call ./rust.nix) buildRust cargoSources configureCargo;
+    inherit (call ./rust.nix)
+      buildRust
+      cargoSources
+      configureCargo
+      useCrates
+      ;
     inherit (call ./kernel-config.nix) kernelConfig;
     inherit (call ./oci.nix) ociImage;
     types = call ./types.nix;

@@ -80,9 +80,8 @@ let
     lockFiles = [ (projectRoot + "/${workspace}/Cargo.lock") ];
   };
 
-  # Cargo wants a target in every member, so those that a build does not see
-  # get an empty one.
-  configureCargo = crates: ''
+  # Makes cargo take crates from what `cargoSources` made, and nowhere else.
+  useCrates = crates: ''
     mkdir -p /build/cargo
     export CARGO_HOME=/build/cargo
     cat > /build/cargo/config.toml <<CONFIG
@@ -91,6 +90,12 @@ let
     [source.pinned]
     directory = "${crates}"
     CONFIG
+  '';
+
+  # Cargo wants a target in every member, so those that a build does not see
+  # get an empty one.
+  configureCargo = crates: ''
+    ${useCrates crates}
     cd /build/source
     for manifest in ${workspace}/*/Cargo.toml core/*/Cargo.toml; do
       folder=''${manifest%/Cargo.toml}
@@ -190,5 +195,10 @@ let
     };
 in
 {
-  inherit buildRust cargoSources configureCargo;
+  inherit
+    buildRust
+    cargoSources
+    configureCargo
+    useCrates
+    ;
 }

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::config::{self, CommonArguments};
 use crate::error::Failure;
+use crate::remote::RemoteArguments;
 use crate::targets::Targets;
 use crate::ui::Ui;
 use crate::workshop::{BuildLimits, Workshop};
@@ -50,6 +51,8 @@ pub(crate) struct Arguments {
     /// Build again and compare; a difference is an error, and both results are kept
     #[arg(long)]
     rebuild: bool,
+    #[command(flatten)]
+    remote: RemoteArguments,
     /// Ask no binary cache: build everything that is not in the store
     #[arg(long)]
     no_substitutes: bool,
@@ -106,6 +109,7 @@ pub(crate) fn make(
         keep_failed: false,
         keep_going: false,
         rebuild: false,
+        remote: RemoteArguments::here(),
         no_substitutes: false,
         timeout: None,
         max_silence: None,
@@ -134,7 +138,8 @@ fn realise(
     let limits = arguments.limits();
     let targets = Targets::resolve(store, &arguments.targets, limits, common)?;
     let ui = if common.json { Ui::records() } else { Ui::new(common.verbosity()) };
-    let workshop = Workshop::open(store, limits, ui)?;
+    let remote = arguments.remote.connect(store, arguments.dry_run, common)?;
+    let workshop = Workshop::with_remote(store, limits, ui, remote, arguments.remote.remote_jobs)?;
     let engine = Engine { rebuild: arguments.rebuild, ..workshop.engine() };
     let lookup = |path: &StorePath| targets.lookup(path);
     if arguments.dry_run {

@@ -24,10 +24,12 @@ impl Step {
     pub(super) fn ended(&self, outcome: &Outcome) -> String {
         let verb = match (outcome, self.kind) {
             (Outcome::Failed, Kind::Fetch) => "failed to fetch",
-            (Outcome::Failed, Kind::Build) => "failed to build",
+            (Outcome::Failed, Kind::Build | Kind::RemoteBuild) => "failed to build",
             (Outcome::Failed, Kind::Substitute) => "failed to copy",
             (_, Kind::Fetch) => "fetched",
             (_, Kind::Build) => "built",
+            (Outcome::Found, Kind::RemoteBuild) => "known to the cluster:",
+            (_, Kind::RemoteBuild) => "built remotely:",
             (_, Kind::Substitute) => "copied from a cache:",
         };
         format!("{verb} {} ({:.1} s)", self.name, self.elapsed().as_secs_f32())
@@ -38,6 +40,7 @@ impl Step {
 pub(super) fn verb(kind: Kind) -> &'static str {
     match kind {
         Kind::Build => "build",
+        Kind::RemoteBuild => "remote",
         Kind::Fetch => "fetch",
         Kind::Substitute => "copy",
     }

@@ -316,7 +316,10 @@ impl<'a> Plan<'a> {
     pub(super) fn not_substituted(&mut self, id: NodeId) {
         let node = &mut self.graph[id];
         (node.status, node.objects) = (Status::Waiting, Question::Answered(None));
-        node.presence = Presence::Nowhere;
+        if node.presence == Presence::Remote {
+            // A cluster that cannot give what it has would not give it the next time.
+            (node.presence, node.is_remote) = (Presence::Nowhere, false);
+        }
         self.queue.push(id);
     }
 

@@ -70,7 +70,7 @@ impl RemoteBuilder<'_> {
         let digests = self.remote.digests(self.store, &inputs)?;
         let action = Action::new(&order, &Surroundings {
             function: self.remote.function,
-            builder: &self.remote.builder.0,
+            builder: &self.remote.builder()?.0,
             inputs: &digests,
             properties: &self.remote.properties,
             timeout: self.options.timeout,

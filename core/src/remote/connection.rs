@@ -35,7 +35,7 @@ pub struct Remote {
     pub(super) batch_bytes: u64,
     pub(super) properties: BTreeMap<String, String>,
     /// The static builder, which is part of every action.
-    pub(super) builder: (Digest, Vec<u8>),
+    builder: Option<(Digest, Vec<u8>)>,
     pub(super) records: Records,
     pub(super) in_flight: InFlight,
 }
@@ -59,7 +59,6 @@ impl Remote {
     /// See [`RemoteError`].
     pub fn connect(
         config: &RemoteConfig,
-        builder: &Path,
         home: &Path,
         cancelled: &Cancelled<'_>,
     ) -> Result<Self, RemoteError> {
@@ -75,11 +74,6 @@ impl Remote {
             let _entered = runtime.enter();
             InterceptedService::new(endpoint.connect_lazy(), headers)
         };
-        let builder = std::fs::read(builder).map_err(|source| RemoteError::Io {
-            action: "read the builder",
-            path: builder.to_owned(),
-            source,
-        })?;
         let address = config.address.clone();
         let mut remote = Self {
             records: Records::open(home, &address),
@@ -90,7 +84,7 @@ impl Remote {
             function: Function::Sha256,
             batch_bytes: BATCH_BYTES,
             properties: config.properties.clone(),
-            builder: (Function::Sha256.of(&builder), builder),
+            builder: None,
             in_flight: InFlight::default(),
         };
         remote.learn(cancelled)?;
@@ -122,8 +116,26 @@ impl Remote {
             self.batch_bytes = self.batch_bytes.min(limit);
         }
         self.function = function;
-        self.builder.0 = function.of(&self.builder.1);
         Ok(())
+    }
+
+    /// Gives it the static builder for its machines, without which it stores
+    /// and knows, but runs nothing.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn set_builder(&mut self, builder: &Path) -> Result<(), RemoteError> {
+        let bytes = std::fs::read(builder).map_err(|source| RemoteError::Io {
+            action: "read the builder",
+            path: builder.to_owned(),
+            source,
+        })?;
+        self.builder = Some((self.function.of(&bytes), bytes));
+        Ok(())
+    }
+
+    pub(super) fn builder(&self) -> Result<&(Digest, Vec<u8>), RemoteError> {
+        self.builder.as_ref().ok_or_else(|| self.unsupported("was given no builder for its machines"))
     }
 
     /// As the user wrote it.

@@ -99,7 +99,7 @@ impl Remote {
         progress: &dyn Fn(u64, u64),
         cancelled: &Cancelled<'_>,
     ) -> Result<(), RemoteError> {
-        let (builder, bytes) = &self.builder;
+        let (builder, bytes) = self.builder()?;
         let all: Vec<Digest> = digests.values().chain([builder]).cloned().collect();
         let missing = self.missing(&all, cancelled)?;
         let lost: Vec<StorePath> = inputs

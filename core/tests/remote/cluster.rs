@@ -19,7 +19,16 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn of(fixture: &Fixture, config: &RemoteConfig) -> Self {
-        let remote = Remote::connect(config, &builder(), fixture.store.home(), &|| false).unwrap();
+        let mut remote = Remote::connect(config, fixture.store.home(), &|| false).unwrap();
+        remote.set_builder(&builder()).unwrap();
+        Self::through(fixture, remote)
+    }
+
+    pub(crate) fn without_builder(fixture: &Fixture, config: &RemoteConfig) -> Self {
+        Self::through(fixture, Remote::connect(config, fixture.store.home(), &|| false).unwrap())
+    }
+
+    fn through(fixture: &Fixture, remote: Remote) -> Self {
         let remote = Arc::new(remote);
         let store_dir = fixture.store.store_dir().clone();
         let storage = BinaryCache::of(Box::new(Storage::new(remote.clone(), store_dir.clone())));

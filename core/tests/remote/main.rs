@@ -16,4 +16,6 @@ mod judge;
 
 mod casd;
 mod cluster;
+mod faults;
 mod same;
+mod server;

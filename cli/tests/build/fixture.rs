@@ -1,6 +1,7 @@
 //! A place of its own: a store, and derivations made by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -42,7 +43,13 @@ impl Fixture {
 
     /// Standard output, standard error with the place taken out, exit code.
     pub(crate) fn run(&self, words: &[&str]) -> (String, String, i32) {
-        let Output { status, stdout, stderr } = self.command(words).output().unwrap();
+        self.run_with(words, &[])
+    }
+
+    /// As [`Fixture::run`], with these variables.
+    pub(crate) fn run_with(&self, words: &[&str], variables: &[(&str, &OsStr)]) -> (String, String, i32) {
+        let mut command = self.command(words);
+        let Output { status, stdout, stderr } = command.envs(variables.iter().copied()).output().unwrap();
         let clean = |bytes: Vec<u8>| {
             String::from_utf8(bytes).unwrap().replace(self.place.path().to_str().unwrap(), "PLACE")
         };

@@ -2,6 +2,8 @@
 //! messages, exit codes, and a store that survives whatever happens.
 
 mod browser;
+#[path = "../../../core/tests/remote/casd.rs"]
+mod casd;
 mod fixture;
 #[path = "../../../core/tests/engine/host_root.rs"]
 mod host_root;
@@ -18,6 +20,7 @@ mod kernel;
 mod killed;
 mod read_only;
 mod recipes;
+mod remote;
 mod sandbox;
 mod shell;
 mod sources;

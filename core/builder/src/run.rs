@@ -63,9 +63,12 @@ fn read_order(file: &Path) -> Result<Order, Trouble> {
     }
     // Names become paths below directories of ours.
     let names = order.inputs.iter().chain(order.outputs.values()).chain(order.outputs.keys());
-    if let Some(name) = names.into_iter().find(|name| name.is_empty() || name.contains(['/', '\0']) || name.starts_with('.'))
+    if let Some(name) =
+        names.into_iter().find(|name| name.is_empty() || name.contains(['/', '\0']) || name.starts_with('.'))
     {
-        return Err(Trouble::Machine { reason: format!("the order names '{name}', which is no store object") });
+        return Err(Trouble::Machine {
+            reason: format!("the order names '{name}', which is no store object"),
+        });
     }
     Ok(order)
 }

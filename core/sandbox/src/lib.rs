@@ -33,7 +33,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-
 use root::{READ_ONLY, RootPlan, to_c};
 use spawn::Namespaces;
 use step::Step;

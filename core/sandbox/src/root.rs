@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::SandboxError;
 use super::step::Step;
+use crate::SandboxError;
 
 /// Collects the steps that build a root directory below a mount point.
 pub(crate) struct RootPlan {

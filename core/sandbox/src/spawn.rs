@@ -11,9 +11,9 @@ use std::process::ExitStatus;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::SandboxError;
 use super::child;
 use super::step::Step;
+use crate::SandboxError;
 
 /// A process in namespaces of its own. Killed if dropped before it was
 /// waited for.

@@ -18,9 +18,9 @@ use osbuild_store::{NixHash, StoreError, StorePath};
 
 use crate::fetch::FetchError;
 use crate::fetch::lock::listed::Listed;
+use crate::remote::RemoteError;
 use builtin::BuiltinError;
 use builtin::fetchurl::Pin;
-use crate::remote::RemoteError;
 use sandbox::SandboxError;
 
 pub use osbuild_sandbox as sandbox;

@@ -78,8 +78,7 @@ pub(crate) struct Rules<'a> {
 pub(crate) type ContentHash<'a> = dyn Fn(bool, HashAlgorithm) -> Result<NixHash, BuildError> + 'a;
 
 /// Everything that some objects refer to, and they.
-pub(crate) type ClosureOf<'a> =
-    dyn Fn(&BTreeSet<StorePath>) -> Result<BTreeSet<StorePath>, StoreError> + 'a;
+pub(crate) type ClosureOf<'a> = dyn Fn(&BTreeSet<StorePath>) -> Result<BTreeSet<StorePath>, StoreError> + 'a;
 
 impl Rules<'_> {
     /// What an output is to be registered as.

@@ -105,7 +105,9 @@ impl Engine<'_> {
     ) -> Result<(Made, Outcome), BuildError> {
         let (made, outcome) = match remote {
             Some(remote) => self.run_remotely(id, resolved, remote, false)?,
-            None => (Made { outputs: self.run_builder(id, resolved)?, presence: Presence::Here }, Outcome::Made),
+            None => {
+                (Made { outputs: self.run_builder(id, resolved)?, presence: Presence::Here }, Outcome::Made)
+            }
         };
         if is_floating(resolved) {
             self.store.set_action(resolved.key, &ActionRow { outputs: made.outputs.clone() })?;
@@ -133,11 +135,12 @@ impl Engine<'_> {
         let built = self.told(id, |report| builder.build(resolved, is_fresh, report))?;
         let RemotelyBuilt { outputs, ran } = built;
         // What a run here took says how many fit here; that stays.
-        let known = self.store.usage(resolved.name())?;
-        let wall_ms = ran.map(|ran| u64::try_from(ran.as_millis()).unwrap_or(u64::MAX));
-        if let Some(wall_ms) = wall_ms.or(known.map(|usage| usage.wall_ms)) {
-            let processes = known.and_then(|usage| usage.processes);
-            self.note_usage(resolved, &Usage { wall_ms, processes })?;
+        let there = ran.map(|ran| Usage {
+            wall_ms: u64::try_from(ran.as_millis()).unwrap_or(u64::MAX),
+            processes: None,
+        });
+        if let Some(usage) = self.store.usage(resolved.name())?.or(there) {
+            self.note_usage(resolved, &usage)?;
         }
         let outcome = if ran.is_some() { Outcome::Made } else { Outcome::Found };
         Ok((Made { outputs, presence: Presence::Remote }, outcome))

@@ -223,7 +223,9 @@ impl Engine<'_> {
                 match result {
                     Done::Made(Ok(Made { outputs, presence })) => plan.built(id, outputs, presence),
                     Done::Made(Err(BuildError::Interrupted)) => plan.failed(id),
-                    Done::Made(Err(BuildError::Remote(error @ RemoteError::Gone { .. }))) if plan.inputs_lost(id) => {
+                    Done::Made(Err(BuildError::Remote(error @ RemoteError::Gone { .. })))
+                        if plan.inputs_lost(id) =>
+                    {
                         self.warn(&format!("{error}; making it again"));
                     }
                     Done::Made(Err(error)) => {

@@ -43,7 +43,10 @@ pub(super) fn report_path() -> String {
 }
 
 impl Action {
-    #[expect(deprecated, reason = "servers of before 2.1 read the older fields, and some newer ones only these")]
+    #[expect(
+        deprecated,
+        reason = "servers of before 2.1 read the older fields, and some newer ones only these"
+    )]
     pub(super) fn new(order: &Order, surroundings: &Surroundings<'_>) -> Self {
         let function = surroundings.function;
         let mut messages = BTreeMap::new();
@@ -58,8 +61,10 @@ impl Action {
             is_executable,
             node_properties: None,
         };
-        let archives = surroundings.inputs.iter().map(|(name, digest)| file(&archive_name(name), digest, false));
-        let inputs = add(api::Directory { files: sorted(archives), ..api::Directory::default() }.encode_to_vec());
+        let archives =
+            surroundings.inputs.iter().map(|(name, digest)| file(&archive_name(name), digest, false));
+        let inputs =
+            add(api::Directory { files: sorted(archives), ..api::Directory::default() }.encode_to_vec());
         let order_file = add(serde_json::to_vec(order).expect("an order serialises"));
         let root = api::Directory {
             files: sorted([file(BUILDER, surroundings.builder, true), file(ORDER, &order_file, false)]),
@@ -74,7 +79,8 @@ impl Action {
             name: name.clone(),
             value: value.clone(),
         };
-        let platform = Some(api::Platform { properties: surroundings.properties.iter().map(property).collect() });
+        let platform =
+            Some(api::Platform { properties: surroundings.properties.iter().map(property).collect() });
         let command = api::Command {
             arguments: vec![format!("./{BUILDER}")],
             output_files: outputs.clone(),
@@ -120,7 +126,10 @@ mod tests {
             arguments: vec![vec![0xff, 0xfe]],
             environment: BTreeMap::new(),
             files: Vec::new(),
-            outputs: BTreeMap::from([("out".to_owned(), "c-out".to_owned()), ("dev".to_owned(), "d-dev".to_owned())]),
+            outputs: BTreeMap::from([
+                ("out".to_owned(), "c-out".to_owned()),
+                ("dev".to_owned(), "d-dev".to_owned()),
+            ]),
         }
     }
 
@@ -128,14 +137,21 @@ mod tests {
     #[expect(deprecated, reason = "the older fields are what is tested, too")]
     fn an_action_lists_everything_in_the_order_that_the_api_wants() {
         let digest = |text: &str| Function::Sha256.of(text.as_bytes());
-        let inputs = BTreeMap::from([("b-input".to_owned(), digest("b")), ("a-input".to_owned(), digest("a"))]);
+        let inputs =
+            BTreeMap::from([("b-input".to_owned(), digest("b")), ("a-input".to_owned(), digest("a"))]);
         let properties = BTreeMap::from([("unixUID".to_owned(), "1000".to_owned())]);
         let timeout = Some(std::time::Duration::from_millis(1500));
         let builder = digest("builder");
-        let surroundings =
-            Surroundings { function: Function::Sha256, builder: &builder, inputs: &inputs, properties: &properties, timeout };
+        let surroundings = Surroundings {
+            function: Function::Sha256,
+            builder: &builder,
+            inputs: &inputs,
+            properties: &properties,
+            timeout,
+        };
         let made = Action::new(&order(), &surroundings);
-        let of = |digest: &Option<api::Digest>| &made.messages[&Digest::read(digest.as_ref().unwrap()).unwrap()];
+        let of =
+            |digest: &Option<api::Digest>| &made.messages[&Digest::read(digest.as_ref().unwrap()).unwrap()];
         let action = api::Action::decode(made.messages[&made.digest].as_slice()).unwrap();
         assert_eq!(action.timeout.unwrap(), Duration { seconds: 1, nanos: 500_000_000 });
         let command = api::Command::decode(of(&action.command_digest).as_slice()).unwrap();
@@ -144,7 +160,8 @@ mod tests {
         assert_eq!(command.output_files, command.output_paths);
         assert_eq!(command.platform, action.platform);
         let root = api::Directory::decode(of(&action.input_root_digest).as_slice()).unwrap();
-        let names = |directory: &api::Directory| directory.files.iter().map(|f| f.name.clone()).collect::<Vec<_>>();
+        let names =
+            |directory: &api::Directory| directory.files.iter().map(|f| f.name.clone()).collect::<Vec<_>>();
         assert_eq!(names(&root), ["order.json", "osbuild-builder"]);
         assert_eq!(root.files.iter().map(|f| f.is_executable).collect::<Vec<_>>(), [false, true]);
         let archives = api::Directory::decode(of(&root.directories[0].digest).as_slice()).unwrap();

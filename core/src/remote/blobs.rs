@@ -156,12 +156,13 @@ impl Remote {
         let mut tries = Tries::default();
         loop {
             match self.stream_once(digest, cancelled, write)? {
-                Ok(committed) if committed == digest.size_bytes.cast_signed() || committed == -1 => return Ok(()),
+                Ok(committed) if committed == digest.size_bytes.cast_signed() || committed == -1 => {
+                    return Ok(());
+                }
                 Ok(committed) => {
-                    return Err(self.wrong(format!(
-                        "it took {committed} bytes of a blob of {}",
-                        digest.size_bytes
-                    )));
+                    return Err(
+                        self.wrong(format!("it took {committed} bytes of a blob of {}", digest.size_bytes))
+                    );
                 }
                 Err(status) => {
                     if !self.wait(cancelled, async { Ok(tries.again(&status).await) })? {
@@ -181,9 +182,10 @@ impl Remote {
         let (sender, receiver) = mpsc::channel(CHUNKS);
         let mut client = ByteStreamClient::new(self.service());
         let call = self.runtime.spawn(async move {
-            client.write(Messages(receiver)).await.map(|answer: tonic::Response<WriteResponse>| {
-                answer.into_inner().committed_size
-            })
+            client
+                .write(Messages(receiver))
+                .await
+                .map(|answer: tonic::Response<WriteResponse>| answer.into_inner().committed_size)
         });
         let name = format!(
             "{}uploads/{}/blobs/{}{}/{}",
@@ -193,7 +195,8 @@ impl Remote {
             digest.hash,
             digest.size_bytes
         );
-        let mut chunks = Chunks { remote: self, cancelled, sender, name: Some(name), offset: 0, chunk: Vec::new() };
+        let mut chunks =
+            Chunks { remote: self, cancelled, sender, name: Some(name), offset: 0, chunk: Vec::new() };
         let written = write(&mut chunks);
         if cancelled() {
             call.abort();
@@ -229,8 +232,13 @@ impl Remote {
         reader: &mut dyn FnMut(&mut dyn Read) -> io::Result<()>,
     ) -> Result<bool, RemoteError> {
         let (sender, receiver) = mpsc::channel(CHUNKS);
-        let name =
-            format!("{}blobs/{}{}/{}", self.prefix(), self.function.segment(), digest.hash, digest.size_bytes);
+        let name = format!(
+            "{}blobs/{}{}/{}",
+            self.prefix(),
+            self.function.segment(),
+            digest.hash,
+            digest.size_bytes
+        );
         let fetch = fetch(ByteStreamClient::new(self.service()), name, digest.size_bytes, sender);
         let call = self.runtime.spawn(fetch);
         let mut incoming = Incoming {
@@ -269,7 +277,8 @@ impl Remote {
         cancelled: &Cancelled<'_>,
     ) -> Result<Option<Vec<u8>>, RemoteError> {
         if digest.size_bytes > limit_bytes {
-            return Err(self.wrong(format!("a blob has {} bytes, at most {limit_bytes} make sense", digest.size_bytes)));
+            return Err(self
+                .wrong(format!("a blob has {} bytes, at most {limit_bytes} make sense", digest.size_bytes)));
         }
         let mut bytes = Vec::new();
         let found = self.read_blob(digest, cancelled, &mut |stream| {
@@ -294,7 +303,11 @@ async fn fetch(
     let mut offset = 0u64;
     let mut tries = Tries::default();
     loop {
-        let request = ReadRequest { resource_name: resource_name.clone(), read_offset: offset.cast_signed(), read_limit: 0 };
+        let request = ReadRequest {
+            resource_name: resource_name.clone(),
+            read_offset: offset.cast_signed(),
+            read_limit: 0,
+        };
         let failed = match client.read(request).await {
             Err(status) => status,
             Ok(answer) => {
@@ -419,7 +432,11 @@ impl Read for Incoming<'_> {
                     }
                     return Err(io::Error::new(
                         io::ErrorKind::InvalidData,
-                        format!("a blob has the digest {}, asked for was {}", actual.to_text(), self.expected.to_text()),
+                        format!(
+                            "a blob has the digest {}, asked for was {}",
+                            actual.to_text(),
+                            self.expected.to_text()
+                        ),
                     ));
                 }
             }

@@ -68,15 +68,25 @@ impl RemoteBuilder<'_> {
         let prepared = Prepared::new(self.store.store_dir(), resolved, inputs.keys().cloned().collect())?;
         let order = prepared.order(self.store.store_dir())?;
         let digests = self.remote.digests(self.store, &inputs)?;
-        let action = Action::new(&order, &Surroundings {
-            function: self.remote.function,
-            builder: &self.remote.builder()?.0,
-            inputs: &digests,
-            properties: &self.remote.properties,
-            timeout: self.options.timeout,
-        });
+        let action = Action::new(
+            &order,
+            &Surroundings {
+                function: self.remote.function,
+                builder: &self.remote.builder()?.0,
+                inputs: &digests,
+                properties: &self.remote.properties,
+                timeout: self.options.timeout,
+            },
+        );
         let mut log = LogWriter::create(self.store.home(), &resolved.path, watcher.line)?;
-        let job = Job { builder: self, order: &order, action: &action, inputs: &inputs, digests: &digests, watcher };
+        let job = Job {
+            builder: self,
+            order: &order,
+            action: &action,
+            inputs: &inputs,
+            digests: &digests,
+            watcher,
+        };
         let (finished, ran) = job.run(is_fresh, &mut log)?;
         let outputs = self.note(resolved, &prepared, &inputs, &finished, watcher.cancelled)?;
         Ok(RemotelyBuilt { outputs, ran })
@@ -190,7 +200,11 @@ impl Job<'_> {
         self.builder.remote
     }
 
-    fn run(&self, is_fresh: bool, log: &mut LogWriter<'_>) -> Result<(Finished, Option<Duration>), BuildError> {
+    fn run(
+        &self,
+        is_fresh: bool,
+        log: &mut LogWriter<'_>,
+    ) -> Result<(Finished, Option<Duration>), BuildError> {
         let cancelled = self.watcher.cancelled;
         if !is_fresh
             && let Some(result) = self.remote().known_result(&self.action.digest, cancelled)?
@@ -218,8 +232,9 @@ impl Job<'_> {
         if result.exit_code != 0 {
             return Err(self.trouble(&result, log));
         }
-        let finished =
-            self.finished(&result)?.ok_or_else(|| self.remote().wrong("an action went well without a report"))?;
+        let finished = self
+            .finished(&result)?
+            .ok_or_else(|| self.remote().wrong("an action went well without a report"))?;
         let ran = if is_known { None } else { Some(duration(&result)) };
         Ok((finished, ran))
     }
@@ -245,12 +260,15 @@ impl Job<'_> {
                 Ok(Execution::TimedOut(result)) => {
                     self.copy_log(&result, log)?;
                     let limit = self.builder.options.timeout.unwrap_or_default();
-                    return Err(BuildError::TimedOut { what: "of running", limit, log: log.path().to_owned() });
+                    return Err(BuildError::TimedOut {
+                        what: "of running",
+                        limit,
+                        log: log.path().to_owned(),
+                    });
                 }
                 // Storage may drop a blob between the question and the run;
                 // some servers tell it as a failure of their own.
-                Ok(Execution::MissingBlobs)
-                | Err(RemoteError::Call { code: tonic::Code::Internal, .. })
+                Ok(Execution::MissingBlobs) | Err(RemoteError::Call { code: tonic::Code::Internal, .. })
                     if !sent_again =>
                 {
                     sent_again = true;
@@ -275,19 +293,21 @@ impl Job<'_> {
             return Ok(None);
         };
         let wrong = |reason: String| BuildError::from(self.remote().wrong(reason));
-        let report: Report =
-            serde_json::from_slice(&text).map_err(|error| wrong(format!("a report that cannot be read: {error}")))?;
+        let report: Report = serde_json::from_slice(&text)
+            .map_err(|error| wrong(format!("a report that cannot be read: {error}")))?;
         if report.schema != SCHEMA {
             return Err(wrong(format!("a report of schema {}", report.schema)));
         }
         let mut outputs = BTreeMap::new();
         for name in self.order.outputs.keys() {
             let lacks = || wrong(format!("a report without output '{name}'"));
-            let (Some(reported), Some(digest)) = (report.outputs.get(name), files.get(output_path(name).as_str()))
+            let (Some(reported), Some(digest)) =
+                (report.outputs.get(name), files.get(output_path(name).as_str()))
             else {
                 return Err(lacks());
             };
-            let nar_hash = NixHash::parse(&format!("sha256:{}", reported.nar_hash), None).map_err(|_| lacks())?;
+            let nar_hash =
+                NixHash::parse(&format!("sha256:{}", reported.nar_hash), None).map_err(|_| lacks())?;
             let is_it = digest.size_bytes == reported.nar_size_bytes
                 && (self.remote().function != Function::Sha256 || digest.hash == reported.nar_hash);
             if !is_it {
@@ -298,7 +318,9 @@ impl Job<'_> {
                 let is_known = self.order.inputs.contains(mention)
                     || self.order.outputs.values().any(|output| output == mention);
                 let path = StorePath::parse(mention).ok().filter(|_| is_known);
-                references.insert(path.ok_or_else(|| wrong(format!("output '{name}' mentions {mention}, which was no input")))?);
+                references.insert(path.ok_or_else(|| {
+                    wrong(format!("output '{name}' mentions {mention}, which was no input"))
+                })?);
             }
             let output = OutputName::new(name).ok_or_else(lacks)?;
             let ingested = Ingested { nar_hash, nar_size_bytes: reported.nar_size_bytes, references };
@@ -342,7 +364,8 @@ impl Job<'_> {
             raw if !raw.is_empty() => raw.clone(),
             _ => {
                 let digest = result.stderr_digest.as_ref().and_then(Digest::read);
-                let read = digest.map(|digest| self.remote().read_small(&digest, SMALL_BYTES, self.watcher.cancelled));
+                let read = digest
+                    .map(|digest| self.remote().read_small(&digest, SMALL_BYTES, self.watcher.cancelled));
                 read.and_then(Result::ok).flatten().unwrap_or_default()
             }
         };
@@ -376,6 +399,7 @@ fn duration(result: &api::ActionResult) -> Duration {
         let stamp = stamp.as_ref()?;
         Some(Duration::new(u64::try_from(stamp.seconds).ok()?, u32::try_from(stamp.nanos).ok()?))
     };
-    let (start, end) = (time(&metadata.execution_start_timestamp), time(&metadata.execution_completed_timestamp));
+    let (start, end) =
+        (time(&metadata.execution_start_timestamp), time(&metadata.execution_completed_timestamp));
     start.zip(end).and_then(|(start, end)| end.checked_sub(start)).unwrap_or_default()
 }

@@ -41,7 +41,9 @@ pub struct Remote {
 }
 
 const CONNECT: Duration = Duration::from_secs(10);
-/// How often a silent connection is asked whether it is one.
+/// How often the kernel asks a silent connection whether it is one. Pings of
+/// HTTP/2 would do, too, but servers close connections that send them while an
+/// action runs and says nothing.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// How often it is looked whether the user still wants it.
 const EVERY: Duration = Duration::from_millis(50);
@@ -69,7 +71,11 @@ impl Remote {
             .thread_name("remote")
             .enable_all()
             .build()
-            .map_err(|source| RemoteError::Io { action: "start threads for", path: home.to_owned(), source })?;
+            .map_err(|source| RemoteError::Io {
+                action: "start threads for",
+                path: home.to_owned(),
+                source,
+            })?;
         let service = {
             let _entered = runtime.enter();
             InterceptedService::new(endpoint.connect_lazy(), headers)
@@ -110,8 +116,8 @@ impl Remote {
         };
         let both: Vec<i32> =
             cache.digest_functions.iter().copied().filter(|function| runs.contains(function)).collect();
-        let function = Function::choose(&both)
-            .ok_or_else(|| lacks("hashes neither with SHA-256 nor with BLAKE3"))?;
+        let function =
+            Function::choose(&both).ok_or_else(|| lacks("hashes neither with SHA-256 nor with BLAKE3"))?;
         if let Ok(limit @ 1..) = u64::try_from(cache.max_batch_total_size_bytes) {
             self.batch_bytes = self.batch_bytes.min(limit);
         }
@@ -229,7 +235,12 @@ impl Tries {
 fn is_passing(status: &Status) -> bool {
     matches!(
         status.code(),
-        Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::Internal | Code::Unknown | Code::Cancelled
+        Code::Unavailable
+            | Code::ResourceExhausted
+            | Code::Aborted
+            | Code::Internal
+            | Code::Unknown
+            | Code::Cancelled
     )
 }
 
@@ -261,7 +272,9 @@ impl Headers {
             let key = name.parse::<MetadataKey<Ascii>>();
             let value = value.parse::<MetadataValue<Ascii>>();
             // The value may be secret.
-            let (Ok(key), Ok(mut value)) = (key, value) else { return Err(RemoteError::Header(name.clone())) };
+            let (Ok(key), Ok(mut value)) = (key, value) else {
+                return Err(RemoteError::Header(name.clone()));
+            };
             value.set_sensitive(true);
             own.push((key, value));
         }
@@ -295,19 +308,18 @@ fn endpoint(address: &str) -> Result<(Endpoint, String), RemoteError> {
         "grpcs" => "https",
         _ => return Err(bad()),
     };
-    let has_port = host.rsplit_once(':').is_some_and(|(name, port)| !name.is_empty() && port.parse::<u16>().is_ok());
+    let has_port =
+        host.rsplit_once(':').is_some_and(|(name, port)| !name.is_empty() && port.parse::<u16>().is_ok());
     if !has_port {
         return Err(bad());
     }
     let mut endpoint = Endpoint::from_shared(format!("{transport}://{host}"))
         .map_err(|_| bad())?
         .connect_timeout(CONNECT)
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_while_idle(true)
+        .tcp_keepalive(Some(KEEP_ALIVE))
         .http2_adaptive_window(true);
     if scheme == "grpcs" {
-        endpoint =
-            endpoint.tls_config(ClientTlsConfig::new().with_native_roots()).map_err(|_| bad())?;
+        endpoint = endpoint.tls_config(ClientTlsConfig::new().with_native_roots()).map_err(|_| bad())?;
     }
     Ok((endpoint, instance.trim_matches('/').to_owned()))
 }
@@ -323,7 +335,9 @@ mod tests {
         assert_eq!(instance("grpc://h.invalid:8980/").unwrap(), "");
         assert_eq!(instance("grpc://h.invalid:8980/main/a").unwrap(), "main/a");
         assert_eq!(instance("grpcs://[::1]:443/x").unwrap(), "x");
-        for bent in ["", "h:1", "http://h:1", "grpc://", "grpc://h", "grpc://:1", "grpc://h:port", "grpc://h:99999"] {
+        for bent in
+            ["", "h:1", "http://h:1", "grpc://", "grpc://h", "grpc://:1", "grpc://h:port", "grpc://h:99999"]
+        {
             assert!(matches!(instance(bent), Err(RemoteError::Address(_))), "{bent}");
         }
     }

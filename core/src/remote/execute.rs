@@ -56,7 +56,10 @@ impl Remote {
         match result {
             Ok(result) => Ok(Some(result)),
             // A cluster need not have a cache, nor let everybody read it.
-            Err(RemoteError::Call { code: Code::NotFound | Code::Unimplemented | Code::PermissionDenied, .. }) => Ok(None),
+            Err(RemoteError::Call {
+                code: Code::NotFound | Code::Unimplemented | Code::PermissionDenied,
+                ..
+            }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -149,7 +152,9 @@ impl Remote {
         let status = response.status.unwrap_or_default();
         let code = Code::from(status.code);
         match (code, response.result) {
-            (Code::Ok, Some(result)) => Ok(Execution::Ran(Executed { result, is_cached: response.cached_result })),
+            (Code::Ok, Some(result)) => {
+                Ok(Execution::Ran(Executed { result, is_cached: response.cached_result }))
+            }
             (Code::Ok, None) => Err(self.wrong("a response without a result")),
             (Code::DeadlineExceeded, result) => Ok(Execution::TimedOut(result.unwrap_or_default())),
             // What a missing blob is told by differs from server to server.
@@ -165,7 +170,9 @@ impl Remote {
     /// know how runs on, and nothing is lost but its time.
     fn cancel(&self, name: String) {
         let mut client = OperationsClient::new(self.service());
-        let cancel = async { tokio::time::timeout(CANCEL, client.cancel_operation(CancelOperationRequest { name })).await };
+        let cancel = async {
+            tokio::time::timeout(CANCEL, client.cancel_operation(CancelOperationRequest { name })).await
+        };
         let _ = self.runtime.block_on(cancel);
     }
 }

@@ -50,11 +50,19 @@ impl Remote {
             queue.extend(input.references.iter().cloned());
             inputs.insert(path, input);
         }
-        if gone.is_empty() { Ok(inputs) } else { Err(RemoteError::Gone { address: self.address.clone(), paths: gone }) }
+        if gone.is_empty() {
+            Ok(inputs)
+        } else {
+            Err(RemoteError::Gone { address: self.address.clone(), paths: gone })
+        }
     }
 
     /// The digest of each input's archive, by base name.
-    pub(super) fn digests(&self, store: &LocalStore, inputs: &Inputs) -> Result<BTreeMap<String, Digest>, RemoteError> {
+    pub(super) fn digests(
+        &self,
+        store: &LocalStore,
+        inputs: &Inputs,
+    ) -> Result<BTreeMap<String, Digest>, RemoteError> {
         let mut digests = BTreeMap::new();
         for (path, input) in inputs {
             let digest = match &input.digest {
@@ -115,7 +123,11 @@ impl Remote {
         let mut sent = 0;
         if missing.contains(builder) {
             self.send(builder, cancelled, &mut |out| {
-                out.write_all(bytes).map_err(|source| StoreError::Io { action: "send", path: "the builder".into(), source })
+                out.write_all(bytes).map_err(|source| StoreError::Io {
+                    action: "send",
+                    path: "the builder".into(),
+                    source,
+                })
             })?;
             sent += builder.size_bytes;
         }
@@ -128,9 +140,11 @@ impl Remote {
             self.send(digest, cancelled, &mut |out| {
                 let mut out = BufWriter::with_capacity(1 << 17, out);
                 dump_path(&store.physical(path), &mut out)?;
-                out.into_inner()
-                    .map(|_| ())
-                    .map_err(|error| StoreError::Io { action: "send", path: store.physical(path), source: error.into_error() })
+                out.into_inner().map(|_| ()).map_err(|error| StoreError::Io {
+                    action: "send",
+                    path: store.physical(path),
+                    source: error.into_error(),
+                })
             })?;
             sent += digest.size_bytes;
         }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use osbuild_store::StoreDir;
 use osbuild_store::cache::place::{Cancelled, Contents, Place, PlaceError, Reader};
 
+use super::RemoteError;
 use super::connection::Remote;
 use super::digest::Digest;
-use super::RemoteError;
 
 /// Objects that were made on a cluster and are still there.
 pub struct Storage {
@@ -54,7 +54,9 @@ impl Place for Storage {
             return Ok(Some(format!("StoreDir: {}\nPriority: 0\n", self.store_dir.as_str()).into_bytes()));
         }
         let Some(hash_part) = name.strip_suffix(".narinfo") else { return Ok(None) };
-        let Some((info, digest)) = self.remote.records.get(hash_part, &self.store_dir) else { return Ok(None) };
+        let Some((info, digest)) = self.remote.records.get(hash_part, &self.store_dir) else {
+            return Ok(None);
+        };
         let missing = self.remote.missing(std::slice::from_ref(&digest), cancelled);
         if !missing.map_err(|error| self.failed("ask", error))?.is_empty() {
             self.remote.records.forget(&info.path);
@@ -63,7 +65,12 @@ impl Place for Storage {
         Ok(Some(info.to_text(&self.store_dir).into_bytes()))
     }
 
-    fn read(&self, name: &str, cancelled: &Cancelled<'_>, reader: &mut Reader<'_>) -> Result<bool, PlaceError> {
+    fn read(
+        &self,
+        name: &str,
+        cancelled: &Cancelled<'_>,
+        reader: &mut Reader<'_>,
+    ) -> Result<bool, PlaceError> {
         let Some(digest) = Digest::parse(name) else { return Ok(false) };
         self.remote
             .read_blob(&digest, cancelled, &mut |stream| reader(stream, Some(digest.size_bytes)))

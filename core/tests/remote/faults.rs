@@ -178,8 +178,13 @@ fn a_cluster_that_cannot_build_is_refused_at_once() {
         connect(&server.config())
     };
     assert!(with(|abilities| abilities.execution = None).ends_with("stores blobs but runs nothing"));
-    assert!(with(|abilities| abilities.execution = Some(false)).ends_with("does not let this user run anything"));
-    assert!(with(|abilities| abilities.functions = vec![3]).ends_with("hashes neither with SHA-256 nor with BLAKE3"));
+    assert!(
+        with(|abilities| abilities.execution = Some(false)).ends_with("does not let this user run anything")
+    );
+    assert!(
+        with(|abilities| abilities.functions = vec![3])
+            .ends_with("hashes neither with SHA-256 nor with BLAKE3")
+    );
 
     let server = server();
     let address = server.config().address.replace("/main", "/other");

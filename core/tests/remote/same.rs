@@ -57,7 +57,11 @@ fn outputs_are_the_same_bit_for_bit() {
     let cluster = Cluster::of(&there, &casd.config());
     let chain = |fixture: &Fixture| {
         let first = fixture.shell("first", EVERYTHING, &[]);
-        let second = fixture.shell("second", "mkdir $out; cp -r $input0/deep $out; echo $input0 > $out/from", &[&first]);
+        let second = fixture.shell(
+            "second",
+            "mkdir $out; cp -r $input0/deep $out; echo $input0 > $out/from",
+            &[&first],
+        );
         (first, second)
     };
     let (first, second) = chain(&here);
@@ -77,12 +81,21 @@ fn every_kind_of_output_gets_its_path() {
     let cluster = Cluster::of(&there, &casd.config());
     let hello = |algorithm| NixHash::of(algorithm, b"hello\n");
     let fixed = |fixture: &Fixture, hash: &NixHash| {
-        let path = fixture.store.store_dir().fixed_path("fixed", false, hash, &Default::default(), false).unwrap();
+        let path =
+            fixture.store.store_dir().fixed_path("fixed", false, hash, &Default::default(), false).unwrap();
         Output::Fixed { path, recursive: false, hash: hash.clone() }
     };
     for (name, script, output) in [
-        ("flat", "echo hello > $out", Output::Floating { recursive: false, algorithm: HashAlgorithm::Sha512 }),
-        ("sha1", "mkdir $out; echo hello > $out/x", Output::Floating { recursive: true, algorithm: HashAlgorithm::Sha1 }),
+        (
+            "flat",
+            "echo hello > $out",
+            Output::Floating { recursive: false, algorithm: HashAlgorithm::Sha512 },
+        ),
+        (
+            "sha1",
+            "mkdir $out; echo hello > $out/x",
+            Output::Floating { recursive: true, algorithm: HashAlgorithm::Sha1 },
+        ),
         ("link", "ln -s nowhere $out", floating()),
         ("file", "echo x > $out; chmod 755 $out", floating()),
         ("fixed", "echo hello > $out", fixed(&here, &hello(HashAlgorithm::Sha256))),
@@ -105,12 +118,24 @@ fn failures_are_the_same_word_for_word() {
     let path = here.store.store_dir().fixed_path("wrong", true, &wrong, &Default::default(), false).unwrap();
     let fixed = Output::Fixed { path, recursive: true, hash: wrong };
     for (name, script, output, more, expected) in [
-        ("exit", "echo to the log; echo to errors >&2; exit 3", floating(), vec![], "failed with exit code 3: to the log|to errors"),
+        (
+            "exit",
+            "echo to the log; echo to errors >&2; exit 3",
+            floating(),
+            vec![],
+            "failed with exit code 3: to the log|to errors",
+        ),
         ("signal", "sh -c 'kill -9 $$'", floating(), vec![], "failed with exit code 137"),
         ("nothing", ":", floating(), vec![], "output 'out' was not made by the builder"),
         ("wrong", "echo x > $out", fixed, vec![], "hash mismatch for wrong"),
         ("self", "echo $out > $out", floating(), vec![], "contains the path of output 'out'"),
-        ("refers", "echo $sandboxRoot > $out", floating(), vec![("allowedReferences", "")], "which allowedReferences does not let it"),
+        (
+            "refers",
+            "echo $sandboxRoot > $out",
+            floating(),
+            vec![("allowedReferences", "")],
+            "which allowedReferences does not let it",
+        ),
     ] {
         let make = |fixture: &Fixture| fixture.shell_with(name, script, &[], output.clone(), &more);
         let step = make(&here);
@@ -184,7 +209,8 @@ fn building_again_compares_here_with_there() {
     again(&same).unwrap();
     assert_eq!(fixture.ran.take(), ["same", "same"]);
 
-    let other = fixture.shell("other", "echo $NIX_BUILD_CORES > $out; ls -gon --full-time /etc/passwd >> $out", &[]);
+    let other =
+        fixture.shell("other", "echo $NIX_BUILD_CORES > $out; ls -gon --full-time /etc/passwd >> $out", &[]);
     fixture.build(&other).unwrap();
     let text = failure(again(&other));
     assert!(text.starts_with("not reproducible: output 'out'"), "{text}");
@@ -239,8 +265,9 @@ fn many_steps_share_what_they_mount() {
     let Some(casd) = Casd::start() else { return };
     let fixture = Fixture::new();
     let cluster = Cluster::of(&fixture, &casd.config());
-    let steps: Vec<StorePath> =
-        (0..6).map(|index| fixture.shell(&format!("step-{index}"), &format!("echo {index} > $out"), &[])).collect();
+    let steps: Vec<StorePath> = (0..6)
+        .map(|index| fixture.shell(&format!("step-{index}"), &format!("echo {index} > $out"), &[]))
+        .collect();
     let all: Vec<&StorePath> = steps.iter().collect();
     let top = fixture.shell("top", "cat $input0 $input1 $input2 $input3 $input4 $input5 > $out", &all);
     let engine = Engine { remote_jobs: 6, ..cluster.engine(&fixture) };

@@ -14,8 +14,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bazel_remote_apis::build::bazel::remote::execution::v2 as api;
-use bazel_remote_apis::build::bazel::remote::execution::v2::action_cache_server::{ActionCache, ActionCacheServer};
-use bazel_remote_apis::build::bazel::remote::execution::v2::capabilities_server::{Capabilities, CapabilitiesServer};
+use bazel_remote_apis::build::bazel::remote::execution::v2::action_cache_server::{
+    ActionCache, ActionCacheServer,
+};
+use bazel_remote_apis::build::bazel::remote::execution::v2::capabilities_server::{
+    Capabilities, CapabilitiesServer,
+};
 use bazel_remote_apis::build::bazel::remote::execution::v2::content_addressable_storage_server::{
     ContentAddressableStorage, ContentAddressableStorageServer,
 };
@@ -98,7 +102,8 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(abilities: Abilities) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let state = Arc::new(State {
             abilities,
             blobs: Mutex::default(),
@@ -257,9 +262,14 @@ impl State {
                 self.bend_report(&mut bytes);
             }
             let digest = Some(self.put(bytes));
-            result.output_files.push(api::OutputFile { path: path.clone(), digest, ..api::OutputFile::default() });
+            result.output_files.push(api::OutputFile {
+                path: path.clone(),
+                digest,
+                ..api::OutputFile::default()
+            });
         }
-        let left: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let left: Vec<_> =
+            fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert!(!left.iter().any(|name| name == "workplace"), "the builder leaves its workplace: {left:?}");
         Ok(result)
     }
@@ -270,7 +280,8 @@ impl State {
             report["outputs"]["out"]["narHash"] = "0".repeat(64).into();
         }
         if self.is_faulty(Fault::BendMentions) {
-            report["outputs"]["out"]["mentions"] = serde_json::json!(["00000000000000000000000000000000-evil"]);
+            report["outputs"]["out"]["mentions"] =
+                serde_json::json!(["00000000000000000000000000000000-evil"]);
         }
         *bytes = serde_json::to_vec(&report).unwrap();
     }
@@ -279,7 +290,9 @@ impl State {
         let digest = request.action_digest.clone().unwrap();
         let known = self.results.lock().unwrap().get(&digest.hash).cloned();
         let response = match known.filter(|_| !request.skip_cache_lookup) {
-            Some(result) => api::ExecuteResponse { result: Some(result), cached_result: true, ..Default::default() },
+            Some(result) => {
+                api::ExecuteResponse { result: Some(result), cached_result: true, ..Default::default() }
+            }
             None => {
                 let missing = self.has_fault(|fault| matches!(fault, Fault::MissingInput(_)));
                 let ran = match missing {
@@ -327,7 +340,9 @@ impl Capabilities for Service {
         request: Request<api::GetCapabilitiesRequest>,
     ) -> Result<Response<api::ServerCapabilities>, Status> {
         let headers = request.metadata().iter().filter_map(|entry| match entry {
-            tonic::metadata::KeyAndValueRef::Ascii(key, value) => Some((key.to_string(), value.to_str().ok()?.to_owned())),
+            tonic::metadata::KeyAndValueRef::Ascii(key, value) => {
+                Some((key.to_string(), value.to_str().ok()?.to_owned()))
+            }
             tonic::metadata::KeyAndValueRef::Binary(key, _) => Some((key.to_string(), String::new())),
         });
         self.0.headers.lock().unwrap().extend(headers);
@@ -370,7 +385,10 @@ impl ContentAddressableStorage for Service {
         request: Request<api::BatchUpdateBlobsRequest>,
     ) -> Result<Response<api::BatchUpdateBlobsResponse>, Status> {
         let requests = request.into_inner().requests;
-        assert!(requests.iter().map(|request| request.data.len()).sum::<usize>() <= 2000, "more than was agreed");
+        assert!(
+            requests.iter().map(|request| request.data.len()).sum::<usize>() <= 2000,
+            "more than was agreed"
+        );
         let mut responses = Vec::new();
         for request in requests {
             let digest = self.0.put(request.data);
@@ -383,27 +401,45 @@ impl ContentAddressableStorage for Service {
     type GetTreeStream = Answers<api::GetTreeResponse>;
     type GetChunkMappingStream = Answers<api::GetChunkMappingResponse>;
 
-    async fn batch_read_blobs(&self, _: Request<api::BatchReadBlobsRequest>) -> Result<Response<api::BatchReadBlobsResponse>, Status> {
+    async fn batch_read_blobs(
+        &self,
+        _: Request<api::BatchReadBlobsRequest>,
+    ) -> Result<Response<api::BatchReadBlobsResponse>, Status> {
         Err(Status::unimplemented("not here"))
     }
 
-    async fn get_tree(&self, _: Request<api::GetTreeRequest>) -> Result<Response<Self::GetTreeStream>, Status> {
+    async fn get_tree(
+        &self,
+        _: Request<api::GetTreeRequest>,
+    ) -> Result<Response<Self::GetTreeStream>, Status> {
         Err(Status::unimplemented("not here"))
     }
 
-    async fn split_blob(&self, _: Request<api::SplitBlobRequest>) -> Result<Response<api::SplitBlobResponse>, Status> {
+    async fn split_blob(
+        &self,
+        _: Request<api::SplitBlobRequest>,
+    ) -> Result<Response<api::SplitBlobResponse>, Status> {
         Err(Status::unimplemented("not here"))
     }
 
-    async fn get_chunk_mapping(&self, _: Request<api::GetChunkMappingRequest>) -> Result<Response<Self::GetChunkMappingStream>, Status> {
+    async fn get_chunk_mapping(
+        &self,
+        _: Request<api::GetChunkMappingRequest>,
+    ) -> Result<Response<Self::GetChunkMappingStream>, Status> {
         Err(Status::unimplemented("not here"))
     }
 
-    async fn splice_blob(&self, _: Request<api::SpliceBlobRequest>) -> Result<Response<api::SpliceBlobResponse>, Status> {
+    async fn splice_blob(
+        &self,
+        _: Request<api::SpliceBlobRequest>,
+    ) -> Result<Response<api::SpliceBlobResponse>, Status> {
         Err(Status::unimplemented("not here"))
     }
 
-    async fn register_chunk_mapping(&self, _: Request<Streaming<api::RegisterChunkMappingRequest>>) -> Result<Response<api::RegisterChunkMappingResponse>, Status> {
+    async fn register_chunk_mapping(
+        &self,
+        _: Request<Streaming<api::RegisterChunkMappingRequest>>,
+    ) -> Result<Response<api::RegisterChunkMappingResponse>, Status> {
         Err(Status::unimplemented("not here"))
     }
 }
@@ -419,7 +455,10 @@ impl ActionCache for Service {
         result.map(Response::new).ok_or_else(|| Status::not_found("no such result"))
     }
 
-    async fn update_action_result(&self, _: Request<api::UpdateActionResultRequest>) -> Result<Response<api::ActionResult>, Status> {
+    async fn update_action_result(
+        &self,
+        _: Request<api::UpdateActionResultRequest>,
+    ) -> Result<Response<api::ActionResult>, Status> {
         Err(Status::unimplemented("not here"))
     }
 }
@@ -446,7 +485,10 @@ impl ByteStream for Service {
         Ok(answers(items))
     }
 
-    async fn write(&self, request: Request<Streaming<WriteRequest>>) -> Result<Response<WriteResponse>, Status> {
+    async fn write(
+        &self,
+        request: Request<Streaming<WriteRequest>>,
+    ) -> Result<Response<WriteResponse>, Status> {
         let mut stream = request.into_inner();
         let (mut bytes, mut name, mut is_finished) = (Vec::new(), String::new(), false);
         while let Some(message) = stream.message().await? {
@@ -483,7 +525,10 @@ impl Execution for Service {
     type ExecuteStream = Answers<Operation>;
     type WaitExecutionStream = Answers<Operation>;
 
-    async fn execute(&self, request: Request<api::ExecuteRequest>) -> Result<Response<Answers<Operation>>, Status> {
+    async fn execute(
+        &self,
+        request: Request<api::ExecuteRequest>,
+    ) -> Result<Response<Answers<Operation>>, Status> {
         let state = self.0.clone();
         let request = request.into_inner();
         let operation = tokio::task::spawn_blocking(move || state.execute(&request)).await.unwrap();

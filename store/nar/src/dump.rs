@@ -55,7 +55,11 @@ fn dump_node<W: Write>(path: &Path, writer: &mut NarWriter<W>, depth: usize) -> 
 ///
 /// # Errors
 /// As [`dump_path`].
-pub fn dump_file<W: Write>(path: &Path, executable: bool, writer: &mut NarWriter<W>) -> Result<(), TreeError> {
+pub fn dump_file<W: Write>(
+    path: &Path,
+    executable: bool,
+    writer: &mut NarWriter<W>,
+) -> Result<(), TreeError> {
     let mut file = File::open(path).map_err(TreeError::io("open", path))?;
     let size = file.metadata().map_err(TreeError::io("read", path))?.len();
     match writer.regular(executable, size, &mut file, &mut |_| {}) {

@@ -86,4 +86,3 @@ const IS_DIGIT: [bool; 256] = {
     }
     table
 };
-

@@ -169,3 +169,67 @@ fn failure(status: ExitStatus) -> Option<String> {
         _ => Some("ended in an unknown way".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order() -> Order {
+        Order {
+            schema: SCHEMA,
+            store_dir: "/nix/store".to_owned(),
+            inputs: Default::default(),
+            package_root: None,
+            program: b"/bin/sh".to_vec(),
+            arguments: vec![vec![0xff]],
+            environment: BTreeMap::from([(vec![0xfe], vec![0xfd])]),
+            files: Vec::new(),
+            outputs: BTreeMap::from([("out".to_owned(), "00000000000000000000000000000000-x".to_owned())]),
+        }
+    }
+
+    /// Why an order is refused; `None` if it is taken.
+    fn refused(order: &Order) -> Option<String> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(ORDER);
+        fs::write(&file, serde_json::to_vec(order).unwrap()).unwrap();
+        match read_order(&file) {
+            Ok(read) => {
+                assert_eq!(read, *order);
+                None
+            }
+            Err(Trouble::Machine { reason }) => Some(reason),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_order_is_read_as_it_was_written() {
+        assert_eq!(refused(&order()), None);
+        let newer = Order { schema: SCHEMA + 1, ..order() };
+        assert!(refused(&newer).unwrap().starts_with("the order has schema 2, this builder knows 1"));
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused() {
+        for name in ["", ".", "..", "../x", "a/b", "/etc", ".hidden", "x\0y"] {
+            let input = Order { inputs: [name.to_owned()].into(), ..order() };
+            let output = Order { outputs: BTreeMap::from([("out".to_owned(), name.to_owned())]), ..order() };
+            let called = Order { outputs: BTreeMap::from([(name.to_owned(), "x".to_owned())]), ..order() };
+            for order in [input, output, called] {
+                assert!(refused(&order).is_some(), "{name:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_input_that_did_not_come_is_trouble_and_nothing_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let order = Order { inputs: ["gone".to_owned()].into(), ..order() };
+        fs::write(directory.path().join(ORDER), serde_json::to_vec(&order).unwrap()).unwrap();
+        let output = File::create(directory.path().join("log")).unwrap().into();
+        let Err(Trouble::Machine { reason }) = run(directory.path(), &output) else { panic!("it ran") };
+        assert!(reason.starts_with("cannot unpack gone: "), "{reason}");
+        assert!(!directory.path().join("workplace").exists());
+    }
+}

@@ -103,7 +103,10 @@ pub(crate) fn builder() -> PathBuf {
     static BUILDER: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     let build = || {
         let mut command = Command::new(env!("CARGO"));
-        command.args(["build", "--quiet", "--package", "osbuild-builder"]);
+        command.args(["build", "--quiet", "--locked", "--package", "osbuild-builder"]);
+        if !cfg!(debug_assertions) {
+            command.arg("--release");
+        }
         crate::judge::passes(&mut command);
         let test = std::env::current_exe().unwrap();
         test.ancestors().nth(2).unwrap().join("osbuild-builder")

@@ -97,6 +97,12 @@ pub enum Trouble {
     Failed { how: String },
     /// The program went well, but an output is missing or cannot be archived.
     Output { output: String, reason: String },
+    /// The program is not in the sandbox, or is none.
+    Execute {
+        program: String,
+        /// Of the operating system, as in `errno`.
+        code: i32,
+    },
     /// This machine cannot run it.
     Machine { reason: String },
 }

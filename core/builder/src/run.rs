@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use osbuild_nar::unpack_canonical;
-use osbuild_sandbox::{Attached, BUILDER_IDS, Ended, File as SandboxFile, SandboxSpec};
+use osbuild_sandbox::{Attached, BUILDER_IDS, Ended, File as SandboxFile, SandboxError, SandboxSpec};
 
 use crate::tree::{archive, remove};
 use crate::{INPUTS, ORDER, OUTPUTS, Order, REPORT, Report, SCHEMA, Trouble, archive_name};
@@ -153,7 +153,12 @@ fn start(order: &Order, workplace: &Workplace, output: &OwnedFd) -> Result<Ended
         builder_uid: BUILDER_IDS.start,
         attached: Attached::Output(output),
     };
-    let cannot = |error| Trouble::machine("cannot run the builder", &error);
+    let cannot = |error| match error {
+        SandboxError::Execute { program, source } => {
+            Trouble::Execute { program, code: source.raw_os_error().unwrap_or_default() }
+        }
+        error => Trouble::machine("cannot run the builder", &error),
+    };
     spec.start().map_err(cannot)?.wait().map_err(cannot)
 }
 

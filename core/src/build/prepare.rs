@@ -175,7 +175,7 @@ fn check_system(derivation: &Derivation) -> Result<(), BuildError> {
     })
 }
 
-fn explain_start(error: SandboxError, has_root: bool) -> BuildError {
+pub(crate) fn explain_start(error: SandboxError, has_root: bool) -> BuildError {
     match error {
         SandboxError::Execute { program, source }
             if !has_root && source.kind() == std::io::ErrorKind::NotFound =>

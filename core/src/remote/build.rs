@@ -21,8 +21,9 @@ use super::inputs::Inputs;
 use super::{Cancelled, RemoteError};
 use crate::build::log::LogWriter;
 use crate::build::outputs::{Rules, content_hash};
-use crate::build::prepare::Prepared;
+use crate::build::prepare::{Prepared, explain_start};
 use crate::build::run::Report as Watcher;
+use crate::build::sandbox::SandboxError;
 use crate::build::{BuildError, BuildOptions, Resolved};
 use crate::derivation::Derivation;
 
@@ -379,6 +380,11 @@ impl Job<'_> {
                 Some(output) => BuildError::Output { output, reason },
                 None => self.machine(reason),
             },
+            Ok(Trouble::Execute { program, code }) => {
+                let source = io::Error::from_raw_os_error(code);
+                let error = SandboxError::Execute { program, source };
+                explain_start(error, self.order.package_root.is_some())
+            }
             Ok(Trouble::Machine { reason }) => self.machine(reason),
             Err(_) => {
                 let said = if last.is_empty() { String::new() } else { format!(": {last}") };

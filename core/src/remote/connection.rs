@@ -31,6 +31,8 @@ pub struct Remote {
     pub(super) runtime: Runtime,
     service: Service,
     pub(super) function: Function,
+    /// Bytes that a blob may have.
+    pub(super) blob_bytes: u64,
     /// Bytes that one call may carry.
     pub(super) batch_bytes: u64,
     pub(super) properties: BTreeMap<String, String>,
@@ -88,6 +90,7 @@ impl Remote {
             runtime,
             service,
             function: Function::Sha256,
+            blob_bytes: u64::MAX,
             batch_bytes: BATCH_BYTES,
             properties: config.properties.clone(),
             builder: None,
@@ -120,6 +123,9 @@ impl Remote {
             Function::choose(&both).ok_or_else(|| lacks("hashes neither with SHA-256 nor with BLAKE3"))?;
         if let Ok(limit @ 1..) = u64::try_from(cache.max_batch_total_size_bytes) {
             self.batch_bytes = self.batch_bytes.min(limit);
+        }
+        if let Ok(limit @ 1..) = u64::try_from(cache.max_cas_blob_size_bytes) {
+            self.blob_bytes = limit;
         }
         self.function = function;
         Ok(())

@@ -119,6 +119,12 @@ impl Remote {
             lost.iter().for_each(|path| self.records.forget(path));
             return Err(RemoteError::Gone { address: self.address.clone(), paths: lost });
         }
+        if let Some((name, digest)) = digests.iter().find(|(_, digest)| digest.size_bytes > self.blob_bytes) {
+            let (size, limit) = (digest.size_bytes, self.blob_bytes);
+            return Err(
+                self.unsupported(&format!("takes blobs of {limit} bytes at most, and {name} has {size}"))
+            );
+        }
         let total = missing.iter().map(|digest| digest.size_bytes).sum();
         let mut sent = 0;
         if missing.contains(builder) {

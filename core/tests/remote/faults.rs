@@ -209,6 +209,19 @@ fn a_cluster_that_goes_away_ends_the_build_with_its_name() {
 }
 
 #[test]
+fn what_is_too_large_for_a_cluster_is_named() {
+    let server = Server::start(Abilities { blob_bytes: 1000, ..Abilities::of(Hash::Sha256) });
+    let fixture = Fixture::new();
+    let cluster = Cluster::of(&fixture, &server.config());
+    let text = error(cluster.build(&fixture, &chain(&fixture).0)).to_string();
+    assert!(
+        text.contains("takes blobs of 1000 bytes at most, and ") && text.contains("-root has "),
+        "{text}"
+    );
+    assert_eq!(server.written(), 0);
+}
+
+#[test]
 fn without_a_builder_nothing_is_sent() {
     let server = server();
     let fixture = Fixture::new();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use osbuild_core::build::BuildOptions;
-use osbuild_core::derivation::Output;
+use osbuild_core::derivation::{Derivation, Output};
 use osbuild_core::graph::{Engine, GraphError};
 use osbuild_store::{HashAlgorithm, NixHash, StorePath};
 
@@ -146,6 +146,15 @@ fn failures_are_the_same_word_for_word() {
         for _ in 0..2 {
             assert_eq!(failure(cluster.build(&there, &step)), text);
         }
+    }
+    for builder in ["/bin/nothing", "/usr"] {
+        let make = |fixture: &Fixture| {
+            let derivation = fixture.lookup(&fixture.shell("odd", ":", &[])).unwrap();
+            fixture.add("odd", Derivation { builder: builder.into(), ..(*derivation).clone() })
+        };
+        let step = make(&here);
+        assert_eq!(make(&there), step);
+        assert_eq!(failure(cluster.build(&there, &step)), failure(here.build(&step)));
     }
     // What no archive can hold is found there, in other words.
     let socket = there.shell("pipe", "mkfifo $out", &[]);

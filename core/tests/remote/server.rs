@@ -70,6 +70,8 @@ pub(crate) struct Abilities {
     pub(crate) hash: Hash,
     pub(crate) execution: Option<bool>,
     pub(crate) functions: Vec<i32>,
+    /// 0 for no limit.
+    pub(crate) blob_bytes: i64,
 }
 
 impl Abilities {
@@ -78,7 +80,7 @@ impl Abilities {
             Hash::Sha256 => api::digest_function::Value::Sha256,
             Hash::Blake3 => api::digest_function::Value::Blake3,
         };
-        Self { hash, execution: Some(true), functions: vec![function as i32] }
+        Self { hash, execution: Some(true), functions: vec![function as i32], blob_bytes: 0 }
     }
 }
 
@@ -352,11 +354,12 @@ impl Capabilities for Service {
         if request.get_ref().instance_name != "main" {
             return Err(Status::invalid_argument("no such instance"));
         }
-        let Abilities { execution, functions, .. } = &self.0.abilities;
+        let Abilities { execution, functions, blob_bytes, .. } = &self.0.abilities;
         Ok(Response::new(api::ServerCapabilities {
             cache_capabilities: Some(api::CacheCapabilities {
                 digest_functions: functions.clone(),
                 max_batch_total_size_bytes: 2000,
+                max_cas_blob_size_bytes: *blob_bytes,
                 ..Default::default()
             }),
             execution_capabilities: execution.map(|exec_enabled| api::ExecutionCapabilities {

@@ -78,7 +78,11 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 fn start(fixture: &Fixture, file: &str) -> Child {
-    fixture.command(&["build", file]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    start_with(fixture, &["build", file])
+}
+
+fn start_with(fixture: &Fixture, words: &[&str]) -> Child {
+    fixture.command(words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Ctrl-C; the command must end by itself, soon and with its exit code.
@@ -131,6 +135,26 @@ fn an_interrupted_download_ends_at_once_and_is_resumed() {
     });
     interrupt(&fixture, child);
     fixture.succeeds(&["build", &file]);
+}
+
+#[test]
+fn a_download_that_hangs_holds_no_build() {
+    let fixture = Fixture::new();
+    let server = Server::start(&[]);
+    let url = format!("{}/silent", server.address);
+    let download = fixture.fetch("silent", json!({ "urls": [url] }), b"x");
+    let (low, _) = fixture.shell("low", "echo low > $out", &[]);
+    let (_, build) = fixture.shell("build", "cat $input0 > $out", &[&low]);
+    let child = start_with(&fixture, &["build", "--no-link", "-j1", &download, &build]);
+    server.wait_until_stalled(1);
+    let built = fixture.home().join("store");
+    let is_built = || {
+        built
+            .read_dir()
+            .is_ok_and(|d| d.flatten().any(|e| e.file_name().as_encoded_bytes().ends_with(b"-build")))
+    };
+    until("what does not need the download", is_built);
+    interrupt(&fixture, child);
 }
 
 #[test]

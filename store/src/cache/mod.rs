@@ -9,6 +9,7 @@
 //! Source: Nix manual, "Serving a Nix store via HTTP", "HTTP Binary Cache
 //! Store".
 
+mod beside;
 mod compress;
 mod directory;
 mod http;

@@ -66,6 +66,7 @@ impl<'a> Publisher<'a> {
         roots: &BTreeSet<StorePath>,
         cancelled: &Cancelled<'_>,
     ) -> Result<Published, CacheError> {
+        self.cache.place.tidy();
         self.write_cache_info(cancelled)?;
         let closure = self.store.closure(roots)?;
         let references: BTreeMap<StorePath, BTreeSet<StorePath>> =

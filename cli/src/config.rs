@@ -313,6 +313,12 @@ pub(crate) fn substituters_of(store: &LocalStore, addresses: Vec<String>) -> Res
     let access = cache_access();
     let caches =
         addresses.iter().map(|address| BinaryCache::at(address, &access)).collect::<Result<_, _>>()?;
+    let memory = store.home().join("cache");
+    Ok(Substituters::new(caches, trusted_keys()?, store.store_dir().clone(), &memory))
+}
+
+/// The keys whose word counts, as configured.
+pub(crate) fn trusted_keys() -> Result<TrustedKeys, Failure> {
     let texts = words("OSBUILD_TRUSTED_PUBLIC_KEYS").into_iter().chain(config_file()?.trusted_public_keys);
     let mut keys = Vec::new();
     for text in texts {
@@ -323,8 +329,7 @@ pub(crate) fn substituters_of(store: &LocalStore, addresses: Vec<String>) -> Res
             )
         })?);
     }
-    let memory = store.home().join("cache");
-    Ok(Substituters::new(caches, TrustedKeys::from_iter(keys), store.store_dir().clone(), &memory))
+    Ok(TrustedKeys::from_iter(keys))
 }
 
 /// What reaching a cache takes.

@@ -7,7 +7,7 @@
 
 use std::ffi::CString;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 /// The name under which the builder starts.
@@ -229,7 +229,11 @@ fn proc() -> Lines {
     {
         lines.push((format!("write {path}"), allowed(fs::File::options().write(true).open(path))));
     }
-    for path in ["/proc/kcore", "/proc/kallsyms", "/proc/keys", "/proc/timer_list"] {
+    for path in ["/proc/sysrq-trigger", "/proc/version"] {
+        let written = fs::File::options().write(true).open(path).and_then(|mut file| file.write_all(b"x"));
+        lines.push((format!("write {path}"), allowed(written)));
+    }
+    for path in ["/proc/config.gz", "/proc/kcore", "/proc/kallsyms", "/proc/keys", "/proc/timer_list"] {
         // Not every kernel has each of them.
         let bytes = fs::read(path).map_or(0, |bytes| bytes.len());
         lines.push((format!("bytes of {path}"), bytes.to_string()));

@@ -79,7 +79,7 @@ pub(crate) fn look() -> Vec<(String, String)> {
         let name = entry.unwrap().file_name().into_string().unwrap();
         match name.parse::<u32>() {
             Ok(_) => processes += 1,
-            Err(_) => note("in /proc", &name),
+            Err(_) => note("in /proc", &format!("{name}: {}", shown(&Path::new("/proc").join(&name)))),
         }
     }
     note("processes", &processes.to_string());
@@ -104,6 +104,27 @@ pub(crate) fn look() -> Vec<(String, String)> {
         }
     }
     lines
+}
+
+/// What there is to be read: a short text word by word, the number of members.
+fn shown(path: &Path) -> String {
+    let metadata = path.symlink_metadata().unwrap();
+    if metadata.is_symlink() {
+        return "link".to_owned();
+    }
+    if metadata.is_dir() {
+        return fs::read_dir(path)
+            .map_or("closed".to_owned(), |members| format!("{} members", members.count()));
+    }
+    match fs::read(path) {
+        Err(_) => "closed".to_owned(),
+        Ok(bytes) if bytes.is_empty() => "empty".to_owned(),
+        Ok(bytes) if bytes.len() > 400 => "long".to_owned(),
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        }
+    }
 }
 
 fn list(folder: &Path, note: &mut impl FnMut(&str, &str)) {

@@ -15,6 +15,7 @@ mod child;
 mod filter;
 mod host_run;
 mod interrupt;
+mod proc;
 mod root;
 mod spawn;
 mod step;
@@ -38,7 +39,7 @@ use step::Step;
 
 /// Raised whenever anything that a builder can see changes: it is part of
 /// every action key.
-pub const SANDBOX_ABI: u32 = 2;
+pub const SANDBOX_ABI: u32 = 3;
 
 /// A sandbox that cannot be set up, or a program that cannot be started.
 #[derive(Debug, thiserror::Error)]

@@ -26,6 +26,11 @@ pub(super) enum Step {
         target: CString,
         recursive: bool,
     },
+    /// A bind mount over what need not be there.
+    Cover {
+        source: CString,
+        target: CString,
+    },
     /// Adds restrictions to a mount, and to those below it.
     Restrict {
         target: CString,
@@ -46,9 +51,6 @@ pub(super) enum Step {
     },
     Link {
         target: CString,
-        path: CString,
-    },
-    Unlink {
         path: CString,
     },
     RemoveDirectory {
@@ -113,13 +115,13 @@ impl std::fmt::Display for Step {
             Self::PrivateMounts => write!(f, "make mounts private"),
             Self::Mount { target, kind, .. } => write!(f, "mount a {} at {}", text(kind), text(target)),
             Self::Bind { source, target, .. } => write!(f, "mount {} at {}", text(source), text(target)),
+            Self::Cover { target, .. } => write!(f, "cover {}", text(target)),
             Self::Restrict { target, .. } => write!(f, "restrict the mount at {}", text(target)),
             Self::Detach { target } => write!(f, "unmount {}", text(target)),
             Self::MakeDirectory { path, .. } => write!(f, "make the directory {}", text(path)),
             Self::WriteFile { path, .. } => write!(f, "write {}", text(path)),
             Self::Link { path, .. } => write!(f, "make the link {}", text(path)),
             Self::RemoveDirectory { path } => write!(f, "remove {}", text(path)),
-            Self::Unlink { path } => write!(f, "remove {}", text(path)),
             Self::PivotRoot { root } => write!(f, "make {} the root", text(root)),
             Self::LoopbackUp => write!(f, "bring up the loopback interface"),
             Self::HostName { name } => write!(f, "set the host name to {}", text(name)),

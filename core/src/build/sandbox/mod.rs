@@ -321,6 +321,17 @@ const GROUP: &str = "root:x:0:\nnixbld:!:100:\nnogroup:x:65534:\n";
 /// cores.
 const PROCESSES: u64 = 16_384;
 
+/// As many, or a fourth of the host's process ids where those are few (some
+/// kernels have 32768): two builds that fork without end at the same time must
+/// leave some to everybody else.
+fn processes() -> u64 {
+    static FEW: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+    *FEW.get_or_init(|| {
+        let ids = std::fs::read_to_string("/proc/sys/kernel/pid_max").unwrap_or_default();
+        ids.trim().parse().map_or(PROCESSES, |ids: u64| PROCESSES.min(ids / 4))
+    })
+}
+
 /// Limits that reach outputs (a test suite that counts descriptors, a stack
 /// that overflows), the same everywhere as far as the host lets us.
 fn limits() -> Vec<Step> {
@@ -334,7 +345,7 @@ fn limits() -> Vec<Step> {
         bounded(libc::RLIMIT_NOFILE as i32, Resource::Nofile, 1024, 524_288),
         // Counted for the sandbox alone, since it has a user namespace: a builder
         // that forks without end fails instead of taking the machine along.
-        bounded(libc::RLIMIT_NPROC as i32, Resource::Nproc, PROCESSES, PROCESSES),
+        bounded(libc::RLIMIT_NPROC as i32, Resource::Nproc, processes(), processes()),
         bounded(libc::RLIMIT_STACK as i32, Resource::Stack, 8 << 20, u64::MAX),
     ]
 }

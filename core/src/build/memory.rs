@@ -21,7 +21,7 @@ fn meminfo_bytes(text: &str) -> Option<u64> {
 }
 
 /// Our group in the unified hierarchy, relative to its mount point.
-fn group_path(text: &str) -> Option<PathBuf> {
+pub(super) fn group_path(text: &str) -> Option<PathBuf> {
     let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
     Some(PathBuf::from(path))
 }

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::Mutex;
 
+use osbuild_core::build::sandbox::has_groups;
 use osbuild_core::graph::GraphError;
 use osbuild_store::StorePath;
 use osbuild_store::store::{Ingestion, SourceSink};
@@ -171,10 +172,21 @@ fn most_processes() -> String {
     16_384.min(ids.trim().parse::<u32>().unwrap() / 4).to_string()
 }
 
+/// Says which limit it was that the bomb met.
 #[test]
 fn a_fork_bomb_ends_itself() {
     let _alone = BOMB.lock();
-    comes_to("forks", &[("MOST", &most_processes())], &[("forks", "EAGAIN"), ("bounded", "true")]);
+    let mut fixture = Fixture::new();
+    let (_, found) = attack(&mut fixture, "forks", &[("MOST", &most_processes())]);
+    assert_eq!(found["forks"], "EAGAIN");
+    assert_eq!(found["bounded"], "true");
+    let log = fixture.store.home().join("log");
+    let logs = log.read_dir().unwrap().flat_map(|folder| folder.unwrap().path().read_dir().unwrap());
+    let logs: String = logs.map(|log| fs::read_to_string(log.unwrap().path()).unwrap()).collect();
+    let is_group = has_groups();
+    println!("the limit of a {}", if is_group { "control group" } else { "process (RLIMIT_NPROC)" });
+    assert_eq!(logs.contains("osbuild: the limit of processes was met, "), is_group, "{logs}");
+    sound(&fixture);
 }
 
 #[test]

@@ -56,7 +56,10 @@ pub(crate) fn look() -> Vec<(String, String)> {
         let words: Vec<&str> = values.split_whitespace().take(2).collect();
         note(&format!("limit {}", name.trim_end()), &words.join(" "));
     }
-    for file in ["cgroup", "uid_map", "gid_map", "setgroups", "personality", "oom_score_adj"] {
+    let groups = read("/proc/self/cgroup");
+    let are_roots = groups.lines().all(|line| line.ends_with(":/"));
+    note("own cgroup", if are_roots { "roots" } else { &groups });
+    for file in ["uid_map", "gid_map", "setgroups", "personality", "oom_score_adj"] {
         let text = read(&format!("/proc/self/{file}"));
         let words: Vec<&str> = text.split_whitespace().collect();
         note(&format!("own {file}"), &words.join(" "));

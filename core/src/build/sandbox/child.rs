@@ -86,6 +86,8 @@ fn perform(step: &Step, pointers: &ExecPointers) -> Result<(), Errno> {
         // SAFETY: the path is a valid C string.
         Step::RemoveDirectory { path } => check(unsafe { libc::rmdir(path.as_ptr()) }),
         Step::PivotRoot { root } => pivot_root(root),
+        // SAFETY: takes no pointers.
+        Step::GroupNamespace => check(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) }),
         Step::LoopbackUp => loopback_up(),
         Step::HostName { name } => {
             // SAFETY: pointer and length describe the same string.

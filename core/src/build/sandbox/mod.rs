@@ -13,6 +13,7 @@
 
 mod child;
 mod filter;
+mod group;
 mod host_run;
 mod interrupt;
 mod proc;
@@ -20,6 +21,7 @@ mod root;
 mod spawn;
 mod step;
 
+pub use group::has_groups;
 pub use host_run::{HostRun, Streams};
 pub use interrupt::catch_interrupts;
 pub use spawn::{Child, Ended};
@@ -33,6 +35,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::environment::File;
+use group::Group;
 use root::{READ_ONLY, RootPlan, to_c};
 use spawn::Namespaces;
 use step::Step;
@@ -149,9 +152,9 @@ impl SandboxSpec<'_> {
             | libc::CLONE_NEWPID
             | libc::CLONE_NEWNET
             | libc::CLONE_NEWIPC
-            | libc::CLONE_NEWUTS
-            | libc::CLONE_NEWCGROUP;
-        spawn::spawn(&Namespaces { flags, uid_map, gid_map, deny_setgroups: !is_root }, &steps)
+            | libc::CLONE_NEWUTS;
+        let namespaces = Namespaces { flags, uid_map, gid_map, deny_setgroups: !is_root };
+        spawn::spawn(&namespaces, Group::new(processes() - SPARE_PROCESSES), &steps)
     }
 
     /// Makes the directories on disk and the mount points in the store.
@@ -230,6 +233,9 @@ impl SandboxSpec<'_> {
         plan.remove_mount("/.objects");
         plan.restrict("/", libc::MOUNT_ATTR_RDONLY, false);
         let mut steps = plan.finish();
+        // Here and not at birth, when it would be that of our own group, and
+        // the builder would see the name of its own.
+        steps.push(Step::GroupNamespace);
         steps.push(Step::LoopbackUp);
         steps.push(Step::HostName { name: c"localhost".to_owned() });
         steps.extend(limits());
@@ -320,6 +326,10 @@ const GROUP: &str = "root:x:0:\nnixbld:!:100:\nnogroup:x:65534:\n";
 /// Processes and threads of one build at a time: some for each of hundreds of
 /// cores.
 const PROCESSES: u64 = 16_384;
+
+/// By so many the control group's limit is the lower one, so that it is the
+/// one that is met, and tells.
+const SPARE_PROCESSES: u64 = 16;
 
 /// As many, or a fourth of the host's process ids where those are few (some
 /// kernels have 32768): two builds that fork without end at the same time must

@@ -60,6 +60,8 @@ pub(super) enum Step {
     PivotRoot {
         root: CString,
     },
+    /// Show the present control group as the root of all.
+    GroupNamespace,
     LoopbackUp,
     HostName {
         name: CString,
@@ -123,6 +125,7 @@ impl std::fmt::Display for Step {
             Self::Link { path, .. } => write!(f, "make the link {}", text(path)),
             Self::RemoveDirectory { path } => write!(f, "remove {}", text(path)),
             Self::PivotRoot { root } => write!(f, "make {} the root", text(root)),
+            Self::GroupNamespace => write!(f, "hide control groups"),
             Self::LoopbackUp => write!(f, "bring up the loopback interface"),
             Self::HostName { name } => write!(f, "set the host name to {}", text(name)),
             Self::BecomeBuilder { uid, gid, .. } => write!(f, "become user {uid} and group {gid}"),

@@ -352,6 +352,12 @@ fn substituters_with(
     for address in &addresses {
         caches.push(BinaryCache::at(address, &access)?);
     }
+    let memory = store.home().join("cache");
+    Ok(Substituters::new(caches, trusted_keys()?, store.store_dir().clone(), &memory))
+}
+
+/// The keys whose word counts, as configured.
+pub(crate) fn trusted_keys() -> Result<TrustedKeys, Failure> {
     let texts = words("OSBUILD_TRUSTED_PUBLIC_KEYS").into_iter().chain(config_file()?.trusted_public_keys);
     let mut keys = Vec::new();
     for text in texts {
@@ -362,8 +368,7 @@ fn substituters_with(
             )
         })?);
     }
-    let memory = store.home().join("cache");
-    Ok(Substituters::new(caches, TrustedKeys::from_iter(keys), store.store_dir().clone(), &memory))
+    Ok(TrustedKeys::from_iter(keys))
 }
 
 /// The cluster that builds run on: `address` if given, else the one that is

@@ -183,14 +183,16 @@ impl NarInfo {
 
     /// The text that signatures cover.
     pub fn fingerprint(&self, store_dir: &StoreDir) -> String {
-        let references: Vec<String> = self.references.iter().map(|path| store_dir.display(path)).collect();
-        let (path, hash) = (store_dir.display(&self.path), self.nar_hash.to_prefixed_base32());
-        format!("1;{path};{hash};{};{}", self.nar_size_bytes, references.join(","))
+        fingerprint(store_dir, &self.path, &self.nar_hash, self.nar_size_bytes, &self.references)
     }
 
     /// Adds this key's signature, unless it is there.
     pub fn sign(&mut self, store_dir: &StoreDir, key: &SecretKey) {
-        let signature = key.sign(self.fingerprint(store_dir).as_bytes());
+        self.add_signature(key.sign(self.fingerprint(store_dir).as_bytes()));
+    }
+
+    /// Adds a signature, unless it is there.
+    pub(crate) fn add_signature(&mut self, signature: Signature) {
         if !self.signatures.contains(&signature) {
             self.signatures.push(signature);
         }
@@ -204,6 +206,19 @@ impl NarInfo {
         let address = self.content_address.as_ref()?;
         address.is_address_of(store_dir, &self.path, &self.references).then_some(Trust::ContentAddressed)
     }
+}
+
+/// The text that signatures of an object cover.
+pub(crate) fn fingerprint(
+    store_dir: &StoreDir,
+    path: &StorePath,
+    nar_hash: &NixHash,
+    nar_size_bytes: u64,
+    references: &BTreeSet<StorePath>,
+) -> String {
+    let references: Vec<String> = references.iter().map(|path| store_dir.display(path)).collect();
+    let (path, hash) = (store_dir.display(path), nar_hash.to_prefixed_base32());
+    format!("1;{path};{hash};{nar_size_bytes};{}", references.join(","))
 }
 
 /// Why a cache's word on an object counts.

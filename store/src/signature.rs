@@ -157,6 +157,20 @@ impl fmt::Display for Signature {
     }
 }
 
+/// Signatures that an object keeps. A cache may send as many as it likes.
+pub const MAX_KEPT: usize = 64;
+
+/// What is known of a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// A trusted key made it, of this text.
+    Verified,
+    /// It names a trusted key, which did not make it.
+    Refuted,
+    /// It names a key that is not known here: it counts for nothing.
+    Unknown,
+}
+
 /// The keys whose word counts. Several may share a name while one replaces
 /// another.
 #[derive(Clone, Debug, Default)]
@@ -181,12 +195,33 @@ impl TrustedKeys {
 
     /// Whether one of these keys signed `text`.
     pub fn accept(&self, text: &[u8], signatures: &[Signature]) -> bool {
-        signatures.iter().any(|signature| {
-            let keys = self.keys.get(&signature.key).map(Vec::as_slice).unwrap_or_default();
-            keys.iter().any(|key| {
-                UnparsedPublicKey::new(&ED25519, &key.bytes).verify(text, &signature.bytes).is_ok()
-            })
-        })
+        signatures.iter().any(|signature| self.judge(text, signature) == Standing::Verified)
+    }
+
+    /// What these keys say of one signature of `text`.
+    pub fn judge(&self, text: &[u8], signature: &Signature) -> Standing {
+        let Some(keys) = self.keys.get(&signature.key) else { return Standing::Unknown };
+        let is_by = |key: &PublicKey| {
+            UnparsedPublicKey::new(&ED25519, &key.bytes).verify(text, &signature.bytes).is_ok()
+        };
+        if keys.iter().any(is_by) { Standing::Verified } else { Standing::Refuted }
+    }
+
+    /// The signatures of `text` that are worth passing on with it: those of
+    /// trusted keys if they hold, and those of keys that others may know, as
+    /// Nix keeps them. What was verified comes first; each stands there once,
+    /// and there are at most [`MAX_KEPT`], since nobody vouches for the rest.
+    pub fn worth_keeping(&self, text: &[u8], signatures: &[Signature]) -> Vec<Signature> {
+        let mut kept: Vec<Signature> = Vec::new();
+        for standing in [Standing::Verified, Standing::Unknown] {
+            let these = signatures.iter().filter(|signature| self.judge(text, signature) == standing);
+            for signature in these {
+                if kept.len() < MAX_KEPT && !kept.contains(signature) {
+                    kept.push(signature.clone());
+                }
+            }
+        }
+        kept
     }
 }
 
@@ -206,6 +241,27 @@ mod tests {
         let renamed = Signature { key: "cache-2".to_owned(), ..signature };
         assert!(!trusted.accept(b"text", &[renamed]));
         assert!(!trusted.accept(b"text", &[]));
+    }
+
+    #[test]
+    fn what_is_kept_is_verified_or_of_unknown_keys() {
+        let key = |name: &str| SecretKey::generate(name).unwrap();
+        let (ours, impostor, stranger) = (key("ours"), key("ours"), key("stranger"));
+        let trusted = TrustedKeys::from_iter([ours.public()]);
+        let [good, bent, foreign] = [&ours, &impostor, &stranger].map(|key| key.sign(b"text"));
+        for (signature, standing) in
+            [(&good, Standing::Verified), (&bent, Standing::Refuted), (&foreign, Standing::Unknown)]
+        {
+            assert_eq!(trusted.judge(b"text", signature), standing);
+        }
+        let all = [foreign.clone(), bent, foreign.clone(), good.clone()];
+        assert_eq!(trusted.worth_keeping(b"text", &all), [good.clone(), foreign.clone()]);
+        assert_eq!(trusted.worth_keeping(b"other", &all), [foreign]);
+        // However many strangers there are, they push nobody out.
+        let mut many: Vec<Signature> = (0..1000).map(|n| key(&format!("k{n}")).sign(b"text")).collect();
+        many.push(good.clone());
+        let kept = trusted.worth_keeping(b"text", &many);
+        assert_eq!((kept.len(), &kept[0]), (MAX_KEPT, &good));
     }
 
     #[test]

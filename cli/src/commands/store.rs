@@ -5,10 +5,12 @@ mod key;
 mod serve;
 mod why;
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use osbuild_store::local::{GcRequest, ObjectInfo, Problem};
+use osbuild_store::signature::{Signature, Standing};
 use osbuild_store::{LocalStore, StorePath};
 use serde_json::json;
 
@@ -77,20 +79,27 @@ pub(crate) fn run(command: Command, common: &CommonArguments) -> Result<(), Fail
 }
 
 fn info(store: &LocalStore, texts: &[String], json: bool) -> Result<(), Failure> {
+    let keys = config::trusted_keys()?;
     let mut out = std::io::stdout().lock();
     for text in texts {
         let info = object(store, text)?;
-        let paths = |paths: &std::collections::BTreeSet<StorePath>| -> Vec<String> {
+        let paths = |paths: &BTreeSet<StorePath>| -> Vec<String> {
             paths.iter().map(|path| store.store_dir().display(path)).collect()
         };
         let references = paths(&info.references);
         let physical = store.physical(&info.path).display().to_string();
         let deriver = info.deriver.as_ref().map(|path| store.store_dir().display(path));
+        let signed = info.fingerprint(store.store_dir());
+        let standing = |signature: &Signature| keys.judge(signed.as_bytes(), signature);
         if json {
+            let signatures: Vec<String> = info.signatures.iter().map(ToString::to_string).collect();
+            let verified = info.signatures.iter().filter(|one| standing(one) == Standing::Verified);
+            let signed_by: BTreeSet<&str> = verified.map(Signature::key).collect();
             let record = json!({
                 "schema": 1, "path": store.store_dir().display(&info.path), "physical": physical,
                 "narHash": info.nar_hash.to_sri(), "narSize": info.nar_size_bytes, "references": references,
-                "ca": info.content_address, "deriver": deriver, "registered": info.registered, "used": info.used,
+                "ca": info.content_address, "deriver": deriver, "signatures": signatures, "signedBy": signed_by,
+                "registered": info.registered, "used": info.used,
             });
             writeln!(out, "{record}")?;
             continue;
@@ -100,6 +109,14 @@ fn info(store: &LocalStore, texts: &[String], json: bool) -> Result<(), Failure>
         writeln!(out, "  archive:    {} bytes, {}", info.nar_size_bytes, info.nar_hash)?;
         writeln!(out, "  address:    {}", info.content_address.as_deref().unwrap_or("by its inputs"))?;
         writeln!(out, "  deriver:    {}", deriver.as_deref().unwrap_or("none"))?;
+        for signature in &info.signatures {
+            let standing = match standing(signature) {
+                Standing::Verified => "trusted",
+                Standing::Refuted => "does not hold",
+                Standing::Unknown => "by a key that is not known here",
+            };
+            writeln!(out, "  signature:  {signature} ({standing})")?;
+        }
         for reference in references {
             writeln!(out, "  refers to:  {reference}")?;
         }

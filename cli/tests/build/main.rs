@@ -13,6 +13,7 @@ mod judge;
 mod server;
 
 mod basics;
+mod cutoff;
 
 mod disk;
 mod graph;

@@ -162,8 +162,11 @@ fn at_a_terminal_it_is_one_of_its_own() {
     let mut child = command.spawn().expect("the host has setsid");
     drop(command);
     user.awaits("in the sandbox of hello; /tmp/builder runs its builder");
+    // Typed earlier, a line is echoed in front of the prompt.
+    user.awaits("\n$ ");
     user.types("echo $((6*7))\n");
     user.awaits("\n42");
+    user.awaits("\n$ ");
     // Ctrl-C reaches what runs inside, and it alone.
     user.types("echo begun; sleep 1000\n");
     user.awaits("\nbegun");

@@ -213,6 +213,7 @@ fn keys_are_made_shown_and_used() {
     assert!(err.contains("but no trusted key signed it") && code == 1, "{err}");
     let (out, _, code) = elsewhere(&fixture, &["store", "copy", "--from", "signed", &logical], &trusted);
     assert_eq!((out.as_str(), code), ("fetched 1 objects from signed\n", 0));
+    a_signature_is_shown(&fixture, &logical, public.trim_end());
     let (_, err, code) = elsewhere(
         &fixture,
         &["store", "copy", "--from", "signed", &logical],
@@ -225,6 +226,31 @@ fn keys_are_made_shown_and_used() {
             2
         )
     );
+}
+
+/// What is said of the signature of an object that was fetched, by whose word
+/// counts.
+fn a_signature_is_shown(fixture: &Fixture, logical: &str, public: &str) {
+    let impostor = fixture.succeeds(&["store", "key", "generate", "test-1", "--output", "impostor"]);
+    for (trusted, standing, signed_by) in [
+        (public, "trusted", json!(["test-1"])),
+        (impostor.trim_end(), "does not hold", json!([])),
+        ("", "by a key that is not known here", json!([])),
+    ] {
+        let keys = [("OSBUILD_TRUSTED_PUBLIC_KEYS", trusted)];
+        let (out, _, code) = elsewhere(fixture, &["store", "info", "--json", logical], &keys);
+        assert_eq!(code, 0, "{out}");
+        let record: Value = serde_json::from_str(&out).unwrap();
+        let signature = record["signatures"][0].as_str().unwrap();
+        assert!(signature.starts_with("test-1:") && signature.len() == 7 + 88, "{out}");
+        assert_eq!(record["signedBy"], signed_by);
+        let (out, _, _) = elsewhere(fixture, &["store", "info", logical], &keys);
+        assert!(out.contains(&format!("\n  signature:  {signature} ({standing})\n")), "{out}");
+    }
+    // What was made here has none.
+    let record: Value =
+        serde_json::from_str(&fixture.succeeds(&["store", "info", "--json", logical])).unwrap();
+    assert_eq!((&record["signatures"], &record["signedBy"]), (&json!([]), &json!([])));
 }
 
 #[test]

@@ -71,6 +71,11 @@ fn perform(step: &Step, pointers: &ExecPointers) -> Result<(), Errno> {
             let flags = libc::MS_BIND | if *recursive { libc::MS_REC } else { 0 };
             mount(Some(source), target, None, flags, None)
         }
+        // The source was made a moment ago: what is not there is the target.
+        Step::Cover { source, target } => match mount(Some(source), target, None, libc::MS_BIND, None) {
+            Err(libc::ENOENT) => Ok(()),
+            other => other,
+        },
         Step::Restrict { target, attributes, recursive } => restrict(target, *attributes, *recursive),
         // SAFETY: the path is a valid C string.
         Step::Detach { target } => check(unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) }),
@@ -79,10 +84,10 @@ fn perform(step: &Step, pointers: &ExecPointers) -> Result<(), Errno> {
         // SAFETY: both are valid C strings.
         Step::Link { target, path } => check(unsafe { libc::symlink(target.as_ptr(), path.as_ptr()) }),
         // SAFETY: the path is a valid C string.
-        Step::Unlink { path } => check(unsafe { libc::unlink(path.as_ptr()) }),
-        // SAFETY: the path is a valid C string.
         Step::RemoveDirectory { path } => check(unsafe { libc::rmdir(path.as_ptr()) }),
         Step::PivotRoot { root } => pivot_root(root),
+        // SAFETY: takes no pointers.
+        Step::GroupNamespace => check(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) }),
         Step::LoopbackUp => loopback_up(),
         Step::HostName { name } => {
             // SAFETY: pointer and length describe the same string.

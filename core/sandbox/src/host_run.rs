@@ -116,7 +116,7 @@ impl HostRun {
             deny_setgroups: true,
         };
         // The mount point is only needed until the program runs.
-        spawn(&namespaces, &steps)
+        spawn(&namespaces, None, &steps)
     }
 
     fn steps(&self, mount_point: &Path, streams: &Streams) -> Result<Vec<Step>, SandboxError> {

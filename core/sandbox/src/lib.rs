@@ -15,12 +15,15 @@
 
 mod child;
 mod filter;
+mod group;
 mod host_run;
 mod interrupt;
+mod proc;
 mod root;
 mod spawn;
 mod step;
 
+pub use group::{group_path, has_groups};
 pub use host_run::{HostRun, Streams};
 pub use interrupt::catch_interrupts;
 pub use spawn::{Child, Ended, ProcessUsage};
@@ -33,13 +36,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use group::Group;
 use root::{READ_ONLY, RootPlan, to_c};
 use spawn::Namespaces;
 use step::Step;
 
 /// Raised whenever anything that a builder can see changes: it is part of
 /// every action key.
-pub const SANDBOX_ABI: u32 = 2;
+pub const SANDBOX_ABI: u32 = 3;
 
 /// A sandbox that cannot be set up, or a program that cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -158,9 +162,9 @@ impl SandboxSpec<'_> {
             | libc::CLONE_NEWPID
             | libc::CLONE_NEWNET
             | libc::CLONE_NEWIPC
-            | libc::CLONE_NEWUTS
-            | libc::CLONE_NEWCGROUP;
-        spawn::spawn(&Namespaces { flags, uid_map, gid_map, deny_setgroups: !is_root }, &steps)
+            | libc::CLONE_NEWUTS;
+        let namespaces = Namespaces { flags, uid_map, gid_map, deny_setgroups: !is_root };
+        spawn::spawn(&namespaces, Group::new(processes() - SPARE_PROCESSES), &steps)
     }
 
     /// Makes the directories on disk and the mount points in the store.
@@ -239,6 +243,9 @@ impl SandboxSpec<'_> {
         plan.remove_mount("/.objects");
         plan.restrict("/", libc::MOUNT_ATTR_RDONLY, false);
         let mut steps = plan.finish();
+        // Here and not at birth, when it would be that of our own group, and
+        // the builder would see the name of its own.
+        steps.push(Step::GroupNamespace);
         steps.push(Step::LoopbackUp);
         steps.push(Step::HostName { name: c"localhost".to_owned() });
         steps.extend(limits());
@@ -330,6 +337,21 @@ const GROUP: &str = "root:x:0:\nnixbld:!:100:\nnogroup:x:65534:\n";
 /// cores.
 const PROCESSES: u64 = 16_384;
 
+/// By so many the control group's limit is the lower one, so that it is the
+/// one that is met, and tells.
+const SPARE_PROCESSES: u64 = 16;
+
+/// As many, or a fourth of the host's process ids where those are few (some
+/// kernels have 32768): two builds that fork without end at the same time must
+/// leave some to everybody else.
+fn processes() -> u64 {
+    static FEW: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+    *FEW.get_or_init(|| {
+        let ids = std::fs::read_to_string("/proc/sys/kernel/pid_max").unwrap_or_default();
+        ids.trim().parse().map_or(PROCESSES, |ids: u64| PROCESSES.min(ids / 4))
+    })
+}
+
 /// Limits that reach outputs (a test suite that counts descriptors, a stack
 /// that overflows), the same everywhere as far as the host lets us.
 fn limits() -> Vec<Step> {
@@ -343,7 +365,7 @@ fn limits() -> Vec<Step> {
         bounded(libc::RLIMIT_NOFILE as i32, Resource::Nofile, 1024, 524_288),
         // Counted for the sandbox alone, since it has a user namespace: a builder
         // that forks without end fails instead of taking the machine along.
-        bounded(libc::RLIMIT_NPROC as i32, Resource::Nproc, PROCESSES, PROCESSES),
+        bounded(libc::RLIMIT_NPROC as i32, Resource::Nproc, processes(), processes()),
         bounded(libc::RLIMIT_STACK as i32, Resource::Stack, 8 << 20, u64::MAX),
     ]
 }

@@ -69,6 +69,12 @@ impl RootPlan {
         self.steps.push(Step::Bind { source: to_c(source.as_os_str()), target, recursive });
     }
 
+    /// Puts one inside path over another, if that is there.
+    pub(crate) fn cover(&mut self, cover: &str, path: &str) {
+        let (source, target) = (self.at(cover), self.at(path));
+        self.steps.push(Step::Cover { source, target });
+    }
+
     pub(crate) fn restrict(&mut self, path: &str, attributes: u64, recursive: bool) {
         let target = self.at(path);
         self.steps.push(Step::Restrict { target, attributes, recursive });
@@ -164,54 +170,7 @@ impl RootPlan {
         self.directory("/dev/shm", 0o1777);
         self.mount("tmpfs", "/dev/shm", libc::MS_NOSUID | libc::MS_NODEV, "mode=1777,size=50%");
     }
-
-    /// A fresh `/proc` that tells nothing of this particular host, so that it
-    /// cannot end up in an output. What the kernel tells by system calls
-    /// (release, clock, number of processors) stays.
-    pub(crate) fn masked_proc(&mut self) {
-        self.directory("/proc", 0o555);
-        self.mount("proc", "/proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, "");
-        for (index, (name, contents)) in FIXED_PROC.iter().enumerate() {
-            let file = format!("/.fixed-{index}");
-            self.file(&file, contents);
-            let source = self.outside(&file);
-            self.bind(&source, &format!("/proc/{name}"), false);
-            // As an ordinary user the builder owns the file.
-            self.restrict(&format!("/proc/{name}"), libc::MOUNT_ATTR_RDONLY, false);
-            let path = self.at(&file);
-            self.steps.push(Step::Unlink { path });
-        }
-        for name in HIDDEN_PROC {
-            if Path::new("/proc").join(name).exists() {
-                self.bind(Path::new("/dev/null"), &format!("/proc/{name}"), false);
-            }
-        }
-        let sys = self.outside("/proc/sys");
-        self.bind(&sys, "/proc/sys", true);
-        self.restrict("/proc/sys", libc::MOUNT_ATTR_RDONLY, true);
-    }
 }
-
-/// What differs from host to host or from minute to minute, as one host that
-/// never was. Builds ask these files how many jobs to run and what the
-/// processor can do; they are told one generic processor and are given
-/// `NIX_BUILD_CORES` instead.
-const FIXED_PROC: &[(&str, &str)] = &[
-    ("cmdline", "\n"),
-    ("cpuinfo", "processor\t: 0\nvendor_id\t: Generic\nmodel name\t: Generic processor\nflags\t\t: fpu\n\n"),
-    ("diskstats", ""),
-    ("loadavg", "0.00 0.00 0.00 1/1 1\n"),
-    (
-        "meminfo",
-        "MemTotal:        8388608 kB\nMemFree:         8388608 kB\nMemAvailable:    8388608 kB\nSwapTotal:             0 kB\nSwapFree:              0 kB\n",
-    ),
-    ("partitions", "major minor  #blocks  name\n\n"),
-    ("sys/kernel/random/boot_id", "00000000-0000-4000-8000-000000000000\n"),
-    ("uptime", "1.00 1.00\n"),
-];
-
-/// Windows into the kernel.
-const HIDDEN_PROC: &[&str] = &["kallsyms", "kcore", "keys", "kmsg", "sysrq-trigger", "timer_list"];
 
 pub(crate) fn to_c(text: &OsStr) -> CString {
     // Paths come from directory listings or were checked by `SandboxSpec`.

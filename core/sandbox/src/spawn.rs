@@ -12,6 +12,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::child;
+use super::group::Group;
 use super::step::Step;
 use crate::SandboxError;
 
@@ -21,6 +22,8 @@ use crate::SandboxError;
 pub struct Child {
     pid: Pid,
     waited: bool,
+    /// Around it and all that it starts; removed when they have ended.
+    group: Option<Group>,
 }
 
 /// What processes took.
@@ -39,6 +42,9 @@ pub struct Ended {
     /// Of it and of all that it, and they in turn, waited for. The first
     /// process of a namespace waits for every other in it.
     pub usage: ProcessUsage,
+    /// How often the limit of processes was met, as far as a control group
+    /// tells.
+    pub refused_processes: u64,
 }
 
 /// Which namespaces, and who is who in the new user namespace.
@@ -55,17 +61,17 @@ pub(crate) struct Namespaces {
 ///
 /// # Errors
 /// The kernel refused a namespace, or a step failed.
-pub(crate) fn spawn(namespaces: &Namespaces, steps: &[Step]) -> Result<Child, SandboxError> {
+pub(crate) fn spawn(
+    namespaces: &Namespaces,
+    group: Option<Group>,
+    steps: &[Step],
+) -> Result<Child, SandboxError> {
     let setup =
         |action| move |source: rustix::io::Errno| SandboxError::Setup { action, source: source.into() };
     let (start_read, start_write) = pipe_with(PipeFlags::CLOEXEC).map_err(setup("make a pipe"))?;
     let (report_read, report_write) = pipe_with(PipeFlags::CLOEXEC).map_err(setup("make a pipe"))?;
     let pointers = child::ExecPointers::new(steps);
-    let flags = libc::c_long::from(namespaces.flags | libc::SIGCHLD);
-    // SAFETY: without CLONE_VM this is fork: the child has its own copy of
-    // everything, and a null stack means its copy of ours. In the child only
-    // `child::run` runs, which neither allocates nor returns.
-    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+    let (pid, group) = clone(namespaces.flags, group);
     if pid == 0 {
         child::run(steps, &pointers, start_read.as_raw_fd(), report_write.as_raw_fd());
     }
@@ -73,13 +79,40 @@ pub(crate) fn spawn(namespaces: &Namespaces, steps: &[Step]) -> Result<Child, Sa
         return Err(namespace_error(io::Error::last_os_error()));
     }
     let pid = Pid::from_raw(pid as i32).expect("clone returned a positive process id");
-    let child = Child { pid, waited: false };
+    let child = Child { pid, waited: false, group };
     drop((start_read, report_write));
     write_maps(pid, namespaces)?;
     io::Write::write_all(&mut fs::File::from(start_write), b"g")
         .map_err(|source| SandboxError::Setup { action: "start the child", source })?;
     hear(report_read, steps)?;
     Ok(child)
+}
+
+/// The child's id, 0 in the child, negative if there is none; and the group
+/// that it was born in. Not every host that knows groups lets children be born
+/// in them: the group is a second wall, and goes without saying.
+fn clone(flags: libc::c_int, group: Option<Group>) -> (libc::c_long, Option<Group>) {
+    /// clone3(2), since Linux 5.7.
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let flags = flags as u32;
+    if let Some(group) = group {
+        // SAFETY: zeros are valid, and ask for nothing.
+        let mut request: libc::clone_args = unsafe { std::mem::zeroed() };
+        request.flags = u64::from(flags) | CLONE_INTO_CGROUP;
+        request.exit_signal = libc::SIGCHLD as u64;
+        request.cgroup = group.handle().as_raw_fd() as u64;
+        // SAFETY: without CLONE_VM this is fork: the child has its own copy of
+        // everything, and no stack means its copy of ours. In the child only
+        // `child::run` runs, which neither allocates nor returns.
+        let pid =
+            unsafe { libc::syscall(libc::SYS_clone3, &raw const request, size_of::<libc::clone_args>()) };
+        if pid >= 0 {
+            return (pid, Some(group));
+        }
+    }
+    let flags = libc::c_long::from(flags) | libc::c_long::from(libc::SIGCHLD);
+    // SAFETY: as above.
+    (unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) }, None)
 }
 
 fn write_maps(pid: Pid, namespaces: &Namespaces) -> Result<(), SandboxError> {
@@ -178,7 +211,8 @@ impl Child {
             // In KiB: getrusage(2).
             largest_bytes: usage.ru_maxrss.unsigned_abs() << 10,
         };
-        Ok(Some(Ended { status: ExitStatus::from_raw(status), usage }))
+        let refused_processes = self.group.as_ref().map_or(0, Group::refused);
+        Ok(Some(Ended { status: ExitStatus::from_raw(status), usage, refused_processes }))
     }
 
     /// Kills the process, and with it everything in its process namespace.

@@ -26,6 +26,11 @@ pub(crate) enum Step {
         target: CString,
         recursive: bool,
     },
+    /// A bind mount over what need not be there.
+    Cover {
+        source: CString,
+        target: CString,
+    },
     /// Adds restrictions to a mount, and to those below it.
     Restrict {
         target: CString,
@@ -48,9 +53,6 @@ pub(crate) enum Step {
         target: CString,
         path: CString,
     },
-    Unlink {
-        path: CString,
-    },
     RemoveDirectory {
         path: CString,
     },
@@ -58,6 +60,8 @@ pub(crate) enum Step {
     PivotRoot {
         root: CString,
     },
+    /// Show the present control group as the root of all.
+    GroupNamespace,
     LoopbackUp,
     HostName {
         name: CString,
@@ -113,14 +117,15 @@ impl std::fmt::Display for Step {
             Self::PrivateMounts => write!(f, "make mounts private"),
             Self::Mount { target, kind, .. } => write!(f, "mount a {} at {}", text(kind), text(target)),
             Self::Bind { source, target, .. } => write!(f, "mount {} at {}", text(source), text(target)),
+            Self::Cover { target, .. } => write!(f, "cover {}", text(target)),
             Self::Restrict { target, .. } => write!(f, "restrict the mount at {}", text(target)),
             Self::Detach { target } => write!(f, "unmount {}", text(target)),
             Self::MakeDirectory { path, .. } => write!(f, "make the directory {}", text(path)),
             Self::WriteFile { path, .. } => write!(f, "write {}", text(path)),
             Self::Link { path, .. } => write!(f, "make the link {}", text(path)),
             Self::RemoveDirectory { path } => write!(f, "remove {}", text(path)),
-            Self::Unlink { path } => write!(f, "remove {}", text(path)),
             Self::PivotRoot { root } => write!(f, "make {} the root", text(root)),
+            Self::GroupNamespace => write!(f, "hide control groups"),
             Self::LoopbackUp => write!(f, "bring up the loopback interface"),
             Self::HostName { name } => write!(f, "set the host name to {}", text(name)),
             Self::BecomeBuilder { uid, gid, .. } => write!(f, "become user {uid} and group {gid}"),

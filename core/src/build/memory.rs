@@ -1,7 +1,9 @@
 //! How much memory this process and what it starts may still take.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use super::sandbox::group_path;
 
 /// In bytes: what the machine has left without swapping, or what the tightest
 /// of the control groups around us does. `u64::MAX` where nothing tells.
@@ -18,12 +20,6 @@ pub fn available_bytes() -> u64 {
 fn meminfo_bytes(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
-}
-
-/// Our group in the unified hierarchy, relative to its mount point.
-fn group_path(text: &str) -> Option<PathBuf> {
-    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    Some(PathBuf::from(path))
 }
 
 /// The tightest limit on the way from our group up to the root.

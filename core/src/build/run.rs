@@ -196,7 +196,12 @@ impl Builder<'_> {
         let mut child = chamber.start(scratch, builder, arguments, Attached::Output(&write))?;
         drop(write);
         self.follow(&child, &read, log, report)?;
-        Ok(child.wait()?)
+        let ended = child.wait()?;
+        if ended.refused_processes > 0 {
+            let times = ended.refused_processes;
+            log.take(format!("osbuild: the limit of processes was met, {times} times\n").as_bytes())?;
+        }
+        Ok(ended)
     }
 
     /// Copies output to the log until the builder and all it started ended.

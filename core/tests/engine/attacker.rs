@@ -7,7 +7,7 @@
 
 use std::ffi::CString;
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// The name under which the builder starts.
@@ -26,6 +26,7 @@ fn attack() {
         "kernel" => kernel(),
         "proc" => proc(),
         "forks" => forks(),
+        "forks-in-namespaces" => forks_in_namespaces(),
         "namespaces" => namespaces(),
         "terminal" => terminal(),
         "look" => crate::seen::look(),
@@ -229,7 +230,11 @@ fn proc() -> Lines {
     {
         lines.push((format!("write {path}"), allowed(fs::File::options().write(true).open(path))));
     }
-    for path in ["/proc/kcore", "/proc/kallsyms", "/proc/keys", "/proc/timer_list"] {
+    for path in ["/proc/sysrq-trigger", "/proc/version"] {
+        let written = fs::File::options().write(true).open(path).and_then(|mut file| file.write_all(b"x"));
+        lines.push((format!("write {path}"), allowed(written)));
+    }
+    for path in ["/proc/config.gz", "/proc/kcore", "/proc/kallsyms", "/proc/keys", "/proc/timer_list"] {
         // Not every kernel has each of them.
         let bytes = fs::read(path).map_or(0, |bytes| bytes.len());
         lines.push((format!("bytes of {path}"), bytes.to_string()));
@@ -251,6 +256,11 @@ fn processes() -> usize {
     numbers.count() - 1
 }
 
+/// How many the sandbox may have, as the test knows it.
+fn most_processes() -> u32 {
+    std::env::var("MOST").unwrap().parse().unwrap()
+}
+
 /// Forks until it cannot; what it started is still there then.
 fn forks() -> Lines {
     let mut started = 0u32;
@@ -268,7 +278,52 @@ fn forks() -> Lines {
             break "done".to_owned();
         }
     };
-    vec![("forks".to_owned(), error), ("bounded".to_owned(), (started <= 16_384).to_string())]
+    vec![("forks".to_owned(), error), ("bounded".to_owned(), (started <= most_processes()).to_string())]
+}
+
+/// Four bombs, each in a user namespace of its own: together more than one
+/// sandbox may have, if each had a count of its own.
+fn forks_in_namespaces() -> Lines {
+    const EACH: u32 = 6_000;
+    let (mut counts, ours) = io::pipe().unwrap();
+    let mut unshared = String::new();
+    for bomb in 0..4 {
+        // SAFETY: the child runs this branch alone and then waits to be killed.
+        if unsafe { libc::fork() } != 0 {
+            continue;
+        }
+        // SAFETY: takes no pointers.
+        let outcome = outcome(i64::from(unsafe { libc::unshare(libc::CLONE_NEWUSER) }));
+        let mut started = 0u32;
+        while started < EACH {
+            // SAFETY: the child does nothing but wait.
+            match unsafe { libc::fork() } {
+                0 => loop {
+                    // SAFETY: takes no pointers.
+                    unsafe { libc::pause() };
+                },
+                -1 => break,
+                _ => started += 1,
+            }
+        }
+        // Few enough bytes to arrive in one piece.
+        (&ours).write_all(format!("{bomb} {started} {outcome}\n").as_bytes()).unwrap();
+        loop {
+            // SAFETY: takes no pointers.
+            unsafe { libc::pause() };
+        }
+    }
+    let (mut all, mut text, mut buffer) = (0, String::new(), [0; 64]);
+    while text.lines().count() < 4 || !text.ends_with('\n') {
+        let got = counts.read(&mut buffer).unwrap();
+        text.push_str(std::str::from_utf8(&buffer[..got]).unwrap());
+    }
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        all += words[1].parse::<u32>().unwrap();
+        unshared = words[2].to_owned();
+    }
+    vec![("unshare".to_owned(), unshared), ("bounded".to_owned(), (all <= most_processes()).to_string())]
 }
 
 /// New namespaces give rights, but not over anything that was there before.

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::sync::Mutex;
 
+use osbuild_core::build::sandbox::has_groups;
 use osbuild_core::graph::GraphError;
 use osbuild_store::StorePath;
 use osbuild_store::store::{Ingestion, SourceSink};
@@ -146,6 +148,9 @@ fn tricks_with_proc() {
             ("write /proc/sys/vm/drop_caches", "refused"),
             ("write /proc/cmdline", "refused"),
             ("write /proc/uptime", "refused"),
+            ("write /proc/sysrq-trigger", "refused"),
+            ("write /proc/version", "refused"),
+            ("bytes of /proc/config.gz", "0"),
             ("bytes of /proc/kcore", "0"),
             ("bytes of /proc/kallsyms", "0"),
             ("bytes of /proc/keys", "0"),
@@ -157,9 +162,41 @@ fn tricks_with_proc() {
     );
 }
 
+/// Each takes a good part of the process ids that a machine has, from whoever
+/// else is on it: one at a time.
+static BOMB: Mutex<()> = Mutex::new(());
+
+/// A bomb gets no further than this, and never to half of what there is.
+fn most_processes() -> String {
+    let ids = fs::read_to_string("/proc/sys/kernel/pid_max").unwrap();
+    16_384.min(ids.trim().parse::<u32>().unwrap() / 4).to_string()
+}
+
+/// Says which limit it was that the bomb met.
 #[test]
 fn a_fork_bomb_ends_itself() {
-    comes_to("forks", &[], &[("forks", "EAGAIN"), ("bounded", "true")]);
+    let _alone = BOMB.lock();
+    let mut fixture = Fixture::new();
+    let (_, found) = attack(&mut fixture, "forks", &[("MOST", &most_processes())]);
+    assert_eq!(found["forks"], "EAGAIN");
+    assert_eq!(found["bounded"], "true");
+    let log = fixture.store.home().join("log");
+    let logs = log.read_dir().unwrap().flat_map(|folder| folder.unwrap().path().read_dir().unwrap());
+    let logs: String = logs.map(|log| fs::read_to_string(log.unwrap().path()).unwrap()).collect();
+    let is_group = has_groups();
+    println!("the limit of a {}", if is_group { "control group" } else { "process (RLIMIT_NPROC)" });
+    assert_eq!(logs.contains("osbuild: the limit of processes was met, "), is_group, "{logs}");
+    sound(&fixture);
+}
+
+#[test]
+fn fork_bombs_in_namespaces_of_their_own_end_together() {
+    let _alone = BOMB.lock();
+    comes_to(
+        "forks-in-namespaces",
+        &[("MOST", &most_processes())],
+        &[("unshare", "done"), ("bounded", "true")],
+    );
 }
 
 #[test]

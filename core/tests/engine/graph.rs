@@ -40,6 +40,23 @@ fn what_comes_out_as_before_ends_there() {
 }
 
 #[test]
+fn what_comes_out_as_before_ends_there_however_far_up() {
+    let fixture = Fixture::new();
+    let chain = |text: &str| {
+        let base = fixture.shell("base", &format!("echo {text} > $out"), &[]);
+        let lower = fixture.shell("lower", "read -r a b < $input0; echo $a > $out", &[&base]);
+        let upper = fixture.shell("upper", "cat $input0 > $out", &[&lower]);
+        fixture.shell("top", "cat $input0 > $out", &[&upper])
+    };
+    let first = fixture.build(&chain("one comment")).unwrap();
+    assert_eq!(fixture.ran.take(), ["base", "lower", "upper", "top"]);
+    assert_eq!(fixture.build(&chain("one word")).unwrap(), first);
+    assert_eq!(fixture.ran.take(), ["base", "lower"]);
+    assert_ne!(fixture.build(&chain("two word")).unwrap(), first);
+    assert_eq!(fixture.ran.take(), ["base", "lower", "upper", "top"]);
+}
+
+#[test]
 fn rows_outlive_objects_and_only_what_is_mounted_is_made() {
     let fixture = Fixture::new();
     let base = fixture.shell("base", "echo base > $out", &[]);

@@ -56,7 +56,10 @@ pub(crate) fn look() -> Vec<(String, String)> {
         let words: Vec<&str> = values.split_whitespace().take(2).collect();
         note(&format!("limit {}", name.trim_end()), &words.join(" "));
     }
-    for file in ["cgroup", "uid_map", "gid_map", "setgroups", "personality", "oom_score_adj"] {
+    let groups = read("/proc/self/cgroup");
+    let are_roots = groups.lines().all(|line| line.ends_with(":/"));
+    note("own cgroup", if are_roots { "roots" } else { &groups });
+    for file in ["uid_map", "gid_map", "setgroups", "personality", "oom_score_adj"] {
         let text = read(&format!("/proc/self/{file}"));
         let words: Vec<&str> = text.split_whitespace().collect();
         note(&format!("own {file}"), &words.join(" "));
@@ -79,7 +82,7 @@ pub(crate) fn look() -> Vec<(String, String)> {
         let name = entry.unwrap().file_name().into_string().unwrap();
         match name.parse::<u32>() {
             Ok(_) => processes += 1,
-            Err(_) => note("in /proc", &name),
+            Err(_) => note("in /proc", &format!("{name}: {}", shown(&Path::new("/proc").join(&name)))),
         }
     }
     note("processes", &processes.to_string());
@@ -104,6 +107,27 @@ pub(crate) fn look() -> Vec<(String, String)> {
         }
     }
     lines
+}
+
+/// What there is to be read: a short text word by word, the number of members.
+fn shown(path: &Path) -> String {
+    let metadata = path.symlink_metadata().unwrap();
+    if metadata.is_symlink() {
+        return "link".to_owned();
+    }
+    if metadata.is_dir() {
+        return fs::read_dir(path)
+            .map_or("closed".to_owned(), |members| format!("{} members", members.count()));
+    }
+    match fs::read(path) {
+        Err(_) => "closed".to_owned(),
+        Ok(bytes) if bytes.is_empty() => "empty".to_owned(),
+        Ok(bytes) if bytes.len() > 400 => "long".to_owned(),
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        }
+    }
 }
 
 fn list(folder: &Path, note: &mut impl FnMut(&str, &str)) {

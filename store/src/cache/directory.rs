@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
+use super::beside;
 use super::place::{Cancelled, Contents, Place, PlaceError, Reader};
 
 /// See the module.
@@ -49,7 +50,7 @@ impl Directory {
         let target = self.root.join(name);
         let parent = target.parent().unwrap_or(&self.root);
         fs::create_dir_all(parent)?;
-        let mut beside = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
+        let mut beside = beside::create(parent)?;
         match contents {
             Contents::Bytes(bytes) => beside.write_all(bytes)?,
             Contents::File(path) => {
@@ -84,5 +85,11 @@ impl Place for Directory {
 
     fn put(&self, name: &str, contents: Contents<'_>, _: &Cancelled<'_>) -> Result<(), PlaceError> {
         self.write(name, contents).map_err(|error| self.failed("write", name, &error))
+    }
+
+    fn tidy(&self) {
+        for directory in ["", "nar", "actions"] {
+            beside::remove_stale(&self.root.join(directory));
+        }
     }
 }

@@ -9,6 +9,7 @@
 //! Source: Nix manual, "Serving a Nix store via HTTP", "HTTP Binary Cache
 //! Store".
 
+mod beside;
 mod compress;
 mod directory;
 mod http;
@@ -180,8 +181,9 @@ fn parse_cache_info(cache: &str, text: &[u8], store_dir: &StoreDir) -> Result<Ca
     Ok(info)
 }
 
-/// What a cache says of an object, signed with every one of `keys`; `file` is
-/// the archive as the cache keeps it.
+/// What a cache says of an object, with the signatures that the object came
+/// with and those of every one of `keys`; `file` is the archive as the cache
+/// keeps it.
 fn description(
     store_dir: &StoreDir,
     object: &ObjectInfo,
@@ -200,7 +202,7 @@ fn description(
         nar_size_bytes: object.nar_size_bytes,
         references: object.references.clone(),
         deriver: object.deriver.clone(),
-        signatures: Vec::new(),
+        signatures: object.signatures.iter().cloned().collect(),
         content_address: object.content_address.as_deref().and_then(|text| ContentAddress::parse(text).ok()),
     };
     keys.iter().for_each(|key| info.sign(store_dir, key));

@@ -76,6 +76,10 @@ pub trait Place: Send + Sync + fmt::Debug {
 
     /// Puts a file there, which appears whole or not at all.
     fn put(&self, name: &str, contents: Contents<'_>, cancelled: &Cancelled<'_>) -> Result<(), PlaceError>;
+
+    /// Removes what writers that were killed left half-written, where such a
+    /// place knows of that.
+    fn tidy(&self) {}
 }
 
 /// Takes a stream and the number of its bytes. The errors of the stream are

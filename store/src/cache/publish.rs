@@ -66,6 +66,7 @@ impl<'a> Publisher<'a> {
         roots: &BTreeSet<StorePath>,
         cancelled: &Cancelled<'_>,
     ) -> Result<Published, CacheError> {
+        self.cache.place.tidy();
         self.write_cache_info(cancelled)?;
         let closure = self.store.closure(roots)?;
         let references: BTreeMap<StorePath, BTreeSet<StorePath>> =
@@ -119,10 +120,14 @@ impl<'a> Publisher<'a> {
             && let Ok(mut info) = NarInfo::parse(&text, store_dir)
             && info.path == object.path
             && info.nar_hash == object.nar_hash
+            // Our keys sign what this store knows, not what a cache says.
+            && info.nar_size_bytes == object.nar_size_bytes
+            && info.references == object.references
             && self.cache.place.exists(&info.url, cancelled)?
         {
-            // It may lack a signature of ours.
+            // It may lack a signature of ours, or one that is known here.
             let known = info.signatures.len();
+            object.signatures.iter().for_each(|signature| info.add_signature(signature.clone()));
             self.keys.iter().for_each(|key| info.sign(store_dir, key));
             if info.signatures.len() > known {
                 self.cache.place.put(

@@ -309,7 +309,10 @@ impl Substituters {
         let ingested = Ingested { references: info.references.clone(), ..ingested };
         let content_address = info.content_address.as_ref().map(ToString::to_string);
         let (path, deriver) = (info.path.clone(), info.deriver.clone());
-        store.place(tree, &Ingest { path, ingested, content_address, deriver })?;
+        let signatures =
+            self.keys.worth_keeping(info.fingerprint(&self.store_dir).as_bytes(), &info.signatures);
+        let ingest = Ingest { path, ingested, content_address, deriver };
+        store.place_signed(tree, &ingest, signatures.into_iter().collect())?;
         Ok(None)
     }
 }

@@ -16,8 +16,8 @@ use super::{Access, LocalStore};
 use crate::error::StoreError;
 use crate::path::StorePath;
 
-/// 3 added what builds took; before, it was time alone.
-const LAYOUT: i64 = 3;
+/// 3 added what builds took; before, it was time alone. 4 added signatures.
+const LAYOUT: i64 = 4;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS objects (
@@ -37,6 +37,11 @@ CREATE TABLE IF NOT EXISTS refs (
     PRIMARY KEY (path, reference)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS referrers ON refs (reference);
+CREATE TABLE IF NOT EXISTS signatures (
+    path TEXT NOT NULL,
+    signature TEXT NOT NULL,
+    PRIMARY KEY (path, signature)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS actions (
     key BLOB NOT NULL,
     output TEXT NOT NULL,

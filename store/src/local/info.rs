@@ -7,7 +7,9 @@ use rusqlite::OptionalExtension;
 use super::{Access, LocalStore};
 use crate::error::StoreError;
 use crate::hash::NixHash;
-use crate::path::StorePath;
+use crate::narinfo::fingerprint;
+use crate::path::{StoreDir, StorePath};
+use crate::signature::Signature;
 
 /// One valid object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,9 +22,19 @@ pub struct ObjectInfo {
     /// `fixed:r:sha256:…` or `text:…` in Nix's spelling, if content-addressed.
     pub content_address: Option<String>,
     pub deriver: Option<StorePath>,
+    /// Those that the cache that it came from had, for whoever gets it from
+    /// here. They count for nothing until they are verified.
+    pub signatures: BTreeSet<Signature>,
     /// Seconds since 1970.
     pub registered: i64,
     pub used: i64,
+}
+
+impl ObjectInfo {
+    /// The text that its signatures cover.
+    pub fn fingerprint(&self, store_dir: &StoreDir) -> String {
+        fingerprint(store_dir, &self.path, &self.nar_hash, self.nar_size_bytes, &self.references)
+    }
 }
 
 /// A set of objects with everything that they refer to.
@@ -78,6 +90,7 @@ impl LocalStore {
                     references: BTreeSet::new(),
                     content_address: row.get(2)?,
                     deriver: row.get::<_, Option<String>>(3)?.and_then(|d| StorePath::parse(&d).ok()),
+                    signatures: BTreeSet::new(),
                     registered: row.get(4)?,
                     used: row.get(5)?,
                 })
@@ -90,6 +103,13 @@ impl LocalStore {
         let rows = statement.query_map([path.as_str()], |row| row.get::<_, String>(0)).map_err(fail())?;
         for row in rows {
             info.references.insert(self.stored_path(&row.map_err(fail())?)?);
+        }
+        let mut statement =
+            database.prepare_cached("SELECT signature FROM signatures WHERE path = ?1").map_err(fail())?;
+        let rows = statement.query_map([path.as_str()], |row| row.get::<_, String>(0)).map_err(fail())?;
+        for row in rows {
+            let signature = Signature::parse(&row.map_err(fail())?);
+            info.signatures.insert(signature.map_err(|error| self.damaged(error.to_string()))?);
         }
         Ok(Some(info))
     }
@@ -197,6 +217,13 @@ impl LocalStore {
                 .execute([info.path.as_str(), reference.as_str()])
                 .map_err(fail())?;
         }
+        for signature in &info.signatures {
+            transaction
+                .prepare_cached("INSERT OR IGNORE INTO signatures VALUES (?1, ?2)")
+                .map_err(fail())?
+                .execute([info.path.as_str(), &signature.to_string()])
+                .map_err(fail())?;
+        }
         transaction.commit().map_err(fail())
     }
 
@@ -205,7 +232,7 @@ impl LocalStore {
         let fail = || self.failed("forget an object");
         let mut database = self.database();
         let transaction = database.transaction().map_err(fail())?;
-        for table in ["objects", "refs"] {
+        for table in ["objects", "refs", "signatures"] {
             let text = format!("DELETE FROM {table} WHERE path = ?1");
             let mut statement = transaction.prepare_cached(&text).map_err(fail())?;
             for path in paths {

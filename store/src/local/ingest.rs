@@ -20,6 +20,7 @@ use crate::error::StoreError;
 use crate::hash::{HashSink, NixHash};
 use crate::nar::{MAX_DEPTH, NarError, NarWriter, stream};
 use crate::path::StorePath;
+use crate::signature::Signature;
 
 /// What one walk found out.
 #[derive(Clone, Debug)]
@@ -65,6 +66,19 @@ impl LocalStore {
     /// # Errors
     /// An operation failed; the object is then not valid.
     pub fn place(&self, scratch: &Path, ingest: &Ingest) -> Result<(), StoreError> {
+        self.place_signed(scratch, ingest, BTreeSet::new())
+    }
+
+    /// As [`LocalStore::place`], with the signatures that came with it.
+    ///
+    /// # Errors
+    /// As [`LocalStore::place`].
+    pub fn place_signed(
+        &self,
+        scratch: &Path,
+        ingest: &Ingest,
+        signatures: BTreeSet<Signature>,
+    ) -> Result<(), StoreError> {
         let _lock = self.lock(ingest.path.as_str())?;
         if self.is_valid(&ingest.path)? {
             return super::remove::remove_tree(scratch);
@@ -81,6 +95,7 @@ impl LocalStore {
             references: ingest.ingested.references.clone(),
             content_address: ingest.content_address.clone(),
             deriver: ingest.deriver.clone(),
+            signatures,
             registered: now,
             used: now,
         })

@@ -99,6 +99,7 @@ impl LocalStore {
                 references: ingested.references,
                 content_address: Some(address.to_string()),
                 deriver: None,
+                signatures: BTreeSet::new(),
                 registered: now,
                 used: now,
             })?;

@@ -72,6 +72,7 @@ impl SourceSink for LocalStore {
             references: references.clone(),
             content_address: Some(format!("text:sha256:{}", hash.to_nix_base32())),
             deriver: None,
+            signatures: BTreeSet::new(),
             registered: now,
             used: now,
         })?;

@@ -7,6 +7,7 @@ mod nix;
 mod s3;
 mod server;
 mod servers;
+mod signatures;
 mod travel;
 
 #[path = "../judge/mod.rs"]

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use osbuild_store::action::{ActionKey, ActionRow, OutputName};
 use osbuild_store::local::{GcRequest, Ingest, Usage};
+use osbuild_store::signature::SecretKey;
 use osbuild_store::{LocalStore, StoreError, StorePath};
 
 use super::{assert_sound, referrer, source};
@@ -270,6 +271,41 @@ fn a_newer_layout_is_refused_and_an_older_one_kept() {
     assert_eq!(store.actions().expect("listed").len(), 1);
     store.note_usage("x", &Usage { wall_ms: 1, processes: None }, b"").expect("noted");
     assert_sound(&store, "older");
+}
+
+/// The third layout knew no signatures. Several processes meet such a store at
+/// the same time; what it holds stays.
+#[test]
+fn the_third_layout_is_brought_up_to_date() {
+    let fixture = Fixture::new();
+    let home = fixture.copy("third");
+    let text = "DROP TABLE signatures; PRAGMA user_version = 3";
+    rusqlite::Connection::open(database(&home)).expect("opened").execute_batch(text).expect("set");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| LocalStore::open(&home).expect("opened"));
+        }
+    });
+    let store = LocalStore::open(&home).expect("opened");
+    assert_eq!(store.all_paths().expect("listed").len(), 305);
+    assert_eq!(store.actions().expect("listed").len(), 1);
+    let info = store.info(&fixture.built).expect("asked").expect("it is there");
+    assert!(info.signatures.is_empty());
+    assert_sound(&store, "third");
+
+    let signature =
+        SecretKey::generate("k").expect("made").sign(info.fingerprint(store.store_dir()).as_bytes());
+    let signatures = BTreeSet::from([signature]);
+    store.forget(&fixture.built).expect("forgotten");
+    let scratch = store.scratch("test").expect("scratch");
+    let out = scratch.path().join("out");
+    fs::write(&out, "built").expect("written");
+    let ingested = store.ingest(&out, []).expect("ingested");
+    let ingest = Ingest { path: fixture.built.clone(), ingested, content_address: None, deriver: None };
+    store.place_signed(&out, &ingest, signatures.clone()).expect("placed");
+    drop(store);
+    let store = LocalStore::open(&home).expect("opened");
+    assert_eq!(store.info(&fixture.built).expect("asked").expect("it is there").signatures, signatures);
 }
 
 /// Another program's objects are no sign of a lost database.

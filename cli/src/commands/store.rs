@@ -3,6 +3,7 @@
 mod copy;
 mod key;
 mod serve;
+mod sign;
 mod why;
 
 use std::collections::BTreeSet;
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     },
     Copy(copy::Arguments),
     Serve(serve::Arguments),
+    Sign(sign::Arguments),
     #[command(subcommand)]
     Key(key::Command),
     /// Hash every object again and report damage
@@ -63,6 +65,7 @@ pub(crate) fn run(command: Command, common: &CommonArguments) -> Result<(), Fail
         Command::Closure { paths } => closure(&*config::open_store()?, &paths, common.json),
         Command::Copy(arguments) => copy::run(&arguments, common),
         Command::Serve(arguments) => serve::run(&arguments, common),
+        Command::Sign(arguments) => sign::run(&arguments, common),
         Command::Key(command) => key::run(&command),
         Command::Verify { repair } => {
             if repair {

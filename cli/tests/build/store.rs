@@ -228,6 +228,44 @@ fn keys_are_made_shown_and_used() {
     );
 }
 
+#[test]
+fn objects_are_signed_where_they_are() {
+    let fixture = Fixture::new();
+    let public = fixture.succeeds(&["store", "key", "generate", "here-1", "-o", "key"]);
+    fixture.succeeds(&["store", "key", "generate", "other-1", "-o", "other"]);
+    let (low, _) = fixture.tree("low", json!({ "x": { "text": "low" } }));
+    let (_, file) = fixture.shell("top", "echo $input0 > $out", &[&low]);
+    fixture.succeeds(&["build", &file]);
+    assert_eq!(
+        fixture.succeeds(&["store", "sign", "--key", "key", "result"]),
+        "added 1 signatures to 1 objects\n"
+    );
+    let both = ["store", "sign", "--recursive", "--key", "key", "--key", "other", "result"];
+    assert_eq!(fixture.succeeds(&both), "added 3 signatures to 2 objects\n");
+    assert_eq!(fixture.succeeds(&both), "added 0 signatures to 2 objects\n");
+    let (out, err, code) = fixture.run_with(
+        &["store", "info", "result"],
+        &[("OSBUILD_TRUSTED_PUBLIC_KEYS", public.trim_end().as_ref())],
+    );
+    assert!(code == 0 && out.contains("here-1:") && out.contains("other-1:"), "{out}{err}");
+
+    // They go along, and count elsewhere.
+    fixture.succeeds(&["store", "copy", "--to", "cache", "result"]);
+    let name = fixture.place.path().join("result").read_link().unwrap();
+    let logical = format!("/nix/store/{}", name.file_name().unwrap().to_str().unwrap());
+    let trusted = [("OSBUILD_TRUSTED_PUBLIC_KEYS", public.trim_end())];
+    let (out, err, _) = elsewhere(&fixture, &["store", "copy", "--from", "cache", &logical], &trusted);
+    assert_eq!(out, "fetched 2 objects from cache\n", "{err}");
+
+    // What is there no more cannot be signed.
+    let object = fixture.home().join("store").join(name.file_name().unwrap());
+    std::fs::set_permissions(&object, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::write(&object, "other").unwrap();
+    let (_, err, code) = fixture.run(&["store", "sign", "--key", "key", "result"]);
+    assert!(err.contains("is corrupt: its hash is") && code == 3, "{err}");
+    is_used_wrongly(&fixture, &[(&["store", "sign", "result"], "--key <FILE>")]);
+}
+
 /// What is said of the signature of an object that was fetched, by whose word
 /// counts.
 fn a_signature_is_shown(fixture: &Fixture, logical: &str, public: &str) {

@@ -9,7 +9,7 @@ use crate::error::StoreError;
 use crate::hash::NixHash;
 use crate::narinfo::fingerprint;
 use crate::path::{StoreDir, StorePath};
-use crate::signature::Signature;
+use crate::signature::{SecretKey, Signature};
 
 /// One valid object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,14 +217,22 @@ impl LocalStore {
                 .execute([info.path.as_str(), reference.as_str()])
                 .map_err(fail())?;
         }
-        for signature in &info.signatures {
-            transaction
-                .prepare_cached("INSERT OR IGNORE INTO signatures VALUES (?1, ?2)")
-                .map_err(fail())?
-                .execute([info.path.as_str(), &signature.to_string()])
-                .map_err(fail())?;
-        }
+        add_signatures(&transaction, &info.path, &info.signatures).map_err(fail())?;
         transaction.commit().map_err(fail())
+    }
+
+    /// Signs an object with every one of `keys`, once its bytes were found to
+    /// be those that were registered; how many signatures are new.
+    ///
+    /// # Errors
+    /// It is not there or damaged, or the database failed.
+    pub fn sign(&self, path: &StorePath, keys: &[SecretKey]) -> Result<usize, StoreError> {
+        let info = self.info(path)?.ok_or_else(|| StoreError::Missing(path.clone()))?;
+        self.check_object(path)?;
+        let text = info.fingerprint(self.store_dir());
+        let signatures: Vec<Signature> = keys.iter().map(|key| key.sign(text.as_bytes())).collect();
+        let database = self.database();
+        add_signatures(&database, path, &signatures).map_err(self.failed("sign an object"))
     }
 
     /// Takes objects out of the database; their files stay.
@@ -269,4 +277,18 @@ impl LocalStore {
         }
         transaction.commit().map_err(fail())
     }
+}
+
+/// How many of them are new.
+fn add_signatures<'s>(
+    database: &rusqlite::Connection,
+    path: &StorePath,
+    signatures: impl IntoIterator<Item = &'s Signature>,
+) -> rusqlite::Result<usize> {
+    let mut statement = database.prepare_cached("INSERT OR IGNORE INTO signatures VALUES (?1, ?2)")?;
+    let mut added = 0;
+    for signature in signatures {
+        added += statement.execute([path.as_str(), &signature.to_string()])?;
+    }
+    Ok(added)
 }

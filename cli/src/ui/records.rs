@@ -43,12 +43,12 @@ fn record(steps: &mut HashMap<usize, Running>, event: &Event<'_>) -> Option<Valu
             "schema": 1, "event": "planned", "steps": certain, "maybe": possible,
             "usualMs": usual.map(ms),
         }),
-        Event::Started { step, name, kind, usual } => {
+        Event::Started { step, name, kind, usual, for_step } => {
             steps.insert(*step, Running { step: Step::new(name, *kind), told: None });
             let kind = verb(*kind);
             json!({
                 "schema": 1, "event": "started", "step": step, "name": name, "kind": kind,
-                "usualMs": usual.map(ms),
+                "usualMs": usual.map(ms), "for": for_step,
             })
         }
         Event::Phase { step, name } => json!({ "schema": 1, "event": "phase", "step": step, "phase": name }),
@@ -99,8 +99,16 @@ mod tests {
             Some(r#"{"event":"planned","maybe":1,"schema":1,"steps":3,"usualMs":1500}"#),
         );
         check(
-            Event::Started { step: 7, name: "hello", kind: Kind::Build, usual: None },
-            Some(r#"{"event":"started","kind":"build","name":"hello","schema":1,"step":7,"usualMs":null}"#),
+            Event::Started {
+                step: 7,
+                name: "hello",
+                kind: Kind::Build,
+                usual: None,
+                for_step: Some("greetings"),
+            },
+            Some(
+                r#"{"event":"started","for":"greetings","kind":"build","name":"hello","schema":1,"step":7,"usualMs":null}"#,
+            ),
         );
         check(
             Event::Phase { step: 7, name: "unpack" },

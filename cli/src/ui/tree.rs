@@ -1,11 +1,14 @@
-//! The live tree: what was done above, what runs now below it, what there is
-//! to do in all at its foot.
+//! The live tree: what was done above; below it what runs now, each under the
+//! step that it runs for; what there is to do in all at its foot.
 //!
 //! ```text
 //! built containerd (71.2 s)
-//! ├ build linux: build 3:12 of 7:40  CC drivers/net/phy/phy.o
-//! ├ fetch go1.24.tar.gz 0:07 [=====>      ] 31.25 MiB/74.61 MiB 5.20 MiB/s
-//! └ 41 of 127 steps, 2 running, 5:03 of about 9:30
+//! ├ aws-k8s-slot
+//! │ └ build linux: build 3:12 of 7:40  CC drivers/net/phy/phy.o
+//! ├ sdk-go
+//! │ ├ fetch go1.24.tar.gz 0:07 [=====>      ] 31.25 MiB/74.61 MiB 5.20 MiB/s
+//! │ └ fetch gcc-14.deb 0:01 [=>          ] 2.00 MiB/21.14 MiB 4.80 MiB/s
+//! └ 41 of 127 steps, 3 running, 5:03 of about 9:30
 //! ```
 
 use std::collections::HashMap;
@@ -31,6 +34,7 @@ pub(crate) struct Tree {
 
 struct State {
     running: HashMap<usize, Running>,
+    groups: Vec<Group>,
     foot: ProgressBar,
     counts: Counts,
 }
@@ -40,7 +44,30 @@ struct Running {
     line: ProgressBar,
     usual: Option<Duration>,
     phase: String,
+    branch: &'static str,
+    size: Size,
 }
+
+/// How much of a step is done, as far as it says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Size {
+    Unknown,
+    Bytes,
+    Other,
+}
+
+/// Steps that run for the same one.
+struct Group {
+    name: String,
+    head: ProgressBar,
+    members: Vec<usize>,
+}
+
+/// What stands before a step that was asked for, before a step of a group, and
+/// before the last of one.
+const ALONE: &str = "├";
+const INSIDE: &str = "│ ├";
+const LAST: &str = "│ └";
 
 /// What the foot says.
 #[derive(Default)]
@@ -56,8 +83,39 @@ struct Counts {
 impl Tree {
     pub(super) fn new(lines: MultiProgress, verbose: bool) -> Self {
         let foot = lines.add(ProgressBar::new_spinner());
-        let state = State { running: HashMap::new(), foot, counts: Counts::default() };
+        let state = State { running: HashMap::new(), groups: Vec::new(), foot, counts: Counts::default() };
         Self { lines, verbose, state: Mutex::new(state) }
+    }
+
+    /// A line for a step that runs for `above`, the last of those that do.
+    fn line_below(
+        &self,
+        above: &str,
+        step: usize,
+        running: &mut HashMap<usize, Running>,
+        groups: &mut Vec<Group>,
+        foot: &ProgressBar,
+    ) -> ProgressBar {
+        let index = groups.iter().position(|group| group.name == above).unwrap_or_else(|| {
+            let head = self.lines.insert_before(foot, ProgressBar::new_spinner());
+            head.set_style(style("├ {msg}"));
+            head.set_message(above.to_owned());
+            head.enable_steady_tick(SHOW_AFTER);
+            groups.push(Group { name: above.to_owned(), head, members: Vec::new() });
+            groups.len() - 1
+        });
+        let Group { head, members, .. } = &mut groups[index];
+        let last = members.last().and_then(|last| running.get_mut(last));
+        let line = match last {
+            Some(last) => {
+                last.branch = INSIDE;
+                last.draw();
+                self.lines.insert_after(&last.line, ProgressBar::new_spinner())
+            }
+            None => self.lines.insert_after(head, ProgressBar::new_spinner()),
+        };
+        members.push(step);
+        line
     }
 
     fn say(&self, text: &str) {
@@ -76,14 +134,19 @@ impl Drop for Tree {
 impl Observer for Tree {
     fn event(&self, event: Event<'_>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { running, foot, counts } = &mut *state;
+        let State { running, groups, foot, counts } = &mut *state;
         match event {
             Event::Planned { certain, possible, usual } => {
                 (counts.certain, counts.possible, counts.usual) = (certain, possible, usual);
             }
-            Event::Started { step, name, kind, usual } => {
-                let line = self.lines.insert_before(foot, ProgressBar::new_spinner());
-                let begun = Running { step: Step::new(name, kind), line, usual, phase: String::new() };
+            Event::Started { step, name, kind, usual, for_step } => {
+                let line = match for_step {
+                    Some(above) => self.line_below(above, step, running, groups, foot),
+                    None => self.lines.insert_before(foot, ProgressBar::new_spinner()),
+                };
+                let branch = if for_step.is_some() { LAST } else { ALONE };
+                let (step_of, phase, size) = (Step::new(name, kind), String::new(), Size::Unknown);
+                let begun = Running { step: step_of, line, usual, phase, branch, size };
                 begun.draw();
                 begun.line.enable_steady_tick(SHOW_AFTER);
                 running.insert(step, begun);
@@ -92,11 +155,13 @@ impl Observer for Tree {
             Event::Phase { step, name } => {
                 if let Some(running) = running.get_mut(&step) {
                     running.phase = format!(": {name}");
+                    running.size = Size::Unknown;
+                    running.line.unset_length();
                     running.draw();
                 }
             }
             Event::Progress { step, done, total } => {
-                if let Some(running) = running.get(&step) {
+                if let Some(running) = running.get_mut(&step) {
                     running.advance(done, total);
                 }
                 return;
@@ -115,11 +180,12 @@ impl Observer for Tree {
                 counts.done += 1;
                 counts.failed += usize::from(matches!(outcome, Outcome::Failed));
                 // What another process made was never begun here.
-                if let Some(Running { step, line, .. }) = running.remove(&step) {
+                if let Some(Running { step: ended, line, .. }) = running.remove(&step) {
                     line.finish_and_clear();
+                    leave(step, running, groups);
                     counts.running -= 1;
-                    if step.elapsed() >= SHOW_AFTER || matches!(outcome, Outcome::Failed) {
-                        self.say(&step.ended(outcome));
+                    if ended.elapsed() >= SHOW_AFTER || matches!(outcome, Outcome::Failed) {
+                        self.say(&ended.ended(outcome));
                     }
                 }
             }
@@ -132,24 +198,39 @@ impl Observer for Tree {
     }
 }
 
+/// Takes a step out of its group, and the group away if it was the last.
+fn leave(step: usize, running: &mut HashMap<usize, Running>, groups: &mut Vec<Group>) {
+    let Some(index) = groups.iter().position(|group| group.members.contains(&step)) else { return };
+    let group = &mut groups[index];
+    group.members.retain(|member| *member != step);
+    match group.members.last().and_then(|last| running.get_mut(last)) {
+        Some(last) => {
+            last.branch = LAST;
+            last.draw();
+        }
+        None => groups.remove(index).head.finish_and_clear(),
+    }
+}
+
 impl Running {
-    /// Says anew what there is to say of it, in the form for a step whose size
-    /// is not known.
+    /// Says anew what there is to say of it.
     fn draw(&self) {
-        let style = style("├ {prefix} {clock}  {wide_msg}");
-        self.line.set_style(style.with_key("clock", clock_against(self.usual, "of")));
+        let rest = match self.size {
+            Size::Unknown => "  {wide_msg}",
+            Size::Bytes => " [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec}",
+            Size::Other => " [{wide_bar}] {pos}/{len}",
+        };
+        let style = style(&format!("{} {{prefix}} {{clock}}{rest}", self.branch));
+        self.line.set_style(style.with_key("clock", clock_against(self.usual, "of")).progress_chars("=> "));
         self.line.set_prefix(format!("{} {}{}", verb(self.step.kind), self.step.name, self.phase));
     }
 
-    fn advance(&self, done: u64, total: u64) {
+    fn advance(&mut self, done: u64, total: u64) {
         if total > 0 && self.line.length() != Some(total) {
             self.line.set_length(total);
             // Whatever else is counted is not that many.
-            let bytes = total > 100_000;
-            let counts = if bytes { "{bytes}/{total_bytes} {bytes_per_sec}" } else { "{pos}/{len}" };
-            let style = style(&format!("├ {{prefix}} {{clock}} [{{wide_bar}}] {counts}"));
-            self.line
-                .set_style(style.with_key("clock", clock_against(self.usual, "of")).progress_chars("=> "));
+            self.size = if total > 100_000 { Size::Bytes } else { Size::Other };
+            self.draw();
         }
         self.line.set_position(done);
     }
@@ -228,10 +309,11 @@ mod tests {
         let tree = Tree::new(MultiProgress::with_draw_target(target), false);
         let usual = Some(Duration::from_secs(460));
         event(&tree, Event::Planned { certain: 3, possible: 2, usual: Some(Duration::from_secs(500)) });
-        event(&tree, Event::Started { step: 0, name: "linux", kind: Kind::Build, usual });
+        let started = |step, name, kind, usual| Event::Started { step, name, kind, usual, for_step: None };
+        event(&tree, started(0, "linux", Kind::Build, usual));
         event(&tree, Event::Phase { step: 0, name: "build" });
         event(&tree, Event::Line { step: 0, text: "CC init/main.o" });
-        event(&tree, Event::Started { step: 1, name: "go.tar.gz", kind: Kind::Fetch, usual: None });
+        event(&tree, started(1, "go.tar.gz", Kind::Fetch, None));
         event(&tree, Event::Progress { step: 1, done: 1 << 20, total: 2 << 20 });
         let shown = screen(&terminal, "MiB/");
         let lines: Vec<&str> = shown.lines().collect();
@@ -247,6 +329,34 @@ mod tests {
         drop(tree);
         let left = terminal.contents();
         assert!(!left.contains('├') && !left.contains('└'), "the tree is not gone when all is over: {left}");
+    }
+
+    #[test]
+    fn steps_stand_below_what_they_run_for() {
+        let terminal = InMemoryTerm::new(12, 100);
+        let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
+        let tree = Tree::new(MultiProgress::with_draw_target(target), false);
+        let start = |step, name, above| {
+            event(&tree, Event::Started { step, name, kind: Kind::Fetch, usual: None, for_step: above });
+        };
+        let shape = |awaited: &str| -> Vec<String> {
+            let shown = screen(&terminal, awaited);
+            let words = |line: &str| line.split(" 0:").next().unwrap_or_default().to_owned();
+            shown.lines().filter(|line| !line.starts_with('└')).map(words).collect()
+        };
+        start(0, "a", Some("sdk"));
+        start(1, "linux", Some("disk"));
+        start(2, "b", Some("sdk"));
+        start(3, "alone", None);
+        let all = ["├ sdk", "│ ├ fetch a", "│ └ fetch b", "├ disk", "│ └ fetch linux", "├ fetch alone"];
+        assert_eq!(shape("4 running"), all);
+        event(&tree, Event::Finished { step: 2, outcome: &Outcome::Made });
+        assert_eq!(
+            shape("3 running"),
+            ["├ sdk", "│ └ fetch a", "├ disk", "│ └ fetch linux", "├ fetch alone"]
+        );
+        event(&tree, Event::Finished { step: 1, outcome: &Outcome::Made });
+        assert_eq!(shape("2 running"), ["├ sdk", "│ └ fetch a", "├ fetch alone"]);
     }
 
     #[test]

@@ -9,8 +9,10 @@ pub enum Event<'e> {
     /// builds of all these names ran here, how long it takes if each takes what
     /// it took the last time and nothing waits for a processor.
     Planned { certain: usize, possible: usize, usual: Option<Duration> },
-    /// A step begins. `usual` is how long it took the last time.
-    Started { step: usize, name: &'e str, kind: Kind, usual: Option<Duration> },
+    /// A step begins. `usual` is how long it took the last time; of the steps
+    /// that wait for it, `for_step` is the one that most waits for in turn,
+    /// `None` for what was asked for.
+    Started { step: usize, name: &'e str, kind: Kind, usual: Option<Duration>, for_step: Option<&'e str> },
     /// Bytes, or whatever the step counts; `total` is 0 if unknown.
     Progress { step: usize, done: u64, total: u64 },
     /// A builder said what it does now.

@@ -10,7 +10,7 @@ use osbuild_store::cache::{CacheError, Found, Watch};
 use osbuild_store::local::{PathLock, Usage};
 
 use super::event::{Event, Kind, Outcome};
-use super::order::{Ready, Work};
+use super::order::Work;
 use super::plan::{NodeId, Presence};
 use super::{Engine, Outputs};
 use crate::build::log::phase;
@@ -22,22 +22,22 @@ use crate::derivation::aterm::to_aterm;
 use crate::remote::{Remote, RemoteBuilder, RemotelyBuilt};
 
 impl Engine<'_> {
-    pub(super) fn perform(&self, ready: Ready, name: &str, compare: bool) -> Done {
-        match ready.work {
-            Work::Make(resolved) => Done::Made(self.step(ready.id, &resolved, compare, None)),
-            Work::MakeRemotely(resolved) => Done::Made(self.step(ready.id, &resolved, compare, self.remote)),
-            Work::Substitute(objects) => Done::Substituted(self.substitute(ready.id, name, &objects)),
+    pub(super) fn perform(&self, job: &Job, work: Work) -> Done {
+        match work {
+            Work::Make(resolved) => Done::Made(self.step(job, &resolved, None)),
+            Work::MakeRemotely(resolved) => Done::Made(self.step(job, &resolved, self.remote)),
+            Work::Substitute(objects) => Done::Substituted(self.substitute(job, &objects)),
         }
     }
 
-    fn substitute(
-        &self,
-        id: NodeId,
-        name: &str,
-        objects: &BTreeMap<StorePath, Found>,
-    ) -> Result<(), CacheError> {
-        let step = id.index();
-        self.observer.event(Event::Started { step, name, kind: Kind::Substitute, usual: None });
+    fn started(&self, job: &Job, kind: Kind, usual: Option<Duration>) {
+        let (step, name, for_step) = (job.id.index(), job.name.as_str(), job.for_step.as_deref());
+        self.observer.event(Event::Started { step, name, kind, usual, for_step });
+    }
+
+    fn substitute(&self, job: &Job, objects: &BTreeMap<StorePath, Found>) -> Result<(), CacheError> {
+        let step = job.id.index();
+        self.started(job, Kind::Substitute, None);
         let total = objects.values().map(|found| found.info.file_size_bytes.unwrap_or(0)).sum();
         let done = std::sync::Mutex::new(BTreeMap::new());
         let progress = |path: &StorePath, bytes: u64, _: u64| {
@@ -55,13 +55,8 @@ impl Engine<'_> {
     }
 
     /// Runs one step under its lock, unless another process just did.
-    fn step(
-        &self,
-        id: NodeId,
-        resolved: &Resolved,
-        compare: bool,
-        remote: Option<&Remote>,
-    ) -> Result<Made, BuildError> {
+    fn step(&self, job: &Job, resolved: &Resolved, remote: Option<&Remote>) -> Result<Made, BuildError> {
+        let Job { id, compare, .. } = *job;
         let _lock = self.lock(resolved)?;
         let known = self.known(resolved)?;
         let result = match known {
@@ -74,9 +69,8 @@ impl Engine<'_> {
                     None if resolved.is_fetch() => Kind::Fetch,
                     None => Kind::Build,
                 };
-                let name = resolved.name();
-                let usual = self.store.usage(name)?.map(|usage| Duration::from_millis(usage.wall_ms));
-                self.observer.event(Event::Started { step: id.index(), name, kind, usual });
+                let usual = self.store.usage(resolved.name())?;
+                self.started(job, kind, usual.map(|usage| Duration::from_millis(usage.wall_ms)));
                 match known {
                     Some(first) if compare && self.can_be_compared(resolved, &first)? => {
                         self.rebuild(id, resolved, first, remote)
@@ -250,6 +244,16 @@ impl Engine<'_> {
         }
         Ok(true)
     }
+}
+
+/// A step that is to be performed.
+pub(super) struct Job {
+    pub(super) id: NodeId,
+    pub(super) name: String,
+    /// What waits for it.
+    pub(super) for_step: Option<String>,
+    /// Build it again and compare.
+    pub(super) compare: bool,
 }
 
 /// What a step made, and where it is.

@@ -292,6 +292,16 @@ impl<'a> Plan<'a> {
         queue.extend(dependents.filter(|id| graph[*id].want_known || graph[*id].wanted > Presence::Nowhere));
     }
 
+    /// Of the steps that wait for this one, the one that most waits for.
+    pub(super) fn waiting_for(&self, id: NodeId) -> Option<NodeId> {
+        let waits = |id: &NodeId| {
+            let node = &self.graph[*id];
+            node.status == Status::Waiting && (node.want_known || node.wanted > Presence::Nowhere)
+        };
+        let dependents = self.graph.neighbors_directed(id, Direction::Incoming).filter(waits);
+        dependents.max_by_key(|id| (self.graph[*id].distance, std::cmp::Reverse(*id)))
+    }
+
     /// The step of a pool that most waits for.
     pub(super) fn peek_ready(&self, pool: Pool) -> Option<&Ready> {
         self.ready[pool as usize].peek()

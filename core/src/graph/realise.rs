@@ -17,7 +17,7 @@ use super::described::BuildGraph;
 use super::event::{Event, Observer};
 use super::forecast::{Forecast, Prospect};
 use super::order::{POOLS, Pool};
-use super::perform::{Done, Made};
+use super::perform::{Done, Job, Made};
 use super::plan::{Caches, NodeId, Plan, Presence};
 use super::resolve::resolve;
 use super::{GraphError, Lookup, Outputs, read_derivation};
@@ -204,11 +204,15 @@ impl Engine<'_> {
                         let Some(ready) = plan.next_ready(pool) else { break };
                         running[pool as usize] += 1;
                         let sender = sender.clone();
-                        let compare = rebuild.contains(&ready.id);
-                        let name = plan.graph[ready.id].name().to_owned();
+                        let job = Job {
+                            id: ready.id,
+                            name: plan.graph[ready.id].name().to_owned(),
+                            for_step: plan.waiting_for(ready.id).map(|id| plan.graph[id].name().to_owned()),
+                            compare: rebuild.contains(&ready.id),
+                        };
                         scope.spawn(move || {
-                            let id = ready.id;
-                            let result = self.perform(ready, &name, compare);
+                            let id = job.id;
+                            let result = self.perform(&job, ready.work);
                             // The receiver outlives every step.
                             let _ = sender.send((id, pool, result));
                         });

@@ -51,12 +51,10 @@ impl LocalStore {
         scratch: &Path,
         candidates: impl IntoIterator<Item = &'p StorePath>,
     ) -> Result<Ingested, StoreError> {
-        let sink = Sink { hash: HashSink::default(), scanner: ReferenceScanner::new(candidates) };
+        let sink = ArchiveSink::new(candidates);
         let mut walk = Walk { store: self, writer: NarWriter::begin(sink).map_err(stream)? };
         walk.node(scratch, 0)?;
-        let sink = walk.writer.into_inner();
-        let (nar_hash, nar_size_bytes) = sink.hash.finish();
-        Ok(Ingested { nar_hash, nar_size_bytes, references: sink.scanner.finish() })
+        Ok(walk.writer.into_inner().finish())
     }
 
     /// Renames a canonical tree into place and registers it. If the object is
@@ -89,7 +87,7 @@ impl LocalStore {
 
 struct Walk<'s> {
     store: &'s LocalStore,
-    writer: NarWriter<Sink>,
+    writer: NarWriter<ArchiveSink>,
 }
 
 impl Walk<'_> {
@@ -159,7 +157,7 @@ impl Walk<'_> {
             return Err(NarError::Changed { path: path.to_owned() }.into());
         }
         if share {
-            self.store.deduplicate(path, &digest.finalize(), executable, size);
+            self.store.deduplicate(CWD, path, &digest.finalize(), executable, size);
         }
         Ok(())
     }
@@ -218,12 +216,24 @@ fn strip_xattrs(path: &Path) {
     }
 }
 
-struct Sink {
+/// Takes an archive and finds out what there is to know of it.
+pub(super) struct ArchiveSink {
     hash: HashSink,
     scanner: ReferenceScanner,
 }
 
-impl Write for Sink {
+impl ArchiveSink {
+    pub(super) fn new<'p>(candidates: impl IntoIterator<Item = &'p StorePath>) -> Self {
+        Self { hash: HashSink::default(), scanner: ReferenceScanner::new(candidates) }
+    }
+
+    pub(super) fn finish(self) -> Ingested {
+        let (nar_hash, nar_size_bytes) = self.hash.finish();
+        Ingested { nar_hash, nar_size_bytes, references: self.scanner.finish() }
+    }
+}
+
+impl Write for ArchiveSink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.hash.write_all(bytes)?;
         self.scanner.write_all(bytes)?;

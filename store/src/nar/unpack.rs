@@ -20,51 +20,138 @@ use crate::error::StoreError;
 /// [`StoreError::Nar`] for whatever is wrong with `input`, as in [`read_nar`];
 /// [`StoreError::Io`] if a file could not be made. What was made by then stays.
 pub fn unpack(input: &mut dyn Read, destination: &Path) -> Result<(), StoreError> {
-    let parent = destination.parent().unwrap_or(Path::new("/"));
-    let name = destination.file_name().map(|n| n.as_encoded_bytes().to_vec()).unwrap_or_default();
-    let directory = File::open(parent).map_err(StoreError::io("open", parent))?.into();
-    let mut unpacker =
-        Unpacker { root: destination, directories: vec![directory], names: vec![name], copied: Vec::new() };
-    read_nar(input, &mut unpacker)
+    read_nar(input, &mut Unpacker::new(destination, AsIs)?)
 }
 
-struct Unpacker<'p> {
+/// What is done to nodes that unpacking made.
+pub(crate) trait Finish {
+    /// Modes of files, plain and executable, as they are made.
+    const MODES: [u32; 2];
+    /// Sees a file's contents as they are written.
+    fn see(&mut self, chunk: &[u8]);
+    fn file(&mut self, at: At<'_>, file: File, made: Made) -> Result<(), StoreError>;
+    fn symlink(&mut self, at: At<'_>) -> Result<(), StoreError>;
+    /// A directory with all its members.
+    fn directory(&mut self, directory: &OwnedFd, is_top: bool) -> Result<(), StoreError>;
+}
+
+/// Where a node is. Names are those of an archive or of a tree that could be
+/// one: neither `.` nor `..`, and without a slash.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'a> {
+    pub(crate) parent: &'a OwnedFd,
+    pub(crate) name: &'a [u8],
+}
+
+/// A file that was written.
+#[derive(Clone, Copy)]
+pub(crate) struct Made {
+    pub(crate) executable: bool,
+    pub(crate) size_bytes: u64,
+}
+
+/// Leaves them as they are.
+struct AsIs;
+
+impl Finish for AsIs {
+    const MODES: [u32; 2] = [0o644, 0o755];
+
+    fn see(&mut self, _: &[u8]) {}
+
+    fn file(&mut self, _: At<'_>, _: File, _: Made) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn symlink(&mut self, _: At<'_>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn directory(&mut self, _: &OwnedFd, _: bool) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Makes a tree, node by node.
+pub(crate) struct Unpacker<'p, F> {
     root: &'p Path,
+    finish: F,
     directories: Vec<OwnedFd>,
     names: Vec<Vec<u8>>,
     copied: Vec<u8>,
 }
 
+/// A file that is being written.
+pub(crate) struct Writing {
+    file: File,
+    made: Made,
+}
+
 /// Large enough that decompressing and not calling dominates.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-impl Unpacker<'_> {
-    fn at(&self) -> (&OwnedFd, &[u8]) {
-        let directory = self.directories.last().expect("the parent of the root is never popped");
-        let name = self.names.last().expect("a node follows enter, or is the root");
-        (directory, name)
+impl<'p, F: Finish> Unpacker<'p, F> {
+    /// # Errors
+    /// The directory that `destination` is to be in cannot be opened.
+    pub(crate) fn new(destination: &'p Path, finish: F) -> Result<Self, StoreError> {
+        let parent = destination.parent().unwrap_or(Path::new("/"));
+        let name = destination.file_name().map(|n| n.as_encoded_bytes().to_vec()).unwrap_or_default();
+        let directory = File::open(parent).map_err(StoreError::io("open", parent))?.into();
+        let (directories, names) = (vec![directory], vec![name]);
+        Ok(Self { root: destination, finish, directories, names, copied: Vec::new() })
+    }
+
+    pub(crate) fn root(&self) -> &'p Path {
+        self.root
+    }
+
+    fn at(&self) -> At<'_> {
+        at(&self.directories, &self.names)
+    }
+
+    /// Begins a file, for whoever has its contents at hand.
+    pub(crate) fn begin_file(&mut self, executable: bool) -> Result<Writing, StoreError> {
+        let At { parent, name } = self.at();
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(F::MODES[usize::from(executable)]);
+        let file =
+            openat(parent, name, flags, mode).map_err(StoreError::os("create a file below", self.root))?;
+        Ok(Writing { file: File::from(file), made: Made { executable, size_bytes: 0 } })
+    }
+
+    pub(crate) fn write(&mut self, writing: &mut Writing, chunk: &[u8]) -> Result<(), StoreError> {
+        writing.file.write_all(chunk).map_err(StoreError::io("write a file below", self.root))?;
+        writing.made.size_bytes += chunk.len() as u64;
+        self.finish.see(chunk);
+        Ok(())
+    }
+
+    pub(crate) fn end_file(&mut self, Writing { file, made }: Writing) -> Result<(), StoreError> {
+        self.finish.file(at(&self.directories, &self.names), file, made)
     }
 
     /// By hand, since whose fault an error is depends on which side it is of.
-    fn copy(&mut self, contents: &mut dyn Read, file: &mut File) -> Result<(), StoreError> {
-        self.copied.resize(CHUNK_BYTES, 0);
+    fn copy(&mut self, contents: &mut dyn Read, writing: &mut Writing) -> Result<(), StoreError> {
+        let mut copied = std::mem::take(&mut self.copied);
+        copied.resize(CHUNK_BYTES, 0);
         loop {
-            let got = match contents.read(&mut self.copied) {
-                Ok(0) => return Ok(()),
+            let got = match contents.read(&mut copied) {
+                Ok(0) => break,
                 Ok(got) => got,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(source) => return Err(NarError::Stream { action: "read", source }.into()),
             };
-            file.write_all(&self.copied[..got]).map_err(StoreError::io("write a file below", self.root))?;
+            self.write(writing, &copied[..got])?;
         }
+        self.copied = copied;
+        Ok(())
     }
 }
 
-impl NarVisitor for Unpacker<'_> {
+impl<F: Finish> NarVisitor for Unpacker<'_, F> {
     type Error = StoreError;
 
     fn directory(&mut self) -> Result<(), StoreError> {
-        let (parent, name) = self.at();
+        let At { parent, name } = self.at();
         rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755))
             .map_err(StoreError::os("make a directory below", self.root))?;
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
@@ -85,23 +172,27 @@ impl NarVisitor for Unpacker<'_> {
     }
 
     fn end_directory(&mut self) -> Result<(), StoreError> {
-        self.directories.pop();
-        Ok(())
+        let directory = self.directories.pop().expect("it was begun");
+        self.finish.directory(&directory, self.directories.len() == 1)
     }
 
     fn regular(&mut self, executable: bool, _size: u64, contents: &mut dyn Read) -> Result<(), StoreError> {
-        let (parent, name) = self.at();
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(if executable { 0o755 } else { 0o644 });
-        let file =
-            openat(parent, name, flags, mode).map_err(StoreError::os("create a file below", self.root))?;
-        self.copy(contents, &mut File::from(file))
+        let mut writing = self.begin_file(executable)?;
+        self.copy(contents, &mut writing)?;
+        self.end_file(writing)
     }
 
     fn symlink(&mut self, target: &[u8]) -> Result<(), StoreError> {
-        let (parent, name) = self.at();
-        symlinkat(target, parent, name).map_err(StoreError::os("make a link below", self.root))
+        let At { parent, name } = self.at();
+        symlinkat(target, parent, name).map_err(StoreError::os("make a link below", self.root))?;
+        self.finish.symlink(at(&self.directories, &self.names))
     }
+}
+
+fn at<'a>(directories: &'a [OwnedFd], names: &'a [Vec<u8>]) -> At<'a> {
+    let parent = directories.last().expect("the parent of the root is never popped");
+    let name = names.last().expect("a node follows enter, or is the root");
+    At { parent, name }
 }
 
 #[cfg(test)]

@@ -14,9 +14,13 @@ use std::process::Command;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
+#[path = "engine/binary.rs"]
+mod binary;
 #[path = "../../store/tests/judge/mod.rs"]
 #[expect(dead_code, reason = "tests use the rest")]
 mod judge;
+
+use binary::our_binary;
 
 /// A program, and what to say about it.
 struct Row {
@@ -87,18 +91,6 @@ fn main() {
             peak(&osbuild),
         );
     }
-}
-
-/// `osbuild` of the same build profile, or what `OSBUILD_BINARY` names.
-fn our_binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("OSBUILD_BINARY") {
-        return path.into();
-    }
-    let here = std::env::current_exe().expect("a running program has a path");
-    let profile = here.parent().and_then(Path::parent).expect("benches are in deps/ of their profile");
-    let binary = profile.join("osbuild");
-    assert!(binary.exists(), "build it first: cargo build --release -p osbuild");
-    binary
 }
 
 fn theirs() -> Command {

@@ -41,6 +41,59 @@ fn dump_tree_node<W: Write>(tree: &SourceTree, writer: &mut NarWriter<W>) -> Res
     }
 }
 
+/// How long the archive of a tree is, by what the file system says of its
+/// files: nothing is read.
+///
+/// # Errors
+/// A file is not there.
+pub(crate) fn archive_size(tree: &SourceTree) -> Result<u64, StoreError> {
+    let mut writer = NarWriter::begin(Count(0)).map_err(stream)?;
+    count_node(tree, &mut writer)?;
+    Ok(writer.into_inner().0)
+}
+
+fn count_node(tree: &SourceTree, writer: &mut NarWriter<Count>) -> Result<(), StoreError> {
+    let size = match tree {
+        SourceTree::Regular { path, executable } => {
+            let size = path.metadata().map_err(StoreError::io("read", path))?.len();
+            Some((*executable, size))
+        }
+        SourceTree::Bytes { contents, executable } => Some((*executable, contents.len() as u64)),
+        _ => None,
+    };
+    match (size, tree) {
+        (Some((executable, size)), _) => {
+            writer.begin_regular(executable, size).map_err(stream)?;
+            writer.inner().0 += size;
+            writer.end_regular(size).map_err(stream)
+        }
+        (None, SourceTree::Directory(members)) => {
+            writer.begin_directory().map_err(stream)?;
+            for (name, member) in members {
+                writer.enter(name).map_err(stream)?;
+                count_node(member, writer)?;
+                writer.leave().map_err(stream)?;
+            }
+            writer.end_directory().map_err(stream)
+        }
+        (None, tree) => dump_tree_node(tree, writer),
+    }
+}
+
+/// Counts what is written.
+struct Count(u64);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 pub(crate) fn stream(source: io::Error) -> StoreError {
     NarError::Stream { action: "write", source }.into()
 }

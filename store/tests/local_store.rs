@@ -63,6 +63,65 @@ fn outputs_become_canonical() {
 }
 
 #[test]
+fn sources_are_canonical_as_outputs_are() {
+    let (_home, store) = open();
+    let bytes = |contents: &str, executable| SourceTree::Bytes { contents: contents.into(), executable };
+    let directory = |members: Vec<(&str, SourceTree)>| {
+        SourceTree::Directory(members.into_iter().map(|(name, tree)| (name.into(), tree)).collect())
+    };
+    let large = "x".repeat(10_000);
+    let tree = directory(vec![
+        ("data", bytes("1", false)),
+        ("empty", directory(vec![])),
+        ("inner", directory(vec![("large", bytes(&large, false)), ("run", bytes(&large, true))])),
+        ("large", bytes(&large, false)),
+        ("link", SourceTree::Symlink { target: b"data".to_vec() }),
+    ]);
+    let path = store.add_source("tree", &tree, Ingestion::Recursive).unwrap();
+    let at = store.physical(&path);
+    let metadata = |name: &str| at.join(name).symlink_metadata().unwrap();
+    for (name, mode) in [
+        ("", 0o40555),
+        ("data", 0o100444),
+        ("empty", 0o40555),
+        ("inner", 0o40555),
+        ("inner/large", 0o100444),
+        ("inner/run", 0o100555),
+        ("link", 0o120777),
+    ] {
+        assert_eq!((metadata(name).mode(), metadata(name).mtime()), (mode, 1), "{name}");
+    }
+    assert_eq!(metadata("large").ino(), metadata("inner/large").ino());
+    assert_ne!(metadata("large").ino(), metadata("inner/run").ino());
+    assert!(store.verify(&mut |_, _| ()).unwrap().problems.is_empty());
+}
+
+/// Too large to be hashed before it is known whether that is needed.
+#[test]
+fn large_sources_are_added_once_whatever_is_known_of_them() {
+    let (home, store) = open();
+    let source = home.path().join("source");
+    let tree = SourceTree::Regular { path: source.clone(), executable: false };
+    let add = |name: &str, byte: u8| {
+        fs::write(&source, vec![byte; 5 << 20]).unwrap();
+        let path = store.add_source(name, &tree, Ingestion::Recursive).unwrap();
+        let hash = tree.hash(Ingestion::Recursive).unwrap();
+        let expected = store.store_dir().fixed_path(name, true, &hash, &BTreeSet::new(), false).unwrap();
+        assert_eq!(path, expected);
+        (path.clone(), store.physical(&path).metadata().unwrap().ino())
+    };
+    // Nothing is known; the same; the same name and size; the same contents.
+    let first = add("a", 1);
+    assert_eq!(add("a", 1), first);
+    assert_ne!(add("a", 2), first);
+    let other = add("b", 1);
+    assert_ne!(other.0, first.0);
+    assert_eq!(other.1, first.1);
+    assert!(store.verify(&mut |_, _| ()).unwrap().problems.is_empty());
+    assert_eq!(fs::read_dir(home.path().join("build")).unwrap().count(), 0);
+}
+
+#[test]
 fn equal_files_are_one_file_and_small_ones_are_not() {
     let (_home, store) = open();
     let large = "x".repeat(10_000);

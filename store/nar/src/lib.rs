@@ -3,6 +3,7 @@
 //! Source: Nix manual, "Nix Archive (NAR) format". A string is a 64-bit
 //! little-endian length, the bytes, and zeros up to a multiple of eight.
 
+pub mod canonical;
 mod dump;
 mod mentions;
 mod read;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub use dump::{dump_file, dump_path, kind_name};
 pub use mentions::{DIGEST_BYTES, MentionScanner};
 pub use read::{NarVisitor, read_nar};
-pub use unpack::{unpack, unpack_canonical};
+pub use unpack::{At, Finish, Made, Unpacker, Writing, unpack, unpack_canonical};
 pub use write::NarWriter;
 
 /// How deep directories may nest. The format has no limit; a stack has.
@@ -56,12 +57,14 @@ pub enum TreeError {
 }
 
 impl TreeError {
-    fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+    /// For `map_err`: attaches the path and what was being done.
+    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
     }
 
-    fn os(action: &'static str, path: &Path) -> impl FnOnce(rustix::io::Errno) -> Self {
+    /// As [`TreeError::io`], for errors of system calls.
+    pub fn os(action: &'static str, path: &Path) -> impl FnOnce(rustix::io::Errno) -> Self {
         let path = path.to_owned();
         move |errno| Self::Io { action, path, source: errno.into() }
     }

@@ -1,7 +1,7 @@
 //! Taking objects from caches instead of making them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use crate::content_address::ContentAddress;
 use crate::error::{StoreError, one_line};
 use crate::hash::{HashAlgorithm, NixHash};
 use crate::local::{Ingest, Ingested, LocalStore};
-use crate::nar::{TreeError, dump_path, unpack};
+use crate::nar::dump_path;
 use crate::narinfo::{MAX_BYTES, NarInfo, Trust};
 use crate::parallel::references_first;
 use crate::path::{StoreDir, StorePath};
@@ -263,40 +263,47 @@ impl Substituters {
         };
         let scratch = store.scratch("fetch")?;
         let target = scratch.path().join("object");
-        let mut unpacked = Ok(());
+        let mut received = None;
         let read = cache.place.read(&info.url, watch.cancelled, &mut |stream, total| {
             let counted = Counted {
                 stream,
                 done: 0,
                 tell: &|done| (watch.progress)(&info.path, done, total.unwrap_or(0)),
             };
-            unpacked = unpack_bounded(info, counted, &target);
+            received = Some(receive_bounded(store, info, counted, &target));
             Ok(())
         });
-        let outcome = match (read, unpacked) {
+        let outcome = match (read, received) {
             (_, _) if (watch.cancelled)() => Err(PlaceError::Interrupted.into()),
             (Err(error), _) => Err(error.into()),
-            (Ok(false), _) => {
+            (Ok(false), _) | (Ok(true), None) => {
                 self.memory.forget(cache.address(), &narinfo_name(&info.path));
                 Err(CacheError::Gone { cache: cache.address().to_owned(), path: info.path.clone() })
             }
-            (Ok(true), Err(NotUnpacked::Archive(reason))) => Err(wrong(reason)),
-            (Ok(true), Err(NotUnpacked::Here(error))) => Err(error.into()),
-            (Ok(true), Ok(())) => self.register(store, found, &target).and_then(|problem| match problem {
-                Some(problem) => Err(wrong(problem)),
-                None => Ok(()),
-            }),
+            (Ok(true), Some(Err(NotReceived::Archive(reason)))) => Err(wrong(reason)),
+            (Ok(true), Some(Err(NotReceived::Here(error)))) => Err(error.into()),
+            (Ok(true), Some(Ok(ingested))) => {
+                self.register(store, found, &target, ingested).and_then(|problem| match problem {
+                    Some(problem) => Err(wrong(problem)),
+                    None => Ok(()),
+                })
+            }
         };
         // A tree without write bits: the plain removal would stumble over it.
         crate::local::remove_tree(&scratch.keep())?;
         outcome
     }
 
-    /// Checks what was unpacked and makes it an object; `Some` says what is
+    /// Checks what was received and makes it an object; `Some` says what is
     /// wrong with it.
-    fn register(&self, store: &LocalStore, found: &Found, tree: &Path) -> Result<Option<String>, CacheError> {
+    fn register(
+        &self,
+        store: &LocalStore,
+        found: &Found,
+        tree: &Path,
+        ingested: Ingested,
+    ) -> Result<Option<String>, CacheError> {
         let info = &found.info;
-        let ingested = store.ingest(tree, &info.references)?;
         if ingested.nar_hash != info.nar_hash || ingested.nar_size_bytes != info.nar_size_bytes {
             return Ok(Some(format!("its hash is {}, promised was {}", ingested.nar_hash, info.nar_hash)));
         }
@@ -352,7 +359,7 @@ fn failed(cache: &BinaryCache, error: &CacheError, watch: &Watch<'_>) -> Result<
 }
 
 /// Whose fault it is.
-enum NotUnpacked {
+enum NotReceived {
     /// The cache's: what is wrong with its archive.
     Archive(String),
     /// The disk's here, as when it is full.
@@ -360,23 +367,31 @@ enum NotUnpacked {
 }
 
 /// Unpacks an archive that may be anything, into no more than its size.
-fn unpack_bounded(info: &NarInfo, stream: Counted<'_>, target: &Path) -> Result<(), NotUnpacked> {
-    let wrong = |reason: &dyn std::fmt::Display| NotUnpacked::Archive(reason.to_string());
+fn receive_bounded(
+    store: &LocalStore,
+    info: &NarInfo,
+    stream: Counted<'_>,
+    target: &Path,
+) -> Result<Ingested, NotReceived> {
+    let wrong = |reason: &dyn std::fmt::Display| NotReceived::Archive(reason.to_string());
     let decoded = decoder(info.compression, stream).map_err(|error| wrong(&error))?;
-    let mut bounded = decoded.take(info.nar_size_bytes);
-    unpack(&mut bounded, target).map_err(|error| match error {
-        TreeError::Nar(_) => wrong(&one_line(&error)),
-        error => NotUnpacked::Here(error.into()),
+    // Most strings of an archive are shorter than a call is worth.
+    let mut bounded = BufReader::with_capacity(BUFFER_BYTES, decoded.take(info.nar_size_bytes));
+    let ingested = store.receive(&mut bounded, target, &info.references).map_err(|error| match error {
+        StoreError::Nar(_) => wrong(&one_line(&error)),
+        error => NotReceived::Here(error),
     })?;
-    if bounded.limit() > 0 {
+    if ingested.nar_size_bytes < info.nar_size_bytes {
         return Err(wrong(&"it is shorter than promised"));
     }
-    match bounded.into_inner().read(&mut [0]) {
-        Ok(0) => Ok(()),
+    match bounded.into_inner().into_inner().read(&mut [0]) {
+        Ok(0) => Ok(ingested),
         Ok(_) => Err(wrong(&"it is longer than promised")),
         Err(error) => Err(wrong(&error)),
     }
 }
+
+const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Checks contents against the address that the path was made from.
 fn check_contents(

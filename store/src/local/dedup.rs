@@ -1,8 +1,11 @@
 //! Equal files are one file: hard links by BLAKE3 and executable bit.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, linkat, renameat, unlinkat};
+use rustix::io::Errno;
 
 use super::LocalStore;
 use crate::error::StoreError;
@@ -11,27 +14,38 @@ use crate::error::StoreError;
 pub(super) const MIN_BYTES: u64 = 4096;
 
 impl LocalStore {
-    /// Replaces the canonical file at `path` by a link to an equal one, or
-    /// makes it the one to link to. Not being able to is no failure.
-    pub(super) fn deduplicate(&self, path: &Path, digest: &blake3::Hash, executable: bool, size: u64) {
+    /// Replaces the canonical file called `name` in `parent` by a link to an
+    /// equal one, or makes it the one to link to. Not being able to is no
+    /// failure.
+    pub(super) fn deduplicate(
+        &self,
+        parent: BorrowedFd<'_>,
+        name: &Path,
+        digest: &blake3::Hash,
+        executable: bool,
+        size: u64,
+    ) {
         let hex = digest.to_hex();
         let directory = self.home().join("links").join(&hex[..2]);
         let link = directory.join(if executable { format!("{hex}-x") } else { hex.to_string() });
-        match fs::hard_link(path, &link) {
+        let offer = || linkat(parent, name, CWD, &link, AtFlags::empty());
+        match offer() {
             Ok(()) => return,
-            Err(e) if e.kind() == ErrorKind::NotFound => {
+            Err(Errno::NOENT) => {
                 let _ = fs::create_dir(&directory);
-                if fs::hard_link(path, &link).is_ok() {
+                if offer().is_ok() {
                     return;
                 }
             }
             Err(_) => {}
         }
         if fs::metadata(&link).is_ok_and(|m| m.len() == size) {
-            let beside = path.with_file_name(format!(".link-{}", std::process::id()));
+            let beside = name.with_file_name(format!(".link-{}", std::process::id()));
             // EMLINK and whatever else: the file stays a copy of its own.
-            if fs::hard_link(&link, &beside).is_ok() && fs::rename(&beside, path).is_err() {
-                let _ = fs::remove_file(&beside);
+            if linkat(CWD, &link, parent, &beside, AtFlags::empty()).is_ok()
+                && renameat(parent, &beside, parent, name).is_err()
+            {
+                let _ = unlinkat(parent, &beside, AtFlags::empty());
             }
         }
     }

@@ -9,8 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use osbuild_nar::canonical::TIMES;
 use osbuild_nar::kind_name;
-use rustix::fs::{AtFlags, CWD, Gid, Timespec, Timestamps, Uid};
+use rustix::fs::{AtFlags, CWD, Gid, Uid};
 
 use super::LocalStore;
 use super::dedup::MIN_BYTES;
@@ -52,12 +53,10 @@ impl LocalStore {
         scratch: &Path,
         candidates: impl IntoIterator<Item = &'p StorePath>,
     ) -> Result<Ingested, StoreError> {
-        let sink = Sink { hash: HashSink::default(), scanner: scanner(candidates) };
+        let sink = ArchiveSink::new(candidates);
         let mut walk = Walk { store: self, writer: NarWriter::begin(sink).map_err(stream)? };
         walk.node(scratch, 0)?;
-        let sink = walk.writer.into_inner();
-        let (nar_hash, nar_size_bytes) = sink.hash.finish();
-        Ok(Ingested { nar_hash, nar_size_bytes, references: sink.scanner.finish() })
+        Ok(walk.writer.into_inner().finish())
     }
 
     /// Renames a canonical tree into place and registers it. If the object is
@@ -104,7 +103,7 @@ impl LocalStore {
 
 struct Walk<'s> {
     store: &'s LocalStore,
-    writer: NarWriter<Sink>,
+    writer: NarWriter<ArchiveSink>,
 }
 
 impl Walk<'_> {
@@ -174,7 +173,7 @@ impl Walk<'_> {
             return Err(NarError::Changed { path: path.to_owned() }.into());
         }
         if share {
-            self.store.deduplicate(path, &digest.finalize(), executable, size);
+            self.store.deduplicate(CWD, path, &digest.finalize(), executable, size);
         }
         Ok(())
     }
@@ -201,14 +200,11 @@ fn set_mode(path: &Path, mode: u32) -> Result<(), StoreError> {
         .map_err(StoreError::io("set the mode of", path))
 }
 
-/// Time stamps are 1, as Nix has them: 0 confuses some programs.
 fn set_time(path: &Path, metadata: &fs::Metadata) -> Result<(), StoreError> {
     if metadata.mtime() == 1 && metadata.mtime_nsec() == 0 {
         return Ok(());
     }
-    let one = Timespec { tv_sec: 1, tv_nsec: 0 };
-    let times = Timestamps { last_access: one, last_modification: one };
-    rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)
+    rustix::fs::utimensat(CWD, path, &TIMES, AtFlags::SYMLINK_NOFOLLOW)
         .map_err(StoreError::os("set the time of", path))
 }
 
@@ -233,12 +229,24 @@ fn strip_xattrs(path: &Path) {
     }
 }
 
-struct Sink {
+/// Takes an archive and finds out what there is to know of it.
+pub(super) struct ArchiveSink {
     hash: HashSink,
     scanner: ReferenceScanner,
 }
 
-impl Write for Sink {
+impl ArchiveSink {
+    pub(super) fn new<'p>(candidates: impl IntoIterator<Item = &'p StorePath>) -> Self {
+        Self { hash: HashSink::default(), scanner: scanner(candidates) }
+    }
+
+    pub(super) fn finish(self) -> Ingested {
+        let (nar_hash, nar_size_bytes) = self.hash.finish();
+        Ingested { nar_hash, nar_size_bytes, references: self.scanner.finish() }
+    }
+}
+
+impl Write for ArchiveSink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.hash.write_all(bytes)?;
         self.scanner.write_all(bytes)?;

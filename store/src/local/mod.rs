@@ -19,6 +19,7 @@
 //! `store/` elsewhere, and give it another logical name than `/nix/store`.
 
 mod actions;
+mod canonical;
 mod clock;
 mod database;
 mod dedup;

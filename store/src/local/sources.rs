@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
+use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,9 +13,12 @@ use super::info::ObjectInfo;
 use super::ingest::{Ingest, Ingested};
 use crate::error::StoreError;
 use crate::hash::{HashAlgorithm, HashSink, NixHash};
-use crate::nar::dump_tree;
+use crate::nar::{archive_size, dump_tree};
 use crate::path::{StoreDir, StorePath};
 use crate::store::{Ingestion, SourceSink, SourceTree};
+
+/// Hashing less than this takes no longer than looking through all objects.
+const LARGE_BYTES: u64 = 4 << 20;
 
 impl SourceSink for LocalStore {
     type Error = StoreError;
@@ -31,22 +33,36 @@ impl SourceSink for LocalStore {
         tree: &SourceTree,
         ingestion: Ingestion,
     ) -> Result<StorePath, StoreError> {
-        let hash = tree.hash(ingestion)?;
         let recursive = ingestion == Ingestion::Recursive;
-        let path = self.store_dir().fixed_path(name, recursive, &hash, &BTreeSet::new(), false)?;
-        if self.is_valid(&path)? {
-            return Ok(path);
+        let fixed =
+            |hash: &NixHash| self.store_dir().fixed_path(name, recursive, hash, &BTreeSet::new(), false);
+        // Hashing what is there already is cheaper than writing it again. What
+        // cannot be there is written at once: its bytes are looked at once.
+        if !(recursive && self.is_large_and_new(name, tree)?) {
+            let path = fixed(&tree.hash(ingestion)?)?;
+            if self.is_valid(&path)? {
+                return Ok(path);
+            }
         }
         let scratch = self.scratch("add")?;
         let place = scratch.path().join("x");
-        write_tree(tree, &place)?;
-        let ingested = self.ingest(&place, [])?;
-        let content_address = content_address(recursive, &hash);
-        self.place(
-            &place,
-            &Ingest { path: path.clone(), ingested, content_address: Some(content_address), deriver: None },
-        )?;
-        Ok(path)
+        let add = || {
+            let ingested = self.write_tree(tree, &place)?;
+            // Of what was written: a file may have changed since it was hashed.
+            let hash = match ingestion {
+                Ingestion::Recursive => ingested.nar_hash.clone(),
+                Ingestion::Flat => {
+                    SourceTree::Regular { path: place.clone(), executable: false }.hash(ingestion)?
+                }
+            };
+            let (path, content_address) = (fixed(&hash)?, Some(content_address(recursive, &hash)));
+            self.place(&place, &Ingest { path: path.clone(), ingested, content_address, deriver: None })?;
+            Ok(path)
+        };
+        let added = add();
+        // A tree without write bits: the plain removal would stumble over it.
+        super::remove::remove_tree(&scratch.keep())?;
+        added
     }
 
     fn add_text(
@@ -115,6 +131,22 @@ impl LocalStore {
         })
     }
 
+    /// Whether a tree is worth asking about, and no object has its name and
+    /// size. Neither reads a file, and no object could be it otherwise.
+    fn is_large_and_new(&self, name: &str, tree: &SourceTree) -> Result<bool, StoreError> {
+        let size = archive_size(tree)?;
+        if size < LARGE_BYTES {
+            return Ok(false);
+        }
+        let fail = || self.failed("look for objects of a size");
+        let database = self.database();
+        let mut statement = database
+            .prepare_cached("SELECT 1 FROM objects WHERE nar_size = ?1 AND substr(path, 34) = ?2")
+            .map_err(fail())?;
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        Ok(!statement.exists(rusqlite::params![size, name]).map_err(fail())?)
+    }
+
     /// Adds the tree at `scratch` (ours to change) whose content address was
     /// checked against `hash` by the caller.
     ///
@@ -138,42 +170,4 @@ impl LocalStore {
 pub(super) fn content_address(recursive: bool, hash: &NixHash) -> String {
     let method = if recursive { "r:" } else { "" };
     format!("fixed:{method}{}:{}", hash.algorithm().name(), hash.to_nix_base32())
-}
-
-/// Writes a described tree to `place`, which must not exist.
-fn write_tree(tree: &SourceTree, place: &Path) -> Result<(), StoreError> {
-    match tree {
-        SourceTree::Regular { path, executable } => {
-            let mut file = fs::File::open(path).map_err(StoreError::io("open", path))?;
-            write_file(place, &mut file, *executable)
-        }
-        SourceTree::Bytes { contents, executable } => {
-            write_file(place, &mut contents.as_slice(), *executable)
-        }
-        SourceTree::Symlink { target } => {
-            std::os::unix::fs::symlink(std::ffi::OsStr::from_bytes(target), place)
-                .map_err(StoreError::io("make the link", place))
-        }
-        SourceTree::Directory(members) => {
-            fs::create_dir(place).map_err(StoreError::io("make the directory", place))?;
-            for (name, member) in members {
-                write_tree(member, &place.join(std::ffi::OsStr::from_bytes(name)))?;
-            }
-            Ok(())
-        }
-    }
-}
-
-fn write_file(place: &Path, contents: &mut dyn io::Read, executable: bool) -> Result<(), StoreError> {
-    let mode = if executable { 0o755 } else { 0o644 };
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(place)
-        .map_err(StoreError::io("create", place))?;
-    io::copy(contents, &mut file).map_err(StoreError::io("write", place))?;
-    // The umask must not decide about the executable bit.
-    fs::set_permissions(place, fs::Permissions::from_mode(mode))
-        .map_err(StoreError::io("set the mode of", place))
 }

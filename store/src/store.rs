@@ -34,7 +34,8 @@ impl SourceTree {
         let mut sink = HashSink::default();
         match (ingestion, self) {
             (Ingestion::Recursive, tree) => {
-                dump_tree(tree, io::BufWriter::with_capacity(1 << 16, &mut sink))?;
+                // Enough for what is between files; their contents go past it.
+                dump_tree(tree, io::BufWriter::with_capacity(1 << 10, &mut sink))?;
             }
             (Ingestion::Flat, Self::Bytes { contents, .. }) => {
                 return Ok(NixHash::of(HashAlgorithm::Sha256, contents));

@@ -3,12 +3,11 @@
 use std::process::Command;
 
 use osbuild_store::LocalStore;
-use osbuild_store::local::remove_tree;
 use osbuild_store::store::{Ingestion, SourceSink};
 
 use crate::bench::Bench;
 use crate::files::{describe, write_tree};
-use crate::measure::{Spread, in_turns, run, sync, wall};
+use crate::measure::{Spread, cpu, cpu_of_children, in_turns, run, sync};
 use crate::nix::Nix;
 use crate::openssl::sha256_ms;
 use crate::table::{Row, Size, Target, number};
@@ -32,7 +31,7 @@ pub(crate) fn rows(bench: &Bench) -> Vec<Row> {
     vec![Row {
         name: "add",
         what: format!(
-            "A tree of {mebibytes} MiB, files of 128 KiB on average, nothing of it in the store yet; not synced."
+            "A tree of {mebibytes} MiB, files of 128 KiB on average, nothing of it in the store yet; CPU, since all stays in memory."
         ),
         item: "MiB",
         sizes: measured.into_iter().map(|(size, _)| size).collect(),
@@ -48,29 +47,25 @@ fn measure(bench: &Bench, mebibytes: usize) -> (Size, [Spread; 2]) {
     write_tree(&tree, mebibytes, 3);
     let (mut by_nix, mut by_us) = (String::new(), String::new());
     let mut theirs = || {
-        let root = place.join("nix");
-        let _ = remove_tree(&root);
-        std::fs::create_dir(&root).expect("the directory is writable");
-        let mut command = Nix::new(&root).command("nix-store");
+        let root = bench.directory();
+        let mut command = Nix::new(root.path()).command("nix-store");
         command.arg("--add").arg(&tree);
         sync(place);
-        wall(|| by_nix = run(&mut command))
+        cpu_of_children(|| by_nix = run(&mut command))
     };
     let mut ours = || {
-        let home = place.join("ours");
-        let _ = remove_tree(&home);
-        let store = LocalStore::open(&home).expect("a store can be made");
+        let home = bench.directory();
+        let store = LocalStore::open(home.path()).expect("a store can be made");
         sync(place);
-        wall(|| {
+        cpu(|| {
             let path = store.add_source("tree", &describe(&tree), Ingestion::Recursive);
             by_us = store.store_dir().display(&path.expect("it can be added"));
         })
     };
     let mut copy = || {
-        let copied = place.join("copied");
-        let _ = remove_tree(&copied);
+        let copied = bench.directory();
         sync(place);
-        wall(|| drop(run(Command::new("cp").arg("-r").args([&tree, &copied]))))
+        cpu_of_children(|| drop(run(Command::new("cp").arg("-r").arg(&tree).arg(copied.path()))))
     };
     let [nix, ours, copied, openssl] =
         in_turns(bench.rounds, [&mut theirs, &mut ours, &mut copy, &mut sha256_ms]);

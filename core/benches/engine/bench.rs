@@ -1,12 +1,16 @@
 //! What all rows are measured with: how large, how often, where, by which
 //! programs.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::available_parallelism;
 
+use osbuild_store::local::remove_tree;
+
 use crate::binary::our_binary;
 use crate::nix::Nix;
+use crate::place::Directory;
 
 pub(crate) struct Bench {
     /// Times the full sizes.
@@ -15,7 +19,15 @@ pub(crate) struct Bench {
     binary: PathBuf,
     /// On the file system that `TMPDIR` names: a disk, if the figures are to
     /// mean anything.
-    place: tempfile::TempDir,
+    place: PathBuf,
+    directories: Cell<usize>,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        // Stores have no write bits, which a plain removal would stumble over.
+        let _ = remove_tree(&self.place);
+    }
 }
 
 impl Bench {
@@ -27,7 +39,8 @@ impl Bench {
             scale: number("OSBUILD_BENCH_SCALE").unwrap_or(1.0),
             rounds: number("OSBUILD_ROUNDS").map_or(3, |rounds| rounds as usize).max(1),
             binary: our_binary(),
-            place: tempfile::tempdir().expect("a temporary directory"),
+            place: tempfile::tempdir().expect("a temporary directory").keep(),
+            directories: Cell::new(0),
         }
     }
 
@@ -36,7 +49,7 @@ impl Bench {
             let output = command.arg("--version").output().expect("it starts");
             String::from_utf8_lossy(&output.stdout).trim().to_owned()
         };
-        let (ours, nix) = (Command::new(&self.binary), Nix::new(self.place.path()).command("nix-store"));
+        let (ours, nix) = (Command::new(&self.binary), Nix::new(&self.place).command("nix-store"));
         format!("{} rounds at scale {}, {} against {}", self.rounds, self.scale, version(ours), version(nix))
     }
 
@@ -50,9 +63,11 @@ impl Bench {
         [4, 2, 1].map(|part| self.scaled(full).div_ceil(part))
     }
 
-    /// An empty directory; it is removed when dropped.
-    pub(crate) fn directory(&self) -> tempfile::TempDir {
-        tempfile::tempdir_in(self.place.path()).expect("the directory is writable")
+    /// A new directory.
+    pub(crate) fn directory(&self) -> Directory {
+        let number = self.directories.get();
+        self.directories.set(number + 1);
+        Directory::make(self.place.join(number.to_string()))
     }
 
     /// Our command line over a store of its own.

@@ -29,30 +29,28 @@ fn measure(bench: &Bench, count: usize) -> Size {
     let file = directory.path().join("builds.nix");
     fs::write(&file, expression(count)).expect("the directory is writable");
     let jobs = Bench::jobs();
+    let (mut root, mut home) = (bench.directory(), bench.directory());
     let [nix, ours] = in_turns(
         bench.rounds,
         [
             &mut || {
-                let root = directory.path().join("nix");
-                let _ = osbuild_store::local::remove_tree(&root);
-                fs::create_dir(&root).expect("the directory is writable");
-                let mut command = Nix::new(&root).command("nix-build");
+                root = bench.directory();
+                let mut command = Nix::new(root.path()).command("nix-build");
                 command.args(["--no-out-link", "-j", &jobs]).arg(&file);
                 sync(directory.path());
                 wall(|| drop(run(&mut command)))
             },
             &mut || {
-                let home = directory.path().join("ours");
-                let _ = osbuild_store::local::remove_tree(&home);
-                let mut command = bench.ours(&home);
+                home = bench.directory();
+                let mut command = bench.ours(home.path());
                 command.args(["build", "--no-link", "--quiet", "-j", &jobs]).arg(&file);
                 sync(directory.path());
                 wall(|| drop(run(&mut command)))
             },
         ],
     );
-    let ours_made = contents(&directory.path().join("ours/store"));
-    assert!(ours_made == contents(&directory.path().join("nix/nix/store")), "the stores differ");
+    let ours_made = contents(&home.path().join("store"));
+    assert!(ours_made == contents(&Nix::new(root.path()).objects()), "the stores differ");
     // Each with its derivation, and the program.
     assert_eq!(ours_made.len(), 2 * (count + 1) + 1);
     Size { items: count + 1, nix: Some(nix), ours }

@@ -6,13 +6,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use osbuild_store::local::{ObjectInfo, remove_tree};
+use osbuild_store::local::ObjectInfo;
 use osbuild_store::store::SourceSink;
 use osbuild_store::{LocalStore, StorePath};
 
 use crate::bench::Bench;
 use crate::files::names;
-use crate::measure::{in_turns, run, sync, wall};
+use crate::measure::{Spread, run, sync, wall};
 use crate::nix::Nix;
 use crate::table::{Row, Size};
 
@@ -32,33 +32,34 @@ pub(crate) fn rows(bench: &Bench) -> Vec<Row> {
 }
 
 fn measure(bench: &Bench, count: usize) -> Size {
-    let directory = bench.directory();
-    let place = directory.path();
-    let (home, root) = (place.join("ours"), place.join("nix"));
-    let mut objects = Vec::new();
+    let (mut home, mut root) = (bench.directory(), bench.directory());
     let mut ours = || {
-        let _ = remove_tree(&home);
-        objects = fill(&home, count);
-        let mut command = bench.ours(&home);
+        home = bench.directory();
+        let objects = fill(home.path(), count);
+        let mut command = bench.ours(home.path());
         command.args(["store", "gc"]);
-        sync(place);
-        wall(|| drop(run(&mut command)))
+        sync(home.path());
+        (objects, wall(|| drop(run(&mut command))))
     };
-    ours();
-    let [ours] = in_turns(bench.rounds, [&mut ours]);
-    let mut theirs = || {
-        let _ = remove_tree(&root);
-        fill_nix(&Nix::new(&root), &root, &objects);
-        let mut command = Nix::new(&root).command("nix-store");
+    let mut theirs = |objects: &[Object]| {
+        root = bench.directory();
+        let nix = Nix::new(root.path());
+        fill_nix(&nix, root.path(), objects);
+        let mut command = nix.command("nix-store");
         command.arg("--gc");
-        sync(place);
+        sync(root.path());
         wall(|| drop(run(&mut command)))
     };
-    let [nix] = in_turns(bench.rounds, [&mut theirs]);
-    let left = names(&home.join("store"));
+    let (mut by_us, mut by_nix) = (Vec::new(), Vec::new());
+    for _ in 0..bench.rounds {
+        let (objects, time) = ours();
+        by_us.push(time);
+        by_nix.push(theirs(&objects));
+    }
+    let left = names(&home.path().join("store"));
     assert!(left.len() > count / CHAIN / 2 && left.len() < count / 2, "{} objects are left", left.len());
-    assert!(left == names(&Nix::new(&root).objects()), "other objects are left than Nix leaves");
-    Size { items: count, nix: Some(nix), ours }
+    assert!(left == names(&Nix::new(root.path()).objects()), "other objects are left than Nix leaves");
+    Size { items: count, nix: Some(Spread::new(by_nix)), ours: Spread::new(by_us) }
 }
 
 /// An object's text and what the store knows of it.
@@ -82,8 +83,8 @@ fn fill(home: &Path, count: usize) -> Vec<Object> {
     for index in 0..count - 1 {
         let object = add(format!("object {index}\n"), &references);
         references = BTreeSet::from([object.info.path.clone()]);
-        if (index + 1) % CHAIN == 0 {
-            if (index / CHAIN) % 10 == 0 {
+        if (index + 1).is_multiple_of(CHAIN) {
+            if (index / CHAIN).is_multiple_of(10) {
                 kept.append(&mut references);
             }
             references.clear();

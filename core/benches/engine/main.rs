@@ -12,6 +12,7 @@ mod bench;
 mod binary;
 mod measure;
 mod nix;
+mod place;
 mod program;
 mod table;
 

@@ -24,6 +24,7 @@ use crate::bench::Bench;
 use crate::files::describe;
 use crate::measure::{Spread, run, sync, wall};
 use crate::nix::Nix;
+use crate::place::Directory;
 use crate::program::compile;
 use crate::table::{Row, Size, Target};
 
@@ -81,11 +82,12 @@ pub(crate) fn rows(bench: &Bench) -> Vec<Row> {
 
 /// A store with a program and its inputs.
 struct World {
-    place: tempfile::TempDir,
     store: LocalStore,
     fetcher: Fetcher,
     program: StorePath,
     inputs: BTreeSet<StorePath>,
+    /// Emptied when the store in it is closed.
+    place: Directory,
 }
 
 impl World {
@@ -106,7 +108,7 @@ impl World {
         });
         let inputs = inputs.collect();
         let fetcher = Fetcher::new(FetchConfig { cache: home.join("cache"), ..FetchConfig::default() });
-        Self { place, store, fetcher, program, inputs }
+        Self { store, fetcher, program, inputs, place }
     }
 
     fn program(&self) -> PathBuf {

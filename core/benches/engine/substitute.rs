@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use osbuild_store::LocalStore;
-use osbuild_store::local::remove_tree;
 use osbuild_store::store::{Ingestion, SourceSink};
 
 use crate::bench::Bench;
@@ -64,7 +63,7 @@ fn measure(bench: &Bench, mebibytes: usize) -> [(Size, Spread); 2] {
     let place = directory.path();
     let home = place.join("from");
     let count = mebibytes.div_ceil(OBJECT_MEBIBYTES);
-    let paths = publish(&home, count);
+    let paths = publish(bench, &home, count);
     let cache = place.join("cache");
     run(bench.ours(&home).args(["store", "copy", "--uncompressed", "--to"]).arg(&cache).args(&paths));
     let archives: Vec<PathBuf> = fs::read_dir(cache.join("nar"))
@@ -73,23 +72,21 @@ fn measure(bench: &Bench, mebibytes: usize) -> [(Size, Spread); 2] {
         .collect();
     let items = count * OBJECT_MEBIBYTES;
 
-    let copied = &place.join("copied");
     let copy = |how: &dyn Fn(&Path)| {
-        let _ = remove_tree(copied);
-        fs::create_dir(copied).expect("the directory is writable");
+        let copied = bench.directory();
         sync(place);
         wall(|| {
-            how(copied);
+            how(copied.path());
             sync(place);
         })
     };
     let mut by_file = || copy(&|to| copy_files(&archives, to));
     let address = format!("file://{}", cache.display());
-    let from_file = fetch(bench, place, items, &paths, (&address, cache.as_os_str().to_str()), &mut by_file);
+    let from_file = fetch(bench, items, &paths, (&address, cache.as_os_str().to_str()), &mut by_file);
 
     let server = Server::start(bench, &home);
     let mut by_socket = || copy(&|to| copy_through_socket(&archives, to));
-    let from_http = fetch(bench, place, items, &paths, (&server.address, None), &mut by_socket);
+    let from_http = fetch(bench, items, &paths, (&server.address, None), &mut by_socket);
     [from_file, from_http]
 }
 
@@ -97,56 +94,56 @@ fn measure(bench: &Bench, mebibytes: usize) -> [(Size, Spread); 2] {
 /// as we do, in turns with plain copying.
 fn fetch(
     bench: &Bench,
-    place: &Path,
     items: usize,
     paths: &[String],
     (address, ours_address): (&str, Option<&str>),
     copy: &mut dyn FnMut() -> f64,
 ) -> (Size, Spread) {
-    let (home, root) = (place.join("ours"), place.join("nix"));
+    let (mut home, mut root) = (bench.directory(), bench.directory());
     let mut theirs = || {
-        let _ = remove_tree(&root);
-        fs::create_dir(&root).expect("the directory is writable");
-        let mut command = Nix::new(&root).command("nix");
+        root = bench.directory();
+        let mut command = Nix::new(root.path()).command("nix");
         command.args(["copy", "--from", address]).args(paths);
-        sync(place);
+        sync(root.path());
         wall(|| {
             run(&mut command);
-            sync(place);
+            sync(root.path());
         })
     };
     let mut ours = || {
-        let _ = remove_tree(&home);
-        let mut command = bench.ours(&home);
+        home = bench.directory();
+        let mut command = bench.ours(home.path());
         command.args(["store", "copy", "--from", ours_address.unwrap_or(address)]).args(paths);
-        sync(place);
+        sync(home.path());
         wall(|| {
             // It syncs by itself; nothing is left to do then.
             run(&mut command);
-            sync(place);
+            sync(home.path());
         })
     };
     let [nix, ours, copied] = in_turns(bench.rounds, [&mut theirs, &mut ours, copy]);
     for path in paths {
         let name = Path::new(path).file_name().unwrap_or_default();
         let hash = |tree: &Path| describe(tree).hash(Ingestion::Recursive).expect("it is readable");
-        assert_eq!(hash(&home.join("store").join(name)), hash(&Nix::new(&root).objects().join(name)));
+        assert_eq!(
+            hash(&home.path().join("store").join(name)),
+            hash(&Nix::new(root.path()).objects().join(name))
+        );
     }
     (Size { items, nix: Some(nix), ours }, copied)
 }
 
 /// A store of such trees; their paths.
-fn publish(home: &Path, count: usize) -> Vec<String> {
+fn publish(bench: &Bench, home: &Path, count: usize) -> Vec<String> {
     let store = LocalStore::open(home).expect("a store can be made");
-    let tree = home.join("tree");
     let mut paths = Vec::new();
     for index in 0..count {
-        let _ = remove_tree(&tree);
+        let trees = bench.directory();
+        let tree = trees.path().join("tree");
         write_tree(&tree, OBJECT_MEBIBYTES, 100 + index as u64);
         let path = store.add_source("tree", &describe(&tree), Ingestion::Recursive);
         paths.push(store.store_dir().display(&path.expect("it can be added")));
     }
-    remove_tree(&tree).expect("it is ours");
     paths
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bazel_remote_apis::build::bazel::remote::execution::v2 as api;
 use bazel_remote_apis::build::bazel::remote::execution::v2::capabilities_client::CapabilitiesClient;
 use bazel_remote_apis::build::bazel::remote::execution::v2::content_addressable_storage_client::ContentAddressableStorageClient;
+use osbuild_store::error::one_line;
 use prost::Message;
 use tokio::runtime::Runtime;
 use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
@@ -325,7 +326,12 @@ fn endpoint(address: &str) -> Result<(Endpoint, String), RemoteError> {
         .tcp_keepalive(Some(KEEP_ALIVE))
         .http2_adaptive_window(true);
     if scheme == "grpcs" {
-        endpoint = endpoint.tls_config(ClientTlsConfig::new().with_native_roots()).map_err(|_| bad())?;
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+        let tls = ClientTlsConfig::new().with_native_roots().domain_name(name);
+        endpoint = endpoint.tls_config(tls).map_err(|error| RemoteError::Unsupported {
+            address: address.to_owned(),
+            lacks: format!("cannot be reached through TLS: {}", one_line(&error)),
+        })?;
     }
     Ok((endpoint, instance.trim_matches('/').to_owned()))
 }

@@ -19,3 +19,4 @@ mod cluster;
 mod faults;
 mod same;
 mod server;
+mod tls;

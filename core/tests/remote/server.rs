@@ -99,11 +99,22 @@ struct State {
 pub(crate) struct Server {
     state: Arc<State>,
     port: u16,
+    scheme: &'static str,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl Server {
     pub(crate) fn start(abilities: Abilities) -> Self {
+        Self::start_as(abilities, None)
+    }
+
+    /// With a certificate and its key, both PEM.
+    pub(crate) fn start_with_tls(abilities: Abilities, certificate: &str, key: &str) -> Self {
+        let identity = tonic::transport::Identity::from_pem(certificate, key);
+        Self::start_as(abilities, Some(tonic::transport::ServerTlsConfig::new().identity(identity)))
+    }
+
+    fn start_as(abilities: Abilities, tls: Option<tonic::transport::ServerTlsConfig>) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let state = Arc::new(State {
@@ -118,12 +129,17 @@ impl Server {
         });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
+        let scheme = if tls.is_some() { "grpcs" } else { "grpc" };
         let service = Service(state.clone());
         runtime.spawn(async move {
             listener.set_nonblocking(true).unwrap();
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             let incoming = tonic::transport::server::TcpIncoming::from(listener);
-            tonic::transport::Server::builder()
+            let mut server = tonic::transport::Server::builder();
+            if let Some(tls) = tls {
+                server = server.tls_config(tls).unwrap();
+            }
+            server
                 .add_service(CapabilitiesServer::new(service.clone()))
                 .add_service(ContentAddressableStorageServer::new(service.clone()))
                 .add_service(ActionCacheServer::new(service.clone()))
@@ -133,12 +149,12 @@ impl Server {
                 .await
                 .unwrap();
         });
-        Self { state, port, runtime: Some(runtime) }
+        Self { state, port, scheme, runtime: Some(runtime) }
     }
 
     pub(crate) fn config(&self) -> RemoteConfig {
         RemoteConfig {
-            address: format!("grpc://127.0.0.1:{}/main", self.port),
+            address: format!("{}://127.0.0.1:{}/main", self.scheme, self.port),
             headers: [("x-token".to_owned(), "secret".to_owned())].into(),
             ..RemoteConfig::default()
         }

@@ -56,6 +56,12 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// Where it runs, and so where its inputs have to be at least: what runs
+    /// on a cluster finds there what was made there.
+    pub(super) fn place(&self) -> Presence {
+        if self.is_remote { Presence::Remote } else { Presence::Here }
+    }
+
     /// The derivation's name.
     pub(super) fn name(&self) -> &str {
         self.path.derivation_name()

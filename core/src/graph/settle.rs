@@ -73,8 +73,7 @@ impl Plan<'_> {
             }
         }
         let inputs: Vec<NodeId> = self.inputs(id).collect();
-        // What runs on a cluster finds there what was made there.
-        let needed = if self.graph[id].is_remote { Presence::Remote } else { Presence::Here };
+        let needed = self.graph[id].place();
         for &input in &inputs {
             self.wish(input, needed);
         }
@@ -126,9 +125,8 @@ impl Plan<'_> {
         }
         // Only building tells; asking again at every input that comes in would
         // cost inputs times inputs.
-        let needed = if self.graph[id].is_remote { Presence::Remote } else { Presence::Here };
         let node = &mut self.graph[id];
-        (node.unknown, node.wanted) = (true, node.wanted.max(needed));
+        (node.unknown, node.wanted) = (true, node.wanted.max(node.place()));
         Ok(true)
     }
 

@@ -54,6 +54,7 @@ impl Remote {
         digests: &[Digest],
         cancelled: &Cancelled<'_>,
     ) -> Result<HashSet<Digest>, RemoteError> {
+        let asked: HashSet<&Digest> = digests.iter().collect();
         let mut missing = HashSet::new();
         for part in digests.chunks(QUESTION) {
             let request = api::FindMissingBlobsRequest {
@@ -67,7 +68,7 @@ impl Remote {
             })?;
             for digest in &answer.missing_blob_digests {
                 let digest = Digest::read(digest);
-                missing.extend(digest.filter(|digest| part.contains(digest)));
+                missing.extend(digest.filter(|digest| asked.contains(digest)));
             }
         }
         Ok(missing)
@@ -451,7 +452,7 @@ impl Read for Incoming<'_> {
 /// A random UUID, as uploads are told apart by.
 fn unique_name() -> String {
     let mut bytes = [0u8; 16];
-    // Without randomness the address of a fresh value tells uploads apart, too.
+    // Without randomness the time tells uploads apart well enough.
     if SystemRandom::new().fill(&mut bytes).is_err() {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         bytes = now.as_nanos().to_le_bytes();

@@ -232,7 +232,7 @@ impl<'a> Plan<'a> {
         if node.wanted < presence {
             node.wanted = presence;
             if node.status == Status::Finished {
-                node.status = Status::Waiting;
+                (node.status, node.objects) = (Status::Waiting, Question::NotAsked);
             }
             self.queue.push(id);
         }

@@ -190,6 +190,22 @@ fn what_nobody_here_needs_stays_there() {
 }
 
 #[test]
+fn what_was_left_there_is_fetched_once_it_is_needed_here() {
+    let Some(casd) = Casd::start() else { return };
+    let fixture = Fixture::new();
+    let cluster = Cluster::of(&fixture, &casd.config());
+    let low = fixture.shell("low", "echo low > $out", &[]);
+    let top = fixture.shell("top", "cat $input0 > $out; echo top >> $out", &[&low]);
+    // Only once the others are built is it known what it mounts.
+    let more = [("preferLocalBuild", "1")];
+    let local = fixture.shell_with("local", "cat $input0 $input1 > $out", &[&low, &top], floating(), &more);
+    cluster.build(&fixture, &local).unwrap();
+    let mut ran = fixture.ran.take();
+    ran.sort();
+    assert_eq!(ran, ["local", "low", "substitute low", "substitute top", "top"]);
+}
+
+#[test]
 fn what_a_cluster_ran_for_one_it_knows_for_all() {
     let Some(casd) = Casd::start() else { return };
     let (one, other) = (Fixture::new(), Fixture::new());

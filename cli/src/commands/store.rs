@@ -8,8 +8,9 @@ mod why;
 
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use osbuild_core::remote::unused_records;
 use osbuild_store::local::{GcRequest, ObjectInfo, Problem};
 use osbuild_store::signature::{Signature, Standing};
 use osbuild_store::{LocalStore, StorePath};
@@ -214,11 +215,17 @@ fn describe(problem: &Problem) -> String {
 }
 
 fn gc(store: &LocalStore, request: GcRequest, common: &CommonArguments) -> Result<(), Failure> {
-    let collected = store.collect_garbage(request, || {
+    let mut collected = store.collect_garbage(request, || {
         if !common.quiet {
             eprintln!("waiting for running builds to end");
         }
     })?;
+    for record in unused_records(store.home(), SystemTime::now())? {
+        if !request.dry_run {
+            osbuild_store::local::remove_tree(&record)?;
+        }
+        collected.leftovers += 1;
+    }
     let mut out = std::io::stdout().lock();
     if common.json {
         let removed: Vec<String> = collected.removed.iter().map(ToString::to_string).collect();

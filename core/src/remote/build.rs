@@ -206,28 +206,21 @@ impl Job<'_> {
         is_fresh: bool,
         log: &mut LogWriter<'_>,
     ) -> Result<(Finished, Option<Duration>), BuildError> {
-        let cancelled = self.watcher.cancelled;
         if !is_fresh
-            && let Some(result) = self.remote().known_result(&self.action.digest, cancelled)?
-            && result.exit_code == 0
-            && let Some(finished) = self.finished(&result)?
-            && self.has_all(&finished)?
+            && let Some(result) = self.remote().known_result(&self.action.digest, self.watcher.cancelled)?
+            && let Some(finished) = self.still_there(&result)?
         {
             self.copy_log(&result, log)?;
             return Ok((finished, None));
         }
-        // Another try is fair once for a result that is of no use any more.
         let Executed { mut result, is_cached } = self.execute(is_fresh, log)?;
-        let mut is_known = is_cached;
-        let is_usable = |result: &api::ActionResult| -> Result<bool, BuildError> {
-            Ok(result.exit_code == 0
-                && match self.finished(result)? {
-                    Some(finished) => self.has_all(&finished)?,
-                    None => false,
-                })
-        };
-        if is_cached && !is_usable(&result)? {
-            (result, is_known) = (self.execute(true, log)?.result, false);
+        if is_cached {
+            if let Some(finished) = self.still_there(&result)? {
+                self.copy_log(&result, log)?;
+                return Ok((finished, None));
+            }
+            // It was made at another time and is of no use any more.
+            result = self.execute(true, log)?.result;
         }
         self.copy_log(&result, log)?;
         if result.exit_code != 0 {
@@ -236,8 +229,7 @@ impl Job<'_> {
         let finished = self
             .finished(&result)?
             .ok_or_else(|| self.remote().wrong("an action went well without a report"))?;
-        let ran = if is_known { None } else { Some(duration(&result)) };
-        Ok((finished, ran))
+        Ok((finished, Some(duration(&result))))
     }
 
     /// Sends what is missing and runs it.
@@ -330,10 +322,16 @@ impl Job<'_> {
         Ok(Some(Finished { outputs }))
     }
 
-    /// Whether the outputs of a result from another time are still there.
-    fn has_all(&self, finished: &Finished) -> Result<bool, BuildError> {
+    /// What a result of another time made, if it went well and all of it is
+    /// still there.
+    fn still_there(&self, result: &api::ActionResult) -> Result<Option<Finished>, BuildError> {
+        if result.exit_code != 0 {
+            return Ok(None);
+        }
+        let Some(finished) = self.finished(result)? else { return Ok(None) };
         let digests: Vec<Digest> = finished.outputs.values().map(|(digest, _)| digest.clone()).collect();
-        Ok(self.remote().missing(&digests, self.watcher.cancelled)?.is_empty())
+        let missing = self.remote().missing(&digests, self.watcher.cancelled)?;
+        Ok(missing.is_empty().then_some(finished))
     }
 
     fn copy_log(&self, result: &api::ActionResult, log: &mut LogWriter<'_>) -> Result<(), BuildError> {

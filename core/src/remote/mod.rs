@@ -26,6 +26,7 @@ use osbuild_store::StorePath;
 pub use build::{RemoteBuilder, RemotelyBuilt, may_run};
 pub use connection::Remote;
 pub use place::Storage;
+pub use records::unused_records;
 
 /// What a user says of a cluster.
 #[derive(Clone, Debug, Default)]

@@ -62,6 +62,7 @@ impl Place for Storage {
             self.remote.records.forget(&info.path);
             return Ok(None);
         }
+        self.remote.records.note_use(&info.path);
         Ok(Some(info.to_text(&self.store_dir).into_bytes()))
     }
 

@@ -36,8 +36,8 @@ pub fn unpack_canonical(input: &mut dyn Read, destination: &Path) -> Result<(), 
 pub trait Finish {
     /// Modes of files, plain and executable, as they are made.
     const MODES: [u32; 2];
-    /// Sees a file's contents as they are written.
-    fn see(&mut self, chunk: &[u8]);
+    /// Sees a file's contents as they are written to it.
+    fn see(&mut self, file: &File, chunk: &[u8]);
     fn file(&mut self, at: At<'_>, file: File, made: Made) -> Result<(), TreeError>;
     fn symlink(&mut self, at: At<'_>) -> Result<(), TreeError>;
     /// A directory with all its members.
@@ -65,7 +65,7 @@ struct AsIs;
 impl Finish for AsIs {
     const MODES: [u32; 2] = [0o644, 0o755];
 
-    fn see(&mut self, _: &[u8]) {}
+    fn see(&mut self, _: &File, _: &[u8]) {}
 
     fn file(&mut self, _: At<'_>, _: File, _: Made) -> Result<(), TreeError> {
         Ok(())
@@ -88,7 +88,7 @@ struct Canonical<'p> {
 impl Finish for Canonical<'_> {
     const MODES: [u32; 2] = [0o444, 0o555];
 
-    fn see(&mut self, _: &[u8]) {}
+    fn see(&mut self, _: &File, _: &[u8]) {}
 
     fn file(&mut self, _: At<'_>, file: File, made: Made) -> Result<(), TreeError> {
         settle(&file, Self::MODES[usize::from(made.executable)], self.root)
@@ -154,7 +154,7 @@ impl<'p, F: Finish> Unpacker<'p, F> {
     pub fn write(&mut self, writing: &mut Writing, chunk: &[u8]) -> Result<(), TreeError> {
         writing.file.write_all(chunk).map_err(TreeError::io("write a file below", self.root))?;
         writing.made.size_bytes += chunk.len() as u64;
-        self.finish.see(chunk);
+        self.finish.see(&writing.file, chunk);
         Ok(())
     }
 

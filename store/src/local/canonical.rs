@@ -12,7 +12,7 @@ use std::path::Path;
 
 use osbuild_nar::canonical::{TIMES, settle};
 use osbuild_nar::{At, Finish, Made, Unpacker};
-use rustix::fs::{AtFlags, utimensat};
+use rustix::fs::{Advice, AtFlags, fadvise, utimensat};
 
 use super::LocalStore;
 use super::dedup::MIN_BYTES;
@@ -38,7 +38,8 @@ impl LocalStore {
         // An archive that can be read is the one that would be written, so
         // that its hash is the tree's.
         let mut seen = Seen { input, sink: ArchiveSink::new(candidates) };
-        read_nar(&mut seen, &mut Unpacker::new(scratch, Canonical::new(self, scratch))?)?;
+        let finish = Canonical { behind: Some(WriteBehind::default()), ..Canonical::new(self, scratch) };
+        read_nar(&mut seen, &mut Unpacker::new(scratch, finish)?)?;
         Ok(seen.sink.finish())
     }
 
@@ -146,24 +147,72 @@ struct Canonical<'s> {
     root: &'s Path,
     /// Of the file that is being written.
     digest: blake3::Hasher,
+    /// Where more comes while the disk could write.
+    behind: Option<WriteBehind>,
 }
 
 impl<'s> Canonical<'s> {
     fn new(store: &'s LocalStore, root: &'s Path) -> Self {
-        Self { store, root, digest: blake3::Hasher::new() }
+        Self { store, root, digest: blake3::Hasher::new(), behind: None }
+    }
+}
+
+/// Has the disk write a file's pieces as they come: what is left for the sync
+/// at a command's end is little, and the disk does not idle until then.
+#[derive(Default)]
+struct WriteBehind {
+    /// Of the file that is being written.
+    written: u64,
+    begun: u64,
+}
+
+/// Less is not worth a call; the sync at the end writes it.
+const PIECE_BYTES: u64 = 64 << 10;
+/// Of a large file, so much at a time.
+const LARGE_PIECE_BYTES: u64 = 8 << 20;
+
+impl WriteBehind {
+    fn wrote(&mut self, file: &File, bytes: usize) {
+        self.written += bytes as u64;
+        if self.written - self.begun >= LARGE_PIECE_BYTES {
+            self.begin(file);
+        }
+    }
+
+    fn end(&mut self, file: &File) {
+        if self.written - self.begun >= PIECE_BYTES {
+            self.begin(file);
+        }
+        *self = Self::default();
+    }
+
+    /// The advice starts writing without waiting for it, and drops only what
+    /// is on the disk already, which is nothing of what was just written
+    /// (mm/fadvise.c). sync_file_range(2) would say the same in plainer words,
+    /// but has no safe form.
+    fn begin(&mut self, file: &File) {
+        let length = std::num::NonZeroU64::new(self.written - self.begun);
+        let _ = fadvise(file, self.begun, length, Advice::DontNeed);
+        self.begun = self.written;
     }
 }
 
 impl Finish for Canonical<'_> {
     const MODES: [u32; 2] = [0o444, 0o555];
 
-    fn see(&mut self, chunk: &[u8]) {
+    fn see(&mut self, file: &File, chunk: &[u8]) {
         self.digest.update(chunk);
+        if let Some(behind) = &mut self.behind {
+            behind.wrote(file, chunk.len());
+        }
     }
 
     fn file(&mut self, at: At<'_>, file: File, made: Made) -> Result<(), TreeError> {
         let Made { executable, size_bytes } = made;
         settle(&file, Self::MODES[usize::from(executable)], self.root)?;
+        if let Some(behind) = &mut self.behind {
+            behind.end(&file);
+        }
         drop(file);
         if size_bytes >= MIN_BYTES {
             let name = Path::new(OsStr::from_bytes(at.name));

@@ -398,6 +398,9 @@ fn of_build(path: &StorePath, error: &BuildError) -> Failure {
         BuildError::Sandbox(SandboxError::Execute { .. }) => {
             "the builder must exist in sandboxRoot, and so must its interpreter and libraries".to_owned()
         }
+        BuildError::MissingInput(_) => {
+            "evaluate again what the derivation came from: that puts its sources into the store".to_owned()
+        }
         BuildError::Remote(error) => remote_hint(error),
         error => io_hint(error).unwrap_or_default(),
     };

@@ -63,6 +63,38 @@ fn a_configured_cluster_builds_and_says_so() {
 }
 
 #[test]
+fn what_nobody_asked_a_cluster_for_is_forgotten_and_found_there_again() {
+    let Some(casd) = Casd::start() else { return };
+    let fixture = Fixture::new();
+    configure(&fixture, &casd.config().address);
+    let (low, _) = fixture.shell("low", "echo low > $out", &[]);
+    let (_, file) = fixture.shell("top", "cat $input0 > $out", &[&low]);
+    let (_, err, code) = run(&fixture, &["build", "--no-link", &file]);
+    assert_eq!(code, 0, "{err}");
+    let records = |home: &std::path::Path| -> Vec<std::path::PathBuf> {
+        let clusters = home.join("remote").read_dir().unwrap();
+        let files = clusters.flat_map(|cluster| cluster.unwrap().path().read_dir().unwrap());
+        files.map(|file| file.unwrap().path()).collect()
+    };
+    let home = fixture.home();
+    let gc = |words: &[&str]| fixture.succeeds(&[&["store", "gc"], words].concat());
+    assert_eq!(records(&home).len(), 2);
+    assert_eq!(gc(&["--unused-for", "1h"]), "removed 0 objects (0 MiB) and 0 leftovers\n");
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(40 * 24 * 3600);
+    for record in records(&home) {
+        std::fs::File::open(record).unwrap().set_modified(long_ago).unwrap();
+    }
+    assert_eq!(gc(&["--unused-for", "1h", "--dry-run"]), "would remove 0 objects (0 MiB) and 2 leftovers\n");
+    assert_eq!(records(&home).len(), 2);
+    assert!(gc(&["--unused-for", "1h"]).ends_with(" and 2 leftovers\n"));
+    assert_eq!(records(&home), Vec::<std::path::PathBuf>::new());
+    let (_, file) = fixture.shell("other", "cat $input0 > $out; echo other >> $out", &[&low]);
+    let (_, err, code) = run(&fixture, &["build", "--no-link", &file]);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("built remotely: other ("), "{err}");
+}
+
+#[test]
 fn a_failure_there_reads_as_one_here() {
     let Some(casd) = Casd::start() else { return };
     let fixture = Fixture::new();
@@ -74,6 +106,24 @@ fn a_failure_there_reads_as_one_here() {
         "error: builder failed with exit code 7\n  while building: broken\n  | first\n  | last\n"
     ));
     assert_eq!(there.2, 1);
+}
+
+#[test]
+fn a_source_that_was_collected_is_missed_there_as_here() {
+    let Some(casd) = Casd::start() else { return };
+    let fixture = Fixture::new();
+    configure(&fixture, &casd.config().address);
+    let (_, file) = fixture.shell("any", "echo > $out", &[]);
+    fixture.succeeds(&["store", "gc"]);
+    let here = fixture.run(&["build", "--quiet", "--no-remote", &file]);
+    let there = run(&fixture, &["build", "--quiet", &file]);
+    assert_eq!(there, here);
+    let (_, err, code) = here;
+    assert!(err.starts_with("error: input "), "{err}");
+    let said =
+        "-root is not in the store, and no derivation makes it\n  while building: any\nhint: evaluate again";
+    assert!(err.contains(said), "{err}");
+    assert_eq!(code, 1);
 }
 
 #[test]

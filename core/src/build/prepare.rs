@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use osbuild_builder::{Order, OrderedFile};
 use osbuild_store::action::OutputName;
 use osbuild_store::local::PathLock;
-use osbuild_store::{LocalStore, StoreDir, StorePath};
+use osbuild_store::{LocalStore, StoreDir, StoreError, StorePath};
 
 use super::BuildError;
 use super::environment::{Environment, environment};
@@ -27,6 +27,16 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// For a build here, where all that it needs is.
+    pub(super) fn here(store: &LocalStore, resolved: &Resolved) -> Result<Self, BuildError> {
+        let closure =
+            store.closure_paths(&resolved.derivation.input_sources).map_err(|error| match error {
+                StoreError::Missing(path) => BuildError::MissingInput(path),
+                error => error.into(),
+            })?;
+        Self::new(store.store_dir(), resolved, closure)
+    }
+
     /// `closure` is that of the step's inputs.
     pub(crate) fn new(
         store_dir: &StoreDir,

@@ -114,8 +114,7 @@ impl Builder<'_> {
         resolved: &Resolved,
         report: &Report<'_>,
     ) -> Result<Built, BuildError> {
-        let closure = self.store.closure_paths(&resolved.derivation.input_sources)?;
-        let prepared = Prepared::new(self.store.store_dir(), resolved, closure)?;
+        let prepared = Prepared::here(self.store, resolved)?;
         let store_dir = scratch.join("store");
         let file = |path: &StorePath| store_dir.join(path.as_str());
         let files: BTreeMap<OutputName, PathBuf> =

@@ -35,8 +35,7 @@ pub fn enter(
     attached: Attached<'_>,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<ExitStatus, BuildError> {
-    let closure = store.closure_paths(&resolved.derivation.input_sources)?;
-    let prepared = Prepared::new(store.store_dir(), resolved, closure)?;
+    let prepared = Prepared::here(store, resolved)?;
     let derivation = &prepared.derivation;
     if derivation.system == b"builtin" {
         return Err(BuildError::Unsupported {

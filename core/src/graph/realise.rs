@@ -18,7 +18,7 @@ use super::event::{Event, Observer};
 use super::forecast::{Forecast, Prospect};
 use super::order::{POOLS, Pool};
 use super::perform::{Done, Job, Made};
-use super::plan::{Caches, NodeId, Plan, Presence};
+use super::plan::{Caches, Loss, NodeId, Plan, Presence};
 use super::resolve::resolve;
 use super::{GraphError, Lookup, Outputs, read_derivation};
 use crate::build::memory::available_bytes;
@@ -227,14 +227,11 @@ impl Engine<'_> {
                 match result {
                     Done::Made(Ok(Made { outputs, presence })) => plan.built(id, outputs, presence),
                     Done::Made(Err(BuildError::Interrupted)) => plan.failed(id),
-                    Done::Made(Err(BuildError::Remote(error @ RemoteError::Gone { .. })))
-                        if plan.inputs_lost(id) =>
-                    {
-                        self.warn(&format!("{error}; making it again"));
-                    }
                     Done::Made(Err(error)) => {
-                        failures.push((plan.graph[id].path.clone(), error));
-                        plan.failed(id);
+                        if let Err(error) = self.made_again(plan, id, error) {
+                            failures.push((plan.graph[id].path.clone(), error));
+                            plan.failed(id);
+                        }
                     }
                     Done::Substituted(Ok(())) => plan.finish(id, Presence::Here),
                     // The interrupt is seen above.
@@ -255,6 +252,20 @@ impl Engine<'_> {
             return Ok(());
         }
         Err(GraphError::Failed { failures })
+    }
+
+    /// After a step failed for inputs that a cluster no longer has: they are
+    /// made again, and it too. Any other failure is one.
+    fn made_again(&self, plan: &mut Plan<'_>, id: NodeId, error: BuildError) -> Result<(), BuildError> {
+        let BuildError::Remote(RemoteError::Gone { paths, .. }) = &error else { return Err(error) };
+        match (plan.inputs_lost(id), paths.as_slice()) {
+            (Loss::MadeAgain, _) => {
+                self.warn(&format!("{error}; making it again"));
+                Ok(())
+            }
+            (Loss::NeverHad, [path, ..]) => Err(BuildError::MissingInput(path.clone())),
+            _ => Err(error),
+        }
     }
 
     /// Whether the next build may start now; it is counted as running then.

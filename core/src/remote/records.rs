@@ -58,8 +58,8 @@ impl Records {
     /// Keeps a record from getting old.
     pub(super) fn note_use(&self, path: &StorePath) {
         // At worst it gets old, and what it was about is asked for again.
-        let _ = File::open(self.file(path.hash_part()))
-            .and_then(|record| record.set_modified(SystemTime::now()));
+        let _ =
+            File::open(self.file(path.hash_part())).and_then(|record| record.set_modified(SystemTime::now()));
     }
 
     pub(super) fn forget(&self, path: &StorePath) {

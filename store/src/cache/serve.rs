@@ -163,7 +163,7 @@ impl StoreServer {
         let (sender, receiver) = mpsc::channel(WAITING_CHUNKS);
         let store = Arc::clone(&self.store);
         tokio::task::spawn_blocking(move || {
-            let mut out = Sending { sender, skip: from, chunk: Vec::with_capacity(CHUNK_BYTES) };
+            let mut out = Sending { sender, skip: from, chunk: Vec::with_capacity(2 * CHUNK_BYTES) };
             // While it is sent it stays.
             let sent = store.hold_objects().and_then(|_held| {
                 dump_path(&store.physical(&object.path), &mut out)?;
@@ -217,10 +217,10 @@ impl Write for Sending {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let chunk = std::mem::take(&mut self.chunk);
-        if chunk.is_empty() {
+        if self.chunk.is_empty() {
             return Ok(());
         }
+        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(2 * CHUNK_BYTES));
         let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "the client went away");
         self.sender.blocking_send(Ok(Bytes::from(chunk))).map_err(gone)
     }

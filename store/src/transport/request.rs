@@ -103,14 +103,12 @@ pub fn pause(pause: Duration, cancelled: &dyn Fn() -> bool) -> Result<(), Broken
 }
 
 fn pass_on(mut response: impl Read, sender: &SyncSender<Result<Vec<u8>, String>>) {
+    // Once, since clearing so much takes longer than reading what mostly comes.
+    let mut chunk = vec![0; CHUNK_BYTES];
     loop {
-        let mut chunk = vec![0; CHUNK_BYTES];
         let message = match response.read(&mut chunk) {
             Ok(0) => return,
-            Ok(got) => {
-                chunk.truncate(got);
-                Ok(chunk)
-            }
+            Ok(got) => Ok(chunk[..got].to_vec()),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => Err(reason(&e)),
         };

@@ -339,14 +339,13 @@ impl<'a> Plan<'a> {
         self.queue.push(id);
     }
 
-    /// A cluster does not have inputs of a step: those that it had are made
-    /// again, and then the step.
-    pub(super) fn inputs_lost(&mut self, id: NodeId) -> Loss {
+    /// A cluster no longer has inputs that it had: they are made again, and
+    /// then the step. Whether there is hope for that.
+    pub(super) fn inputs_lost(&mut self, id: NodeId) -> bool {
         self.graph[id].losses += 1;
         if self.graph[id].losses > LOSSES {
-            return Loss::TooOften;
+            return false;
         }
-        let mut loss = Loss::NeverHad;
         let inputs: Vec<NodeId> = self.inputs(id).collect();
         for input in inputs {
             let node = &mut self.graph[input];
@@ -354,24 +353,12 @@ impl<'a> Plan<'a> {
                 (node.presence, node.status, node.objects) =
                     (Presence::Nowhere, Status::Waiting, Question::NotAsked);
                 self.queue.push(input);
-                loss = Loss::MadeAgain;
             }
         }
-        if loss == Loss::MadeAgain {
-            self.graph[id].status = Status::Waiting;
-            self.queue.push(id);
-        }
-        loss
+        self.graph[id].status = Status::Waiting;
+        self.queue.push(id);
+        true
     }
-}
-
-/// What becomes of a step whose inputs are not where it would run.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Loss {
-    MadeAgain,
-    TooOften,
-    /// No other step made them, so none can make them again.
-    NeverHad,
 }
 
 /// How often a step's inputs may be gone before it fails.

@@ -18,7 +18,7 @@ use super::event::{Event, Observer};
 use super::forecast::{Forecast, Prospect};
 use super::order::{POOLS, Pool};
 use super::perform::{Done, Job, Made};
-use super::plan::{Caches, Loss, NodeId, Plan, Presence};
+use super::plan::{Caches, NodeId, Plan, Presence};
 use super::resolve::resolve;
 use super::{GraphError, Lookup, Outputs, read_derivation};
 use crate::build::memory::available_bytes;
@@ -258,14 +258,17 @@ impl Engine<'_> {
     /// made again, and it too. Any other failure is one.
     fn made_again(&self, plan: &mut Plan<'_>, id: NodeId, error: BuildError) -> Result<(), BuildError> {
         let BuildError::Remote(RemoteError::Gone { paths, .. }) = &error else { return Err(error) };
-        match (plan.inputs_lost(id), paths.as_slice()) {
-            (Loss::MadeAgain, _) => {
-                self.warn(&format!("{error}; making it again"));
-                Ok(())
-            }
-            (Loss::NeverHad, [path, ..]) => Err(BuildError::MissingInput(path.clone())),
-            _ => Err(error),
+        // No step makes sources, so none can make them again.
+        if let Some(source) =
+            paths.iter().find(|path| plan.graph[id].derivation.input_sources.contains(*path))
+        {
+            return Err(BuildError::MissingInput(source.clone()));
         }
+        if !plan.inputs_lost(id) {
+            return Err(error);
+        }
+        self.warn(&format!("{error}; making it again"));
+        Ok(())
     }
 
     /// Whether the next build may start now; it is counted as running then.

@@ -109,6 +109,29 @@ fn lost_blobs_are_made_again() {
 }
 
 #[test]
+fn what_several_steps_miss_at_once_is_made_again_for_all() {
+    let server = server();
+    let fixture = Fixture::new();
+    let cluster = Cluster::of(&fixture, &server.config());
+    let low = fixture.shell("low", "echo low > $out", &[]);
+    let several: Vec<StorePath> = (0..4)
+        .map(|n| {
+            fixture.shell(&format!("step-{n}"), &format!("cat $input0 > $out; echo {n} >> $out"), &[&low])
+        })
+        .collect();
+    let all = fixture.shell(
+        "all",
+        "cat $input0 $input1 $input2 $input3 > $out",
+        &several.iter().collect::<Vec<_>>(),
+    );
+    server.plan(&[Fault::Forget]);
+    let built = cluster.build(&fixture, &all).unwrap();
+    assert!(server.is_through());
+    let text = std::fs::read_to_string(fixture.store.physical(&built)).unwrap();
+    assert_eq!(text, "low\n0\nlow\n1\nlow\n2\nlow\n3\n");
+}
+
+#[test]
 fn a_cluster_that_forgets_everything_costs_time_only() {
     let server = server();
     let fixture = Fixture::new();

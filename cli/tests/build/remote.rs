@@ -92,6 +92,7 @@ fn what_nobody_asked_a_cluster_for_is_forgotten_and_found_there_again() {
     let (_, err, code) = run(&fixture, &["build", "--no-link", &file]);
     assert_eq!(code, 0, "{err}");
     assert!(err.contains("built remotely: other ("), "{err}");
+    assert!(!err.contains("built remotely: low ("), "{err}");
 }
 
 #[test]

@@ -186,10 +186,10 @@ impl WriteBehind {
         *self = Self::default();
     }
 
-    /// The advice starts writing without waiting for it, and drops only what
-    /// is on the disk already, which is nothing of what was just written
-    /// (mm/fadvise.c). sync_file_range(2) would say the same in plainer words,
-    /// but has no safe form.
+    /// The advice starts writing without waiting for it, and drops from memory
+    /// only what is on the disk by then, which is little of what was just
+    /// written (mm/fadvise.c). sync_file_range(2) would drop nothing, but has
+    /// no safe form.
     fn begin(&mut self, file: &File) {
         let length = std::num::NonZeroU64::new(self.written - self.begun);
         let _ = fadvise(file, self.begun, length, Advice::DontNeed);

@@ -1,0 +1,378 @@
+//! Values of settings.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::key::Key;
+use crate::kind::{Kind, below, hidden};
+use crate::problem::{Problem, What};
+use crate::schema::{At, Schema};
+
+/// What somebody set, by setting. What nobody set is not in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Document {
+    values: BTreeMap<Key, Value>,
+}
+
+/// A setting that differs between two documents; `None` where it is not set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    pub key: Key,
+    pub was: Option<Value>,
+    pub is: Option<Value>,
+}
+
+/// Settings that cannot be: everything that is wrong with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergeError(pub Vec<Problem>);
+
+impl Document {
+    /// Reads a tree of groups, as TOML and JSON have it.
+    ///
+    /// # Errors
+    /// All that does not fit the schema.
+    pub fn from_tree(schema: &Schema, tree: &Value) -> Result<Self, MergeError> {
+        let mut document = Self::default();
+        document.merge(schema, tree)?;
+        Ok(document)
+    }
+
+    /// Sets what a tree names, and leaves the rest: `null` unsets, a table is
+    /// merged into the one that is there (RFC 7396), anything else replaces.
+    ///
+    /// # Errors
+    /// All that does not fit the schema; nothing is changed then.
+    pub fn merge(&mut self, schema: &Schema, tree: &Value) -> Result<(), MergeError> {
+        let mut merging = Merging { schema, values: self.values.clone(), problems: Vec::new() };
+        merging.walk("", tree);
+        if merging.problems.is_empty() {
+            self.values = merging.values;
+            Ok(())
+        } else {
+            Err(MergeError(merging.problems))
+        }
+    }
+
+    /// What is wrong with it, all of it.
+    pub fn check(&self, schema: &Schema) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (key, value) in &self.values {
+            match schema.get(key) {
+                Some(setting) => setting.kind.check(value, key.as_str(), setting.secret, &mut problems),
+                None => {
+                    let nearest = schema.nearest(key.as_str());
+                    problems.push(Problem::new(key.as_str(), What::Unknown { nearest }));
+                }
+            }
+        }
+        problems
+    }
+
+    /// With the schema's defaults where nobody said anything.
+    #[must_use]
+    pub fn effective(&self, schema: &Schema) -> Self {
+        let mut values = BTreeMap::new();
+        for (key, setting) in schema.iter() {
+            if let Some(value) = self.values.get(key).or(setting.default.as_ref()) {
+                let mut value = value.clone();
+                setting.kind.complete(&mut value);
+                values.insert(key.clone(), value);
+            }
+        }
+        Self { values }
+    }
+
+    /// Without what is secret: `{"secret": true}` stands for it.
+    #[must_use]
+    pub fn redacted(&self, schema: &Schema) -> Self {
+        let values = self.values.iter().map(|(key, value)| (key.clone(), redacted(schema, key, value)));
+        Self { values: values.collect() }
+    }
+
+    /// What is different in `newer`, secrets told only as different.
+    pub fn changes(&self, newer: &Self, schema: &Schema) -> Vec<Change> {
+        let keys = self.values.keys().chain(newer.values.keys());
+        let mut keys: Vec<&Key> = keys.filter(|key| self.values.get(key) != newer.values.get(key)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let shown =
+            |document: &Self, key: &Key| document.values.get(key).map(|value| redacted(schema, key, value));
+        keys.into_iter()
+            .map(|key| Change { key: key.clone(), was: shown(self, key), is: shown(newer, key) })
+            .collect()
+    }
+
+    /// As a tree of groups.
+    pub fn to_tree(&self) -> Value {
+        let mut tree = Map::new();
+        for (key, value) in &self.values {
+            let mut group = &mut tree;
+            let mut parts = key.parts().peekable();
+            while let Some(part) = parts.next() {
+                if parts.peek().is_none() {
+                    group.insert(part.to_owned(), value.clone());
+                    break;
+                }
+                let next = group.entry(part).or_insert_with(|| Value::Object(Map::new()));
+                group = next.as_object_mut().expect("no setting lies below another");
+            }
+        }
+        Value::Object(tree)
+    }
+
+    /// Those within a setting or group.
+    #[must_use]
+    pub fn within(&self, way: &str) -> Self {
+        let values = self.values.iter().filter(|(key, _)| way.is_empty() || key.is_within(way));
+        Self { values: values.map(|(key, value)| (key.clone(), value.clone())).collect() }
+    }
+
+    pub fn get(&self, key: &Key) -> Option<&Value> {
+        self.values.get(key)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&Key, &Value)> {
+        self.values.iter()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    pub(crate) fn insert(&mut self, key: Key, value: Value) {
+        self.values.insert(key, value);
+    }
+}
+
+fn redacted(schema: &Schema, key: &Key, value: &Value) -> Value {
+    let mut value = value.clone();
+    match schema.get(key) {
+        Some(setting) if setting.secret => hidden(),
+        Some(setting) => {
+            setting.kind.redact(&mut value);
+            value
+        }
+        // Nobody says any more whether it was secret.
+        None => hidden(),
+    }
+}
+
+struct Merging<'s> {
+    schema: &'s Schema,
+    values: BTreeMap<Key, Value>,
+    problems: Vec<Problem>,
+}
+
+impl Merging<'_> {
+    fn walk(&mut self, way: &str, tree: &Value) {
+        match (self.schema.at(way), tree) {
+            (At::Setting(key, setting), tree) => {
+                if tree.is_null() {
+                    self.values.remove(key);
+                    return;
+                }
+                let now = self.values.get(key).or(setting.default.as_ref());
+                let value = merged(&setting.kind, now, tree);
+                setting.kind.check(&value, key.as_str(), setting.secret, &mut self.problems);
+                self.values.insert(key.clone(), value);
+            }
+            (At::Group, Value::Object(entries)) => {
+                for (name, entry) in entries {
+                    self.walk(&below(way, name), entry);
+                }
+            }
+            (At::Group, Value::Null) => self.values.retain(|key, _| !key.is_within(way)),
+            (At::Group, _) => self.problems.push(Problem::new(way, What::Group)),
+            (At::Nothing, _) => {
+                let nearest = self.schema.nearest(way);
+                self.problems.push(Problem::new(way, What::Unknown { nearest }));
+            }
+        }
+    }
+}
+
+/// RFC 7396 for what has entries; what is passed on is merged, too, since
+/// whoever sets one option of another program means that one.
+fn merged(kind: &Kind, now: Option<&Value>, patch: &Value) -> Value {
+    let has_entries = matches!(kind, Kind::Map { .. } | Kind::Record { .. } | Kind::Any { .. });
+    match (now, patch) {
+        (now, Value::Object(entries)) if has_entries => {
+            let mut value = now.and_then(Value::as_object).cloned().unwrap_or_default();
+            for (name, entry) in entries {
+                if entry.is_null() {
+                    value.remove(name);
+                    continue;
+                }
+                let of = match kind {
+                    Kind::Map { of, .. } => Some(of.as_ref()),
+                    Kind::Record { fields } => fields.get(name).map(|field| &field.kind),
+                    _ => Some(kind),
+                };
+                let entry = of.map_or_else(|| entry.clone(), |of| merged(of, value.get(name), entry));
+                value.insert(name.clone(), entry);
+            }
+            Value::Object(value)
+        }
+        _ => patch.clone(),
+    }
+}
+
+impl fmt::Display for MergeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for MergeError {}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    pub(crate) fn schema() -> Schema {
+        let file = json!({ "schema": 1, "settings": {
+            "network.hostname": { "type": { "kind": "text", "format": "hostname" }, "default": "localhost", "description": "" },
+            "network.mtu": { "type": { "kind": "integer", "min": 576, "max": 9216 }, "description": "" },
+            "kubernetes.labels": {
+                "type": { "kind": "map", "keys": "label-key", "of": { "kind": "text", "format": "label-value" } },
+                "default": { "os": "ours" }, "description": ""
+            },
+            "kubernetes.token": { "type": { "kind": "text", "format": "line" }, "secret": true, "description": "" },
+            "kubernetes.kubelet": { "type": { "kind": "any" }, "description": "" },
+            "host-containers": {
+                "type": { "kind": "map", "keys": "name", "of": { "kind": "record", "fields": {
+                    "enabled": { "type": { "kind": "bool" }, "default": false, "description": "" },
+                    "image": { "type": { "kind": "text", "format": "image" }, "description": "" },
+                    "user-data": { "type": { "kind": "text", "format": "lines" }, "secret": true, "description": "" },
+                }}},
+                "default": { "admin": {} }, "description": ""
+            },
+        }});
+        Schema::parse(file.to_string().as_bytes()).unwrap()
+    }
+
+    fn document(tree: Value) -> Document {
+        Document::from_tree(&schema(), &tree).unwrap()
+    }
+
+    #[test]
+    fn a_tree_becomes_settings_and_a_tree_again() {
+        let tree = json!({ "network": { "mtu": 1400 }, "kubernetes": { "labels": { "a/b": "c" } } });
+        let read = document(tree);
+        // A table is merged into the default that it would replace.
+        let expected =
+            json!({ "network": { "mtu": 1400 }, "kubernetes": { "labels": { "a/b": "c", "os": "ours" } } });
+        assert_eq!(read.to_tree(), expected);
+        assert_eq!(document(expected), read);
+        assert_eq!(read.within("network").to_tree(), json!({ "network": { "mtu": 1400 } }));
+        assert_eq!(read.within("net").to_tree(), json!({}));
+    }
+
+    #[test]
+    fn patches_set_merge_and_unset() {
+        let start = json!({ "network": { "mtu": 1400, "hostname": "a" }, "kubernetes": { "labels": { "x": "1", "y": "2" } } });
+        for (patch, expected) in [
+            (json!({}), start.clone()),
+            (
+                json!({ "network": { "mtu": null } }),
+                json!({ "network": { "hostname": "a" }, "kubernetes": { "labels": { "os": "ours", "x": "1", "y": "2" } } }),
+            ),
+            (
+                json!({ "network": null, "kubernetes": { "labels": { "x": null, "os": null } } }),
+                json!({ "kubernetes": { "labels": { "y": "2" } } }),
+            ),
+            (json!({ "kubernetes": null }), json!({ "network": { "mtu": 1400, "hostname": "a" } })),
+        ] {
+            let mut read = document(start.clone());
+            read.merge(&schema(), &patch).unwrap();
+            let mut expected = document(expected);
+            // Reading a tree merges it into defaults; these are what is left.
+            if patch["kubernetes"]["labels"].is_object() {
+                expected.merge(&schema(), &json!({ "kubernetes": { "labels": { "os": null } } })).unwrap();
+            }
+            assert_eq!(read, expected, "{patch}");
+        }
+        let mut kubelet = document(json!({ "kubernetes": { "kubelet": { "a": { "b": 1, "c": 2 } } } }));
+        kubelet
+            .merge(&schema(), &json!({ "kubernetes": { "kubelet": { "a": { "b": null }, "d": [1] } } }))
+            .unwrap();
+        assert_eq!(kubelet.to_tree(), json!({ "kubernetes": { "kubelet": { "a": { "c": 2 }, "d": [1] } } }));
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_and_nothing_is_changed() {
+        let mut read = document(json!({ "network": { "mtu": 1400 } }));
+        let before = read.clone();
+        let patch = json!({
+            "network": { "mtu": 70000, "hostnam": "x" },
+            "kubernetes": 1,
+            "host-containers": { "admin": { "enabled": "yes" } },
+            "network.hostname": "dotted",
+        });
+        let MergeError(problems) = read.merge(&schema(), &patch).unwrap_err();
+        let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "host-containers.admin.enabled: expected true or false, found \"yes\"",
+                "kubernetes: is a group of settings and has no value of its own",
+                "network.hostnam: no such setting; did you mean network.hostname?",
+                "network.mtu: expected a whole number from 576 to 9216, found 70000",
+                "\"network.hostname\": no such setting; did you mean network.hostname?",
+            ]
+        );
+        assert_eq!(read, before);
+    }
+
+    #[test]
+    fn defaults_stand_where_nobody_said_anything() {
+        let effective = document(json!({ "network": { "mtu": 1400 } })).effective(&schema());
+        assert_eq!(
+            effective.to_tree(),
+            json!({
+                "network": { "hostname": "localhost", "mtu": 1400 },
+                "kubernetes": { "labels": { "os": "ours" } },
+                "host-containers": { "admin": { "enabled": false } },
+            })
+        );
+    }
+
+    #[test]
+    fn secrets_show_in_nothing() {
+        let one = document(
+            json!({ "kubernetes": { "token": "SECRET-1" }, "host-containers": { "a": { "user-data": "SECRET-2" } } }),
+        );
+        let other = document(json!({ "kubernetes": { "token": "SECRET-3" }, "network": { "mtu": 1400 } }));
+        let changes = one.changes(&other, &schema());
+        let keys: Vec<&str> = changes.iter().map(|change| change.key.as_str()).collect();
+        assert_eq!(keys, ["host-containers", "kubernetes.token", "network.mtu"]);
+        for text in [
+            serde_json::to_string(&one.redacted(&schema())).unwrap(),
+            serde_json::to_string(&changes).unwrap(),
+        ] {
+            assert!(!text.contains("SECRET"), "{text}");
+        }
+        let MergeError(problems) = document(json!({}))
+            .merge(&schema(), &json!({ "kubernetes": { "token": "SECRET\n" } }))
+            .unwrap_err();
+        assert_eq!(
+            problems[0].to_string(),
+            "kubernetes.token: expected one line of text, found something else"
+        );
+        // What a schema does not know may have been one.
+        let none = Schema::new(BTreeMap::new()).unwrap();
+        assert!(!serde_json::to_string(&one.redacted(&none)).unwrap().contains("SECRET"));
+    }
+}

@@ -108,20 +108,7 @@ impl Document {
 
     /// As a tree of groups.
     pub fn to_tree(&self) -> Value {
-        let mut tree = Map::new();
-        for (key, value) in &self.values {
-            let mut group = &mut tree;
-            let mut parts = key.parts().peekable();
-            while let Some(part) = parts.next() {
-                if parts.peek().is_none() {
-                    group.insert(part.to_owned(), value.clone());
-                    break;
-                }
-                let next = group.entry(part).or_insert_with(|| Value::Object(Map::new()));
-                group = next.as_object_mut().expect("no setting lies below another");
-            }
-        }
-        Value::Object(tree)
+        nest(self.values.iter().map(|(key, value)| (key, value.clone())), str::to_owned)
     }
 
     /// Those within a setting or group.
@@ -146,6 +133,24 @@ impl Document {
     pub(crate) fn insert(&mut self, key: Key, value: Value) {
         self.values.insert(key, value);
     }
+}
+
+/// A tree of groups; `name` says what a part of a key is called there.
+pub fn nest<'k>(values: impl IntoIterator<Item = (&'k Key, Value)>, name: impl Fn(&str) -> String) -> Value {
+    let mut tree = Map::new();
+    for (key, value) in values {
+        let mut group = &mut tree;
+        let mut parts = key.parts().map(&name).peekable();
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() {
+                group.insert(part, value);
+                break;
+            }
+            let next = group.entry(part).or_insert_with(|| Value::Object(Map::new()));
+            group = next.as_object_mut().expect("no setting lies below another");
+        }
+    }
+    Value::Object(tree)
 }
 
 fn redacted(schema: &Schema, key: &Key, value: &Value) -> Value {

@@ -14,11 +14,12 @@ mod format;
 mod key;
 mod kind;
 mod problem;
+mod sample;
 mod schema;
 mod text;
 
 pub use carry::{Carried, carry};
-pub use document::{Change, Document, MergeError};
+pub use document::{Change, Document, MergeError, nest};
 pub use format::Format;
 pub use key::{Key, KeyError};
 pub use kind::{Field, Kind};

@@ -1,0 +1,347 @@
+//! One template: its head, and what it gives.
+
+use std::fmt;
+
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
+use osbuild_schema::{Document, Schema};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::form::Form;
+use crate::values::visible;
+
+/// What stands above and below the head.
+const FENCE: &str = "+++";
+
+/// What a template says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Head {
+    /// The file, below `/etc`.
+    path: String,
+    form: Form,
+    /// Octal.
+    #[serde(default = "mode")]
+    mode: String,
+    /// Settings and groups of them; what it may read.
+    settings: Vec<String>,
+    /// Facts that it reads, by name.
+    #[serde(default)]
+    facts: Vec<String>,
+    /// Units that start anew when the file changes, and those that read it
+    /// again.
+    #[serde(default)]
+    restart: Vec<String>,
+    #[serde(default)]
+    reload: Vec<String>,
+    /// An expression; the file is there only while it is true.
+    when: Option<String>,
+}
+
+fn mode() -> String {
+    "0644".to_owned()
+}
+
+/// A template that can be used.
+pub struct Template {
+    /// For messages: the name of its file.
+    pub name: String,
+    head: Head,
+    mode: u32,
+    body: String,
+    /// The body's first line in its file.
+    first_line: usize,
+}
+
+/// What came of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    pub path: String,
+    pub mode: u32,
+    /// `None`: there is to be no such file.
+    pub contents: Option<String>,
+    pub restart: Vec<String>,
+    pub reload: Vec<String>,
+}
+
+/// A template that gives no file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateError {
+    pub name: String,
+    pub line: Option<usize>,
+    pub reason: String,
+}
+
+impl Template {
+    /// # Errors
+    /// The head or the body is malformed.
+    pub fn parse(name: &str, text: &str, schema: &Schema) -> Result<Self, TemplateError> {
+        let fail =
+            |line: Option<usize>, reason: String| TemplateError { name: name.to_owned(), line, reason };
+        let rest = text.strip_prefix(FENCE).and_then(|rest| rest.strip_prefix('\n'));
+        let rest = rest.ok_or_else(|| fail(Some(1), format!("a template begins with {FENCE}")))?;
+        let closed = format!("\n{FENCE}\n");
+        let (head, body) = rest
+            .split_once(&closed)
+            .ok_or_else(|| fail(None, format!("the head does not end with {FENCE}")))?;
+        let first_line = 3 + head.lines().count();
+        let head: Head = toml::from_str(head).map_err(|error| {
+            let line = error.span().map(|span| 2 + head[..span.start.min(head.len())].matches('\n').count());
+            fail(line, error.message().lines().next().unwrap_or("malformed").to_owned())
+        })?;
+        let mode = u32::from_str_radix(&head.mode, 8).ok().filter(|mode| *mode <= 0o777);
+        let mode = mode.ok_or_else(|| fail(None, format!("'{}' is no mode", head.mode)))?;
+        let is_below = !head.path.is_empty()
+            && head.path.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+        if !is_below {
+            return Err(fail(None, format!("'{}' is no path below /etc", head.path)));
+        }
+        if let Some(group) =
+            head.settings.iter().find(|group| !schema.iter().any(|(key, _)| key.is_within(group)))
+        {
+            return Err(fail(None, format!("there are no settings {group}")));
+        }
+        let template = Self { name: name.to_owned(), head, mode, body: body.to_owned(), first_line };
+        template.environment()?;
+        Ok(template)
+    }
+
+    /// Settings and groups that it reads.
+    pub fn settings(&self) -> &[String] {
+        &self.head.settings
+    }
+
+    /// Facts that it reads.
+    pub fn facts(&self) -> &[String] {
+        &self.head.facts
+    }
+
+    /// Renders it. `facts` are whatever was found out about the node.
+    ///
+    /// # Errors
+    /// It reads what there is not, writes what its form cannot hold, or gives
+    /// up by itself.
+    pub fn render(
+        &self,
+        schema: &Schema,
+        effective: &Document,
+        facts: &Value,
+    ) -> Result<Rendered, TemplateError> {
+        let environment = self.environment()?;
+        let mine: serde_json::Map<String, Value> = self
+            .head
+            .facts
+            .iter()
+            .filter_map(|name| Some((name.clone(), facts.get(name)?.clone())))
+            .collect();
+        let context = serde_json::json!({
+            "settings": visible(schema, effective, &self.head.settings),
+            "facts": mine,
+        });
+        let is_wanted = match &self.head.when {
+            None => true,
+            Some(when) => {
+                let expression =
+                    environment.compile_expression(when).map_err(|error| self.failed(&error, 0))?;
+                expression.eval(&context).map_err(|error| self.failed(&error, 0))?.is_true()
+            }
+        };
+        let contents = if is_wanted {
+            let template =
+                environment.get_template(&self.name).map_err(|error| self.failed(&error, self.first_line))?;
+            let contents = template.render(&context).map_err(|error| self.failed(&error, self.first_line))?;
+            let wrong = |reason| TemplateError { name: self.name.clone(), line: None, reason };
+            self.head.form.check(&contents).map_err(wrong)?;
+            Some(contents)
+        } else {
+            None
+        };
+        Ok(Rendered {
+            path: self.head.path.clone(),
+            mode: self.mode,
+            contents,
+            restart: self.head.restart.clone(),
+            reload: self.head.reload.clone(),
+        })
+    }
+
+    fn environment(&self) -> Result<Environment<'_>, TemplateError> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_trim_blocks(true);
+        environment.set_lstrip_blocks(true);
+        environment.set_keep_trailing_newline(true);
+        environment.set_auto_escape_callback(|_| AutoEscape::Custom("form"));
+        let form = self.head.form;
+        environment.set_formatter(move |out, _, value| {
+            if value.is_safe() {
+                return out.write_str(value.as_str().unwrap_or_default()).map_err(Into::into);
+            }
+            if value.is_undefined() {
+                return Err(minijinja::Error::new(
+                    ErrorKind::UndefinedError,
+                    "there is no such setting or fact",
+                ));
+            }
+            let json = serde_json::to_value(value)
+                .map_err(|error| minijinja::Error::new(ErrorKind::BadSerialization, error.to_string()))?;
+            let text = form
+                .write(&json)
+                .map_err(|reason| minijinja::Error::new(ErrorKind::InvalidOperation, reason))?;
+            out.write_str(&text).map_err(Into::into)
+        });
+        environment.add_function("fail", |reason: String| -> Result<String, minijinja::Error> {
+            Err(minijinja::Error::new(ErrorKind::InvalidOperation, reason))
+        });
+        environment
+            .add_template(&self.name, &self.body)
+            .map_err(|error| self.failed(&error, self.first_line))?;
+        if let Some(when) = &self.head.when {
+            environment.compile_expression(when).map_err(|error| self.failed(&error, 0))?;
+        }
+        Ok(environment)
+    }
+
+    fn failed(&self, error: &minijinja::Error, first_line: usize) -> TemplateError {
+        // Its lines are those of the body; those of an expression mean nothing.
+        let line = error.line().filter(|line| first_line > 0 && *line > 0).map(|line| line - 1 + first_line);
+        let reason = match error.detail() {
+            Some(detail) => detail.to_owned(),
+            None => error.kind().to_string(),
+        };
+        TemplateError { name: self.name.clone(), line, reason }
+    }
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+impl std::error::Error for TemplateError {}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    pub(crate) fn schema() -> Schema {
+        let file = json!({ "schema": 1, "settings": {
+            "network.hostname": { "type": { "kind": "text", "format": "hostname" }, "default": "localhost", "description": "" },
+            "network.dns-servers": { "type": { "kind": "list", "of": { "kind": "text", "format": "ip" }, "maxItems": 3 }, "default": [], "description": "" },
+            "network.mtu": { "type": { "kind": "integer", "min": 576, "max": 9216 }, "description": "" },
+            "motd": { "type": { "kind": "text", "format": "line" }, "default": "", "description": "" },
+            "labels": { "type": { "kind": "map", "keys": "label-key", "of": { "kind": "text", "format": "label-value" } }, "default": {}, "description": "" },
+        }});
+        Schema::parse(file.to_string().as_bytes()).unwrap()
+    }
+
+    pub(crate) fn template(head: &str, body: &str) -> Result<Template, TemplateError> {
+        Template::parse("t", &format!("+++\n{head}\n+++\n{body}"), &schema())
+    }
+
+    fn rendered(head: &str, body: &str, settings: Value) -> Result<Rendered, String> {
+        let document = Document::from_tree(&schema(), &settings).unwrap().effective(&schema());
+        let facts = json!({ "node_ip": "10.0.0.9", "secret": "x" });
+        template(head, body)
+            .and_then(|template| template.render(&schema(), &document, &facts))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_template_gives_a_file() {
+        let head = "path = \"hostname\"\nform = \"text\"\nmode = \"0600\"\nsettings = [\"network\"]\nrestart = [\"a.service\"]";
+        let found =
+            rendered(head, "{{ settings.network.hostname }}\n", json!({ "network": { "hostname": "node" } }))
+                .unwrap();
+        assert_eq!(
+            found,
+            Rendered {
+                path: "hostname".to_owned(),
+                mode: 0o600,
+                contents: Some("node\n".to_owned()),
+                restart: vec!["a.service".to_owned()],
+                reload: Vec::new(),
+            }
+        );
+    }
+
+    #[test]
+    fn values_are_written_in_the_files_form() {
+        let awkward = json!({ "motd": "a \"b\" \\ %i" });
+        for (form, body, expected) in [
+            (
+                "json",
+                "{\"motd\": {{ settings.motd }}, \"dns\": {{ settings.network.dns_servers }}}",
+                r#"{"motd": "a \"b\" \\ %i", "dns": []}"#,
+            ),
+            (
+                "toml",
+                "motd = {{ settings.motd }}\nlabels = {{ settings.labels }}\n",
+                "motd = 'a \"b\" \\ %i'\nlabels = {}\n",
+            ),
+            ("systemd", "[A]\nMotd={{ settings.motd }}\n", "[A]\nMotd=a \"b\" \\ %%i\n"),
+            ("text", "{% if settings.network.mtu %}\nno\n{% endif %}\n{{ facts.node_ip }}\n", "10.0.0.9\n"),
+        ] {
+            let head = format!(
+                "path = \"a\"\nform = \"{form}\"\nsettings = [\"motd\", \"labels\", \"network\"]\nfacts = [\"node_ip\"]"
+            );
+            assert_eq!(rendered(&head, body, awkward.clone()).unwrap().contents.as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_file_may_be_there_only_now_and_then() {
+        let head = "path = \"a\"\nform = \"text\"\nsettings = [\"network\"]\nwhen = \"settings.network.mtu\"";
+        assert_eq!(rendered(head, "x", json!({})).unwrap().contents, None);
+        assert_eq!(
+            rendered(head, "x", json!({ "network": { "mtu": 1400 } })).unwrap().contents.as_deref(),
+            Some("x")
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        let head = |settings: &str| format!("path = \"a/b\"\nform = \"text\"\nsettings = [{settings}]");
+        for (head, body, expected) in [
+            ("path = 1".to_owned(), "", "t:2: invalid type: integer `1`, expected a string"),
+            ("form = \"text\"\npth = \"a\"".to_owned(), "", "t:3: unknown field `pth`"),
+            (
+                "path = \"../a\"\nform = \"text\"\nsettings = []".to_owned(),
+                "",
+                "t: '../a' is no path below /etc",
+            ),
+            (
+                "path = \"a\"\nform = \"text\"\nsettings = []\nmode = \"999\"".to_owned(),
+                "",
+                "t: '999' is no mode",
+            ),
+            (head("\"netwrk\""), "", "t: there are no settings netwrk"),
+            (head("\"network\""), "one\n{% if %}", "t:7: unexpected"),
+            (head("\"network\""), "one\n{{ settings.motd }}", "t:7: "),
+            (
+                head("\"network\""),
+                "{{ settings.network.mtu }}",
+                "t:6: a setting that is not set cannot be written",
+            ),
+            (head("\"network\""), "\n\n{{ fail('no network') }}", "t:8: no network"),
+            (head(""), "{{ facts.secret }}", "t:6: "),
+            (head("\"motd\"").replace("text", "json"), "{ {{ settings.motd }} }", "t: the file is no JSON"),
+        ] {
+            let found = rendered(&head, body, json!({})).unwrap_err();
+            assert!(found.starts_with(expected), "{found:?}, expected {expected:?}");
+        }
+        for (text, expected) in [
+            ("x", "t:1: a template begins with +++"),
+            ("+++\npath = 1\n", "t: the head does not end with +++"),
+        ] {
+            assert_eq!(Template::parse("t", text, &schema()).err().unwrap().to_string(), expected);
+        }
+    }
+}

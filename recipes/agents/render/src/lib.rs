@@ -6,10 +6,12 @@
 //! file: a text cannot end a string or begin a line that is not its own.
 
 mod form;
+mod install;
 mod template;
 mod trial;
 mod values;
 
 pub use form::Form;
+pub use install::{InstallError, Plan};
 pub use template::{Rendered, Template, TemplateError};
 pub use trial::{Trial, try_all};

@@ -1,0 +1,200 @@
+//! What a set of rendered files changes below a directory, and doing it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::template::Rendered;
+
+/// What is different, and whom it concerns.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// Paths below the directory that are written, and that go.
+    pub written: Vec<String>,
+    pub removed: Vec<String>,
+    /// Units that start anew, and that read their files again; none is in both.
+    pub restart: BTreeSet<String>,
+    pub reload: BTreeSet<String>,
+    #[serde(skip)]
+    contents: BTreeMap<String, (u32, String)>,
+}
+
+/// A file that cannot be read or written.
+#[derive(Debug)]
+pub struct InstallError {
+    pub action: &'static str,
+    pub path: PathBuf,
+    pub source: io::Error,
+}
+
+impl InstallError {
+    fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self { action, path, source }
+    }
+}
+
+impl Plan {
+    /// Compares with what is there.
+    ///
+    /// # Errors
+    /// A file that is there cannot be read, or two templates give one path.
+    pub fn new(directory: &Path, files: &[Rendered]) -> Result<Self, InstallError> {
+        let mut plan = Self::default();
+        let mut seen = BTreeSet::new();
+        for file in files {
+            let path = directory.join(&file.path);
+            if !seen.insert(&file.path) {
+                let source = io::Error::new(ErrorKind::AlreadyExists, "two templates give it");
+                return Err(InstallError { action: "write", path, source });
+            }
+            let now = match fs::read(&path) {
+                Ok(bytes) => {
+                    let mode = path.metadata().map_err(InstallError::at("read", &path))?.permissions().mode()
+                        & 0o7777;
+                    Some((mode, bytes))
+                }
+                Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => None,
+                Err(error) => return Err(InstallError::at("read", &path)(error)),
+            };
+            match (&file.contents, &now) {
+                (Some(contents), Some((mode, bytes)))
+                    if *mode == file.mode && bytes == contents.as_bytes() =>
+                {
+                    continue;
+                }
+                (None, None) => continue,
+                (Some(contents), _) => {
+                    plan.written.push(file.path.clone());
+                    plan.contents.insert(file.path.clone(), (file.mode, contents.clone()));
+                }
+                (None, Some(_)) => plan.removed.push(file.path.clone()),
+            }
+            plan.restart.extend(file.restart.iter().cloned());
+            plan.reload.extend(file.reload.iter().cloned());
+        }
+        // Who starts anew reads everything.
+        plan.reload.retain(|unit| !plan.restart.contains(unit));
+        Ok(plan)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.written.is_empty() && self.removed.is_empty()
+    }
+
+    /// Writes and removes the files: each appears whole.
+    ///
+    /// # Errors
+    /// The first that cannot be written; those before it are.
+    pub fn carry_out(&self, directory: &Path) -> Result<(), InstallError> {
+        for (path, (mode, contents)) in &self.contents {
+            let path = directory.join(path);
+            let parent = path.parent().unwrap_or(directory);
+            fs::create_dir_all(parent).map_err(InstallError::at("make", parent))?;
+            let mut name = path.file_name().unwrap_or_default().to_owned();
+            name.push(".new");
+            let new = path.with_file_name(name);
+            let write = || {
+                // Secret from the first.
+                let mut options = File::options();
+                let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(&new)?;
+                file.write_all(contents.as_bytes())?;
+                file.set_permissions(fs::Permissions::from_mode(*mode))?;
+                fs::rename(&new, &path)
+            };
+            write().map_err(InstallError::at("write", &path))?;
+        }
+        for path in &self.removed {
+            let path = directory.join(path);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(InstallError::at("remove", &path)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for InstallError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cannot {} {}: {}", self.action, self.path.display(), self.source)
+    }
+}
+
+impl std::error::Error for InstallError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, contents: Option<&str>, restart: &[&str], reload: &[&str]) -> Rendered {
+        let names = |units: &[&str]| units.iter().map(|unit| (*unit).to_owned()).collect();
+        Rendered {
+            path: path.to_owned(),
+            mode: 0o640,
+            contents: contents.map(str::to_owned),
+            restart: names(restart),
+            reload: names(reload),
+        }
+    }
+
+    #[test]
+    fn only_what_differs_is_written_and_only_whom_it_concerns_is_told() {
+        let place = tempfile::tempdir().unwrap();
+        let one = file("a/one", Some("1"), &["one.service"], &["both.service"]);
+        let two = file("two", Some("2"), &["two.service", "both.service"], &[]);
+        let none = file("none", None, &["none.service"], &[]);
+        let plan = Plan::new(place.path(), &[one.clone(), two.clone(), none.clone()]).unwrap();
+        assert_eq!(
+            (plan.written.as_slice(), plan.removed.len()),
+            (["a/one".to_owned(), "two".to_owned()].as_slice(), 0)
+        );
+        assert_eq!(
+            plan.restart.iter().map(String::as_str).collect::<Vec<_>>(),
+            ["both.service", "one.service", "two.service"]
+        );
+        assert!(plan.reload.is_empty(), "who starts anew reads everything");
+        plan.carry_out(place.path()).unwrap();
+        let path = place.path().join("a/one");
+        assert_eq!(
+            (fs::read_to_string(&path).unwrap(), path.metadata().unwrap().permissions().mode() & 0o7777),
+            ("1".to_owned(), 0o640)
+        );
+        assert!(!place.path().join("none").exists());
+
+        assert!(Plan::new(place.path(), &[one.clone(), two.clone(), none.clone()]).unwrap().is_empty());
+        let changed =
+            Plan::new(place.path(), &[file("a/one", Some("3"), &["one.service"], &[]), two.clone(), none])
+                .unwrap();
+        assert_eq!((changed.written.len(), changed.restart.len()), (1, 1));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(Plan::new(place.path(), &[one]).unwrap().written, ["a/one"]);
+
+        let gone = Plan::new(place.path(), &[file("two", None, &["two.service"], &[])]).unwrap();
+        assert_eq!((gone.written.len(), gone.removed.as_slice()), (0, ["two".to_owned()].as_slice()));
+        gone.carry_out(place.path()).unwrap();
+        assert!(!place.path().join("two").exists());
+        gone.carry_out(place.path()).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_named() {
+        let place = tempfile::tempdir().unwrap();
+        let twice = [file("a", Some("1"), &[], &[]), file("a", Some("2"), &[], &[])];
+        let error = Plan::new(place.path(), &twice).unwrap_err().to_string();
+        assert!(
+            error.starts_with("cannot write ") && error.ends_with("/a: two templates give it"),
+            "{error}"
+        );
+        fs::write(place.path().join("a"), "").unwrap();
+        let plan = Plan::new(place.path(), &[file("a/b", Some("1"), &[], &[])]).unwrap();
+        let error = plan.carry_out(place.path()).unwrap_err().to_string();
+        assert!(error.starts_with("cannot make "), "{error}");
+    }
+}

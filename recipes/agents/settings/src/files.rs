@@ -22,6 +22,11 @@ pub trait Files {
     /// # Errors
     /// Of the system.
     fn write(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// Adds to the file, or makes it.
+    ///
+    /// # Errors
+    /// Of the system.
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
     /// # Errors
     /// Of the system.
     fn sync(&mut self, name: &str) -> io::Result<()>;
@@ -73,6 +78,11 @@ impl Files for Directory {
         let mut file =
             options.create(true).truncate(true).write(true).mode(0o600).open(self.path.join(name))?;
         file.write_all(bytes)
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut options = File::options();
+        options.create(true).append(true).mode(0o600).open(self.path.join(name))?.write_all(bytes)
     }
 
     fn sync(&mut self, name: &str) -> io::Result<()> {
@@ -181,6 +191,13 @@ pub(crate) mod memory {
             self.inodes.push((bytes.to_vec(), None));
             self.entries.insert(name.to_owned(), self.inodes.len() - 1);
             self.changed();
+            Ok(())
+        }
+
+        fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+            let Ok(inode) = self.inode(name) else { return self.write(name, bytes) };
+            self.step()?;
+            self.inodes[inode].0.extend_from_slice(bytes);
             Ok(())
         }
 

@@ -54,20 +54,25 @@ impl fmt::Display for Problem {
         if let Some(line) = self.line {
             write!(f, "line {line}: ")?;
         }
-        write!(f, "{}: ", self.at)?;
-        match &self.what {
-            What::Unknown { nearest: None } => f.write_str("no such setting"),
-            What::Unknown { nearest: Some(nearest) } => {
+        write!(f, "{}: {}", self.at, self.what)
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { nearest: None } => f.write_str("no such setting"),
+            Self::Unknown { nearest: Some(nearest) } => {
                 write!(f, "no such setting; did you mean {nearest}?")
             }
-            What::Group => f.write_str("is a group of settings and has no value of its own"),
-            What::Value { expected, found } => write!(f, "expected {expected}, found {found}"),
-            What::Name { expected } => write!(f, "the name is not {expected}"),
-            What::TooLong { bytes, most } => write!(f, "is {bytes} bytes long, at most {most} are allowed"),
-            What::TooMany { count, most } => write!(f, "has {count} entries, at most {most} are allowed"),
-            What::TooDeep { most } => write!(f, "is nested more than {most} deep"),
-            What::Twice => f.write_str("is there twice"),
-            What::Missing => f.write_str("is missing"),
+            Self::Group => f.write_str("is a group of settings and has no value of its own"),
+            Self::Value { expected, found } => write!(f, "expected {expected}, found {found}"),
+            Self::Name { expected } => write!(f, "the name is not {expected}"),
+            Self::TooLong { bytes, most } => write!(f, "is {bytes} bytes long, at most {most} are allowed"),
+            Self::TooMany { count, most } => write!(f, "has {count} entries, at most {most} are allowed"),
+            Self::TooDeep { most } => write!(f, "is nested more than {most} deep"),
+            Self::Twice => f.write_str("is there twice"),
+            Self::Missing => f.write_str("is missing"),
         }
     }
 }

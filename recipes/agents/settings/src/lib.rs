@@ -7,4 +7,6 @@
 pub mod audit;
 pub mod files;
 pub mod generation;
+pub mod node;
+pub mod routes;
 pub mod store;

@@ -1,0 +1,332 @@
+//! What can be asked over the socket: one table, from which requests are
+//! understood and the OpenAPI description is made.
+
+use serde_json::{Value, json};
+
+/// A question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    Schema,
+    OpenApi,
+    Settings,
+    Patch,
+    Unset,
+    Transactions,
+    Transaction,
+    PatchTransaction,
+    DropTransaction,
+    Commit,
+    Confirm,
+    GoBack,
+    Undo,
+    History,
+    Audit,
+    Check,
+    Status,
+}
+
+/// How it is asked.
+pub struct Route {
+    pub method: &'static str,
+    /// A part in braces stands for a name.
+    pub path: &'static str,
+    pub ask: Ask,
+    pub summary: &'static str,
+    /// Names of what may follow the question mark, with what they mean.
+    pub query: &'static [(&'static str, &'static str)],
+    /// What the body is; empty: there is none.
+    pub body: &'static str,
+    /// Whether it changes anything, and so is in the audit log.
+    pub changes: bool,
+}
+
+const MESSAGE: (&str, &str) = ("message", "What to say of it in the history.");
+const CONFIRM: (&str, &str) = ("confirm", "Go back unless confirmed within so many seconds.");
+const WITHIN: (&str, &str) = ("within", "Only what is within this setting or group.");
+
+pub const ROUTES: &[Route] = &[
+    Route {
+        method: "GET",
+        path: "/v1/schema",
+        ask: Ask::Schema,
+        summary: "What may be set.",
+        query: &[],
+        body: "",
+        changes: false,
+    },
+    Route {
+        method: "GET",
+        path: "/v1/openapi.json",
+        ask: Ask::OpenApi,
+        summary: "This description.",
+        query: &[],
+        body: "",
+        changes: false,
+    },
+    Route {
+        method: "GET",
+        path: "/v1/settings",
+        ask: Ask::Settings,
+        summary: "The settings, without secrets.",
+        query: &[WITHIN, ("view", "`effective` (default): with defaults; `set`: what somebody set.")],
+        body: "",
+        changes: false,
+    },
+    Route {
+        method: "PATCH",
+        path: "/v1/settings",
+        ask: Ask::Patch,
+        summary: "Sets what the body names and leaves the rest; null unsets. All of it or nothing.",
+        query: &[MESSAGE, CONFIRM],
+        body: "settings",
+        changes: true,
+    },
+    Route {
+        method: "DELETE",
+        path: "/v1/settings",
+        ask: Ask::Unset,
+        summary: "Unsets a setting or a group: the defaults hold.",
+        query: &[WITHIN, MESSAGE, CONFIRM],
+        body: "",
+        changes: true,
+    },
+    Route {
+        method: "GET",
+        path: "/v1/transactions",
+        ask: Ask::Transactions,
+        summary: "Changes that are being collected.",
+        query: &[],
+        body: "",
+        changes: false,
+    },
+    Route {
+        method: "GET",
+        path: "/v1/transactions/{name}",
+        ask: Ask::Transaction,
+        summary: "What committing it would change.",
+        query: &[],
+        body: "",
+        changes: false,
+    },
+    Route {
+        method: "PATCH",
+        path: "/v1/transactions/{name}",
+        ask: Ask::PatchTransaction,
+        summary: "Adds changes to it, and begins it if need be.",
+        query: &[],
+        body: "settings",
+        changes: true,
+    },
+    Route {
+        method: "DELETE",
+        path: "/v1/transactions/{name}",
+        ask: Ask::DropTransaction,
+        summary: "Forgets it.",
+        query: &[],
+        body: "",
+        changes: true,
+    },
+    Route {
+        method: "POST",
+        path: "/v1/transactions/{name}/commit",
+        ask: Ask::Commit,
+        summary: "Makes its changes, all or none.",
+        query: &[MESSAGE, CONFIRM],
+        body: "",
+        changes: true,
+    },
+    Route {
+        method: "POST",
+        path: "/v1/confirm",
+        ask: Ask::Confirm,
+        summary: "Keeps settings that would go back by themselves.",
+        query: &[],
+        body: "",
+        changes: true,
+    },
+    Route {
+        method: "POST",
+        path: "/v1/go-back",
+        ask: Ask::GoBack,
+        summary: "From settings that are not confirmed to those before them, now.",
+        query: &[],
+        body: "",
+        changes: true,
+    },
+    Route {
+        method: "POST",
+        path: "/v1/undo",
+        ask: Ask::Undo,
+        summary: "To the settings of an older generation.",
+        query: &[("to", "Its number; default: the one before."), MESSAGE],
+        body: "",
+        changes: true,
+    },
+    Route {
+        method: "GET",
+        path: "/v1/history",
+        ask: Ask::History,
+        summary: "Generations of the settings, newest first, each with what it changed.",
+        query: &[],
+        body: "",
+        changes: false,
+    },
+    Route {
+        method: "GET",
+        path: "/v1/audit",
+        ask: Ask::Audit,
+        summary: "Who asked for changes and what came of it, newest first.",
+        query: &[("most", "How many; default: 100.")],
+        body: "",
+        changes: false,
+    },
+    Route {
+        method: "POST",
+        path: "/v1/check",
+        ask: Ask::Check,
+        summary: "What would become of the settings under another version's schema.",
+        query: &[],
+        body: "schema",
+        changes: false,
+    },
+    Route {
+        method: "GET",
+        path: "/v1/status",
+        ask: Ask::Status,
+        summary: "The present generation, whether it waits to be confirmed, what went wrong.",
+        query: &[],
+        body: "",
+        changes: false,
+    },
+];
+
+/// The route of a request, with the name in its path; `Err` says which methods
+/// the path has, if there is such a path.
+pub fn find<'p>(method: &str, path: &'p str) -> Result<(&'static Route, Option<&'p str>), Vec<&'static str>> {
+    let fitting: Vec<(&Route, Option<&str>)> =
+        ROUTES.iter().filter_map(|route| Some((route, fits(route.path, path)?))).collect();
+    fitting
+        .iter()
+        .find(|(route, _)| route.method == method)
+        .copied()
+        .ok_or_else(|| fitting.iter().map(|(route, _)| route.method).collect())
+}
+
+/// `None`: it does not fit; else the name, if the route has one.
+fn fits<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
+    let mut name = None;
+    let (mut wanted, mut given) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return Some(name),
+            (Some(part), Some(text)) if part.starts_with('{') && !text.is_empty() => name = Some(text),
+            (Some(part), Some(text)) if part == text => {}
+            _ => return None,
+        }
+    }
+}
+
+/// OpenAPI 3.1. `settings` is the JSON Schema of all settings as a tree.
+pub fn open_api(settings: &Value) -> Value {
+    let mut paths = serde_json::Map::new();
+    for route in ROUTES {
+        let mut parameters: Vec<Value> = route
+            .query
+            .iter()
+            .map(|(name, description)| {
+                json!({ "name": name, "in": "query", "description": description, "schema": { "type": "string" } })
+            })
+            .collect();
+        if route.path.contains('{') {
+            parameters.push(
+                json!({ "name": "name", "in": "path", "required": true, "schema": { "type": "string" } }),
+            );
+        }
+        let mut operation = json!({
+            "operationId": format!("{:?}", route.ask),
+            "summary": route.summary,
+            "parameters": parameters,
+            "responses": {
+                "200": { "description": "Done." },
+                "default": {
+                    "description": "Not done; says why.",
+                    "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
+                },
+            },
+        });
+        let body = match route.body {
+            "" => None,
+            "settings" => Some(json!({ "$ref": "#/components/schemas/Settings" })),
+            _ => Some(json!({ "type": "object" })),
+        };
+        if let Some(schema) = body {
+            operation["requestBody"] =
+                json!({ "required": true, "content": { "application/json": { "schema": schema } } });
+        }
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[route.method.to_ascii_lowercase()] = operation;
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": { "title": "The settings of a node", "version": "1" },
+        "servers": [{ "url": "http://localhost", "description": "Over the unix socket /run/osbuild/api.sock." }],
+        "paths": paths,
+        "components": { "schemas": {
+            "Settings": settings,
+            "Error": {
+                "type": "object",
+                "required": ["schema", "error"],
+                "properties": {
+                    "schema": { "const": 1 },
+                    "error": {
+                        "type": "object",
+                        "required": ["kind", "message"],
+                        "properties": {
+                            "kind": { "type": "string" },
+                            "message": { "type": "string" },
+                            "problems": { "type": "array", "items": { "type": "object", "properties": {
+                                "at": { "type": "string" }, "message": { "type": "string" },
+                            }}},
+                        },
+                    },
+                },
+            },
+        }},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_understood() {
+        for (method, path, expected) in [
+            ("GET", "/v1/settings", Ok((Ask::Settings, None))),
+            ("PATCH", "/v1/settings", Ok((Ask::Patch, None))),
+            ("POST", "/v1/transactions/a/commit", Ok((Ask::Commit, Some("a")))),
+            ("GET", "/v1/transactions/a", Ok((Ask::Transaction, Some("a")))),
+            ("POST", "/v1/settings", Err(vec!["GET", "PATCH", "DELETE"])),
+            ("GET", "/v1/transactions/", Err(vec![])),
+            ("GET", "/v1/settings/", Err(vec![])),
+            ("GET", "/", Err(vec![])),
+            ("GET", "", Err(vec![])),
+        ] {
+            let found = find(method, path).map(|(route, name)| (route.ask, name));
+            assert_eq!(found, expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn the_description_has_every_route() {
+        let description = open_api(&json!({ "type": "object" }));
+        let count: usize = description["paths"]
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|path| path.as_object().unwrap().len())
+            .sum();
+        assert_eq!(count, ROUTES.len());
+        assert_eq!(description["paths"]["/v1/undo"]["post"]["operationId"], "Undo");
+    }
+}

@@ -9,4 +9,5 @@ pub mod files;
 pub mod generation;
 pub mod node;
 pub mod routes;
+pub mod server;
 pub mod store;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::command;
 use crate::container;
 use crate::contract::{Check, Contract, Kind, When};
 use crate::http;
 use crate::report::Report;
+use osbuild_sys::command;
 
 /// A number that the machine's owner hands in, so that what ran can prove that
 /// it ran after being asked.
@@ -186,6 +186,6 @@ fn scrub() -> Finding {
             Ok(count) => total += count as u64,
             Err(error) => return Err(format!("{ROOT} at byte {total}: {error}")),
         }
-        crate::notify::alive();
+        osbuild_sys::notify::alive();
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::checks::{Challenge, Finding};
-use crate::command;
+use osbuild_sys::command;
 
 const CTR: &str = "/usr/bin/ctr";
 /// Ours, apart from the orchestrator's.

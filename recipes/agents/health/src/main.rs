@@ -6,13 +6,11 @@
 //! by anything outside the node.
 
 mod checks;
-mod command;
 mod commit;
 mod container;
 mod contract;
 mod facts;
 mod http;
-mod notify;
 mod report;
 
 use std::time::{Duration, Instant};
@@ -21,7 +19,7 @@ use checks::{Board, Challenge};
 use contract::Contract;
 use osbuild_boot::law::Action;
 use osbuild_sys::console::{self, say};
-use osbuild_sys::{clock, os_release, signals};
+use osbuild_sys::{clock, command, notify, os_release, signals};
 use report::Report;
 use serde_json::json;
 

@@ -4,6 +4,7 @@
 //! A commit is one new file. What is current is the newest good one, so there
 //! is no moment at which a power cut leaves anything between two states.
 
+pub mod applier;
 pub mod audit;
 pub mod files;
 pub mod generation;

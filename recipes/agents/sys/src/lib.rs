@@ -6,10 +6,12 @@
 
 pub mod block;
 pub mod clock;
+pub mod command;
 pub mod console;
 pub mod dm;
 pub mod filesystem;
 pub mod ioctl;
+pub mod notify;
 pub mod os_release;
 pub mod private;
 pub mod release;

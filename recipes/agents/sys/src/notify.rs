@@ -7,8 +7,7 @@ pub fn ready() {
     send("READY=1");
 }
 
-/// Feeds the watchdog: a `health` that hangs is rebooted by systemd, and a
-/// systemd that hangs by the hardware.
+/// Feeds the watchdog of a unit that has one.
 pub fn alive() {
     send("WATCHDOG=1");
 }

@@ -1,6 +1,6 @@
 //! Running a program with a limit on its time and its output.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,21 +15,34 @@ pub struct Output {
 const MAX_OUTPUT: u64 = 64 * 1024;
 const POLL: Duration = Duration::from_millis(20);
 
-/// Runs it to its end, or kills it at the limit.
+/// Runs it to its end, or kills it at the limit. Meanwhile the watchdog of
+/// whoever runs it is fed.
 ///
 /// # Errors
 /// It cannot be started, or did not end in time.
 pub fn run(call: &[&str], limit: Duration) -> Result<Output, String> {
+    run_with_input(call, &[], limit)
+}
+
+/// As [`run`], with something on its standard input.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with_input(call: &[&str], input: &[u8], limit: Duration) -> Result<Output, String> {
     let program = call[0];
     let mut child = Command::new(program)
         .args(&call[1..])
         .env_clear()
         .env("PATH", "/usr/bin:/usr/sbin")
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| format!("cannot run {program}: {error}"))?;
+    let stdin = child.stdin.take();
+    let input = input.to_vec();
+    // Who does not read all of it is free to.
+    std::thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(&input)));
     let stdout = collect(child.stdout.take());
     let stderr = collect(child.stderr.take());
     let deadline = Instant::now() + limit;

@@ -101,9 +101,12 @@ let
       folder=''${manifest%/Cargo.toml}
       [ -d "$folder/src" ] && continue
       mkdir -p "$folder/src"
+      is_library=
       if grep -q '^\[lib\]' "$manifest" || [ "''${folder#core/}" != "$folder" ]; then
+        is_library=yes
         : > "$folder/src/lib.rs"
-      else
+      fi
+      if [ -z "$is_library" ] || grep -q '^\[\[bin\]\]' "$manifest"; then
         echo 'fn main() {}' > "$folder/src/main.rs"
       fi
     done

@@ -4,13 +4,13 @@ use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use osbuild_sys::command;
 use serde_json::{Value, json};
 
 use crate::container;
 use crate::contract::{Check, Contract, Kind, When};
 use crate::http;
 use crate::report::Report;
-use osbuild_sys::command;
 
 /// A number that the machine's owner hands in, so that what ran can prove that
 /// it ran after being asked.

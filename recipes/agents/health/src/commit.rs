@@ -8,11 +8,11 @@ use osbuild_boot::private::Reason;
 use osbuild_boot::slot::{Pair, Slot, State};
 use osbuild_sys::block::SystemDisk;
 use osbuild_sys::console::say;
-use osbuild_sys::{Result, os_release, private, release};
+use osbuild_sys::{Result, command, os_release, private, release};
 use serde_json::{Value, json};
 
 use crate::report::Report;
-use crate::{WHO, command};
+use crate::WHO;
 
 /// The disk and its slots, as this start found them.
 pub struct Slots {

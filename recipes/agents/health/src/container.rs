@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use osbuild_sys::command;
 use serde_json::json;
 
 use crate::checks::{Challenge, Finding};
-use osbuild_sys::command;
 
 const CTR: &str = "/usr/bin/ctr";
 /// Ours, apart from the orchestrator's.

@@ -11,8 +11,8 @@ use osbuild_sys::console::say;
 use osbuild_sys::{Result, command, os_release, private, release};
 use serde_json::{Value, json};
 
-use crate::report::Report;
 use crate::WHO;
+use crate::report::Report;
 
 /// The disk and its slots, as this start found them.
 pub struct Slots {

@@ -21,6 +21,7 @@ pub enum Ask {
     Undo,
     History,
     Audit,
+    UserData,
     Check,
     Status,
 }
@@ -182,6 +183,15 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         method: "POST",
+        path: "/v1/user-data",
+        ask: Ask::UserData,
+        summary: "Sets what user data says, once: the same text again changes nothing. The body is TOML.",
+        query: &[("source", "Where it is from.")],
+        body: "text",
+        changes: true,
+    },
+    Route {
+        method: "POST",
         path: "/v1/check",
         ask: Ask::Check,
         summary: "What would become of the settings under another version's schema.",
@@ -256,12 +266,13 @@ pub fn open_api(settings: &Value) -> Value {
         });
         let body = match route.body {
             "" => None,
-            "settings" => Some(json!({ "$ref": "#/components/schemas/Settings" })),
-            _ => Some(json!({ "type": "object" })),
+            "settings" => Some(("application/json", json!({ "$ref": "#/components/schemas/Settings" }))),
+            "text" => Some(("application/toml", json!({ "type": "string" }))),
+            _ => Some(("application/json", json!({ "type": "object" }))),
         };
-        if let Some(schema) = body {
+        if let Some((media, schema)) = body {
             operation["requestBody"] =
-                json!({ "required": true, "content": { "application/json": { "schema": schema } } });
+                json!({ "required": true, "content": { media: { "schema": schema } } });
         }
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         path[route.method.to_ascii_lowercase()] = operation;

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use osbuild_schema::{Document, Problem, Schema, carry};
+use osbuild_schema::{Document, Problem, Schema, TextError, carry, read_toml};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::audit::{self, Audit};
 use crate::files::Files;
@@ -36,6 +37,8 @@ pub struct Node<F, A> {
     transactions: BTreeMap<String, Transaction>,
     /// Why the present settings do not hold, in lines.
     not_applied: Vec<String>,
+    /// What became of the user data that came last.
+    user_data: Option<Value>,
 }
 
 #[derive(Clone)]
@@ -109,7 +112,7 @@ impl<F: Files, A: Applier> Node<F, A> {
     /// and says so.
     pub fn start(store: Store<F>, opened: Opened, audit: Audit<F>, mut applier: A) -> Self {
         let not_applied = applier.apply(&store.effective()).err().unwrap_or_default();
-        Self { store, audit, applier, opened, transactions: BTreeMap::new(), not_applied }
+        Self { store, audit, applier, opened, transactions: BTreeMap::new(), not_applied, user_data: None }
     }
 
     pub fn store(&self) -> &Store<F> {
@@ -256,6 +259,16 @@ impl<F: Files, A: Applier> Node<F, A> {
                 let entries = entries.map_err(|error| Refusal::new(500, "storage", error.to_string()))?;
                 Ok((json!({ "schema": 1, "entries": entries }), Vec::new()))
             }
+            Ask::UserData => {
+                let source = query("source").unwrap_or("somebody");
+                let granted = self.take_user_data(request, source, now);
+                let (state, problem) = match &granted {
+                    Ok(_) => ("taken", None),
+                    Err(refusal) => ("refused", Some(refusal.message.clone())),
+                };
+                self.user_data = Some(json!({ "source": source, "state": state, "problem": problem }));
+                granted
+            }
             Ask::Check => self.check(request.body),
             Ask::Status => Ok((self.status(now), Vec::new())),
         }
@@ -297,6 +310,37 @@ impl<F: Files, A: Applier> Node<F, A> {
             document.merge(self.store.schema(), patch).map_err(|error| Refusal::from(error.0))?;
         }
         Ok(document)
+    }
+
+    /// Sets what user data says. A text that was taken before is not taken
+    /// again: what was set since by hand stays.
+    fn take_user_data(&mut self, request: &Request<'_>, source: &str, now: &Moment) -> Granted {
+        let text = std::str::from_utf8(request.body)
+            .map_err(|_| Refusal::new(422, "invalid", "user data is no text (UTF-8)"))?;
+        let digest: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        if self.store.current().user_data.as_ref() == Some(&digest) {
+            return Ok((self.present(), Vec::new()));
+        }
+        let said = read_toml(self.store.schema(), text).map_err(|error| match error {
+            TextError::Problems(problems) => Refusal::from(problems),
+            error @ TextError::Syntax { .. } => Refusal::new(422, "invalid", error.to_string()),
+        })?;
+        let document = self.merged(&[said.to_tree()])?;
+        let effective = document.effective(self.store.schema());
+        self.applier.try_out(&effective).map_err(|lines| Refusal::new(422, "render", lines.join("\n")))?;
+        let proposal = Proposal {
+            cause: Cause::UserData,
+            who: request.who.clone(),
+            message: format!("user data from {source}"),
+            document,
+            user_data: Some(digest),
+            confirm_within: None,
+        };
+        let changes = audit::told(&self.store.commit(proposal, now)?);
+        let mut record = self.present();
+        record["changes"] = json!(changes);
+        record["applied"] = self.apply();
+        Ok((record, changes))
     }
 
     /// From patches to settings that hold, or to none of it.
@@ -474,6 +518,7 @@ impl<F: Files, A: Applier> Node<F, A> {
             "notConfirmedBeforeRestart": self.opened.not_confirmed,
             "dropped": lines(&self.opened.dropped),
             "aside": current.aside.keys().collect::<Vec<_>>(),
+            "userData": self.user_data,
         })
     }
 }

@@ -277,6 +277,40 @@ fn a_secret_is_in_no_answer_and_no_log() {
     assert_eq!(fixture.node.applier.applied.last().unwrap()["token"], SECRET, "whoever needs it has it");
 }
 
+impl Fixture {
+    fn user_data(&mut self, text: &str) -> Answer {
+        let query = BTreeMap::from([("source".to_owned(), "imds".to_owned())]);
+        let who = Who { name: "firstboot".to_owned(), uid: 0 };
+        let request =
+            Request { method: "POST", path: "/v1/user-data", query: &query, body: text.as_bytes(), who };
+        self.node.answer(&request, &self.now)
+    }
+}
+
+#[test]
+fn user_data_is_taken_once_and_a_wrong_one_not_at_all() {
+    let mut fixture = Fixture::new();
+    assert_eq!(fixture.user_data("[network]\nmtu = 1400\n").status, 200);
+    fixture.good("PATCH", "/v1/settings", json!({ "network": { "mtu": 1300 } }));
+    assert_eq!(fixture.user_data("[network]\nmtu = 1400\n").status, 200);
+    assert_eq!(fixture.set(), json!({ "network": { "mtu": 1300 } }), "the same text again changes nothing");
+
+    let answer = fixture.user_data("[network]\nmtu = 1\nhostnam = \"a\"\n");
+    assert_eq!(answer.status, 422);
+    let problem = "line 2: network.mtu: expected a whole number from 576 to 9216, found 1\n\
+                   line 3: network.hostnam: no such setting; did you mean network.hostname?";
+    assert_eq!(answer.body["error"]["message"], problem);
+    assert_eq!(fixture.set(), json!({ "network": { "mtu": 1300 } }), "the last good settings stay");
+    let status = fixture.good("GET", "/v1/status", json!(null));
+    assert_eq!(status["userData"], json!({ "source": "imds", "state": "refused", "problem": problem }));
+
+    assert_eq!(fixture.user_data("token = \"x\"\n").status, 200);
+    assert_eq!(fixture.set()["network"], json!({ "mtu": 1300 }), "what it does not say stays");
+    assert_eq!(fixture.user_data("token = ").body["error"]["message"], "line 1: no TOML: unexpected end");
+    let cause = &fixture.good("GET", "/v1/history", json!(null))["generations"][0];
+    assert_eq!((&cause["cause"], &cause["message"]), (&json!("user-data"), &json!("user data from imds")));
+}
+
 #[test]
 fn who_asked_for_what_is_noted() {
     let mut fixture = Fixture::new();

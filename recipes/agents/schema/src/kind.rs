@@ -226,6 +226,18 @@ impl Kind {
         }
     }
 
+    /// The kind of what lies below a value of this one, by names; `None` if
+    /// there is no such part.
+    pub fn below(&self, names: &[&str]) -> Option<&Self> {
+        let Some((name, rest)) = names.split_first() else { return Some(self) };
+        match self {
+            Self::Map { of, .. } => of.below(rest),
+            Self::Record { fields } => fields.get(*name)?.kind.below(rest),
+            Self::Any { .. } => Some(self),
+            _ => None,
+        }
+    }
+
     /// The value with all that it leaves to defaults.
     pub(crate) fn complete(&self, value: &mut Value) {
         match (self, value) {

@@ -11,6 +11,7 @@
 mod carry;
 mod document;
 mod format;
+mod input;
 mod json_schema;
 mod key;
 mod kind;

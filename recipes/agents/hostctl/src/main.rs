@@ -1,0 +1,168 @@
+//! `hostctl`: asks and tells a node, over its API.
+//!
+//! Tables and TOML for people, the API's own records for programs (`--json`).
+//! It holds nothing and decides nothing: whatever it can do, any program that
+//! may open the socket can.
+
+mod ask;
+mod settings;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use ask::Failure;
+
+/// Ask and tell this node
+#[derive(Parser)]
+#[command(name = "hostctl", version, propagate_version = true)]
+struct Arguments {
+    /// One JSON record on standard output
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show settings, secrets left out
+    Get {
+        /// A setting or a group (default: all)
+        key: Option<String>,
+        /// Only what somebody set, without defaults
+        #[arg(long)]
+        set: bool,
+    },
+    /// Set settings: all of them or none
+    Set {
+        /// Settings with their values: network.mtu=1400, a list as a,b, parts as JSON
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        settings: Vec<String>,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Unset settings or groups: their defaults hold
+    Unset {
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<String>,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Set what a TOML file says
+    Apply {
+        /// The file; - is standard input
+        file: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Make the changes that were collected under a name
+    Commit {
+        name: String,
+        /// What to say of it in the history
+        #[arg(short, long)]
+        message: Option<String>,
+        /// Go back unless confirmed within so many seconds
+        #[arg(long, value_name = "SECONDS")]
+        confirm: Option<u32>,
+    },
+    /// Forget the changes that were collected under a name
+    Drop { name: String },
+    /// Show what changes under a name would do, or which names there are
+    Pending { name: Option<String> },
+    /// Keep settings that would go back by themselves
+    Confirm,
+    /// Go back from settings that are not confirmed
+    GoBack,
+    /// Go back to the settings of an older generation
+    Undo {
+        /// Its number (default: the one before)
+        to: Option<u64>,
+    },
+    /// Show generations of the settings, newest first
+    History,
+    /// Show who asked for changes, newest first
+    Audit {
+        /// How many
+        #[arg(long, default_value_t = 20)]
+        most: u32,
+    },
+    /// Say what may be set
+    Describe {
+        /// A setting or a group (default: all)
+        key: Option<String>,
+    },
+    /// Show how the node is
+    Status,
+}
+
+/// How changes are made.
+#[derive(Args)]
+struct How {
+    /// Only collect them, under this name
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["confirm", "message"])]
+    transaction: Option<String>,
+    /// What to say of them in the history
+    #[arg(short, long)]
+    message: Option<String>,
+    /// Go back unless confirmed within so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    confirm: Option<u32>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(Failure { status, lines }) => {
+            for line in lines {
+                eprintln!("error: {line}");
+            }
+            ExitCode::from(status)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<String, Failure> {
+    let json = arguments.json;
+    let record = match &arguments.command {
+        Command::Get { key, set } => settings::get(key.as_deref(), *set)?,
+        Command::Set { settings, how } => settings::set(settings, how)?,
+        Command::Unset { keys, how } => settings::unset(keys, how)?,
+        Command::Apply { file, how } => settings::apply(file, how)?,
+        Command::Commit { name, message, confirm } => settings::commit(name, message.as_deref(), *confirm)?,
+        Command::Drop { name } => {
+            ask::ask("DELETE", &format!("/v1/transactions/{}", ask::encoded(name)), None)?
+        }
+        Command::Pending { name: None } => ask::ask("GET", "/v1/transactions", None)?,
+        Command::Pending { name: Some(name) } => {
+            ask::ask("GET", &format!("/v1/transactions/{}", ask::encoded(name)), None)?
+        }
+        Command::Confirm => ask::ask("POST", "/v1/confirm", None)?,
+        Command::GoBack => ask::ask("POST", "/v1/go-back", None)?,
+        Command::Undo { to } => {
+            let query = to.map(|to| format!("?to={to}")).unwrap_or_default();
+            ask::ask("POST", &format!("/v1/undo{query}"), None)?
+        }
+        Command::History => ask::ask("GET", "/v1/history", None)?,
+        Command::Audit { most } => ask::ask("GET", &format!("/v1/audit?most={most}"), None)?,
+        Command::Describe { .. } => ask::ask("GET", "/v1/schema", None)?,
+        Command::Status => ask::ask("GET", "/v1/status", None)?,
+    };
+    if json {
+        return Ok(format!("{record}\n"));
+    }
+    Ok(match &arguments.command {
+        Command::Get { .. } => show::toml(&record["settings"]),
+        Command::History => show::history(&record),
+        Command::Audit { .. } => show::audit(&record),
+        Command::Describe { key } => show::schema(&record, key.as_deref())?,
+        Command::Status => show::status(&record),
+        Command::Pending { name: None } => show::transactions(&record),
+        _ => show::changes(&record),
+    })
+}

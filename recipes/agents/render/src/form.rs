@@ -74,6 +74,33 @@ fn plain(value: &Value) -> Result<String, String> {
     Ok(text)
 }
 
+/// A table as a document of TOML: values first, then a section for each table.
+///
+/// # Errors
+/// It is no table, or holds what TOML cannot write; in words.
+pub(crate) fn toml_document(value: &Value) -> Result<String, String> {
+    let Value::Object(entries) = value else { return Err("a document is made of a table".to_owned()) };
+    let mut document = toml_edit::DocumentMut::new();
+    fill(document.as_table_mut(), entries)?;
+    Ok(document.to_string())
+}
+
+fn fill(table: &mut toml_edit::Table, entries: &serde_json::Map<String, Value>) -> Result<(), String> {
+    for (name, entry) in entries.iter().filter(|(_, entry)| !entry.is_null()) {
+        let item = match entry {
+            Value::Object(below) => {
+                let mut inner = toml_edit::Table::new();
+                inner.set_implicit(below.values().all(Value::is_object) && !below.is_empty());
+                fill(&mut inner, below)?;
+                toml_edit::Item::Table(inner)
+            }
+            entry => toml_edit::Item::Value(toml(entry)?),
+        };
+        table.insert(name, item);
+    }
+    Ok(())
+}
+
 fn toml(value: &Value) -> Result<toml_edit::Value, String> {
     Ok(match value {
         Value::Null => return Err("a setting that is not set cannot be written".to_owned()),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::template::Rendered;
+use crate::template::Output;
 
 /// What is different, and whom it concerns.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -43,12 +43,12 @@ impl Plan {
     ///
     /// # Errors
     /// A file that is there cannot be read, or two templates give one path.
-    pub fn new(directory: &Path, files: &[Rendered]) -> Result<Self, InstallError> {
+    pub fn new(directory: &Path, outputs: &[Output]) -> Result<Self, InstallError> {
         let mut plan = Self::default();
         let mut seen = BTreeSet::new();
-        for file in files {
+        for file in outputs.iter().flat_map(|output| &output.files) {
             let path = directory.join(&file.path);
-            if !seen.insert(&file.path) {
+            if !seen.insert(file.path.clone()) {
                 let source = io::Error::new(ErrorKind::AlreadyExists, "two templates give it");
                 return Err(InstallError { action: "write", path, source });
             }
@@ -76,6 +76,19 @@ impl Plan {
             }
             plan.restart.extend(file.restart.iter().cloned());
             plan.reload.extend(file.reload.iter().cloned());
+        }
+        for family in outputs.iter().filter_map(|output| output.family.as_ref()) {
+            for name in names(&directory.join(&family.directory))? {
+                let path = Path::new(&family.directory).join(&name).to_string_lossy().into_owned();
+                let is_one = name.len() >= family.prefix.len() + family.suffix.len()
+                    && name.starts_with(&family.prefix)
+                    && name.ends_with(&family.suffix);
+                if is_one && !seen.contains(&path) {
+                    plan.removed.push(path);
+                    plan.restart.extend(family.restart.iter().cloned());
+                    plan.reload.extend(family.reload.iter().cloned());
+                }
+            }
         }
         // Who starts anew reads everything.
         plan.reload.retain(|unit| !plan.restart.contains(unit));
@@ -121,6 +134,21 @@ impl Plan {
     }
 }
 
+/// What is in a directory, as far as it is text; nothing if there is none.
+fn names(directory: &Path) -> Result<Vec<String>, InstallError> {
+    let entries = match directory.read_dir() {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(InstallError::at("list", directory))?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(InstallError::at("list", directory))?;
+        names.extend(entry.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
 impl std::fmt::Display for InstallError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "cannot {} {}: {}", self.action, self.path.display(), self.source)
@@ -132,16 +160,50 @@ impl std::error::Error for InstallError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::template::{Family, Rendered};
 
-    fn file(path: &str, contents: Option<&str>, restart: &[&str], reload: &[&str]) -> Rendered {
+    fn file(path: &str, contents: Option<&str>, restart: &[&str], reload: &[&str]) -> Output {
         let names = |units: &[&str]| units.iter().map(|unit| (*unit).to_owned()).collect();
-        Rendered {
+        let file = Rendered {
             path: path.to_owned(),
             mode: 0o640,
             contents: contents.map(str::to_owned),
             restart: names(restart),
             reload: names(reload),
-        }
+        };
+        Output { files: vec![file], family: None }
+    }
+
+    #[test]
+    fn files_of_entries_that_are_gone_go() {
+        let place = tempfile::tempdir().unwrap();
+        let family = Family {
+            directory: "d".to_owned(),
+            prefix: "10-".to_owned(),
+            suffix: ".conf".to_owned(),
+            restart: vec!["a.service".to_owned()],
+            reload: Vec::new(),
+        };
+        let output = |names: &[&str]| {
+            let mut output = Output { files: Vec::new(), family: Some(family.clone()) };
+            for name in names {
+                output.files.extend(file(&format!("d/10-{name}.conf"), Some("x"), &["a.service"], &[]).files);
+            }
+            [output]
+        };
+        Plan::new(place.path(), &output(&["one", "two"])).unwrap().carry_out(place.path()).unwrap();
+        fs::write(place.path().join("d/20-other.conf"), "").unwrap();
+        let plan = Plan::new(place.path(), &output(&["two"])).unwrap();
+        assert_eq!(
+            (plan.written.len(), plan.removed.as_slice()),
+            (0, ["d/10-one.conf".to_owned()].as_slice())
+        );
+        assert_eq!(plan.restart.len(), 1);
+        plan.carry_out(place.path()).unwrap();
+        assert!(
+            !place.path().join("d/10-one.conf").exists() && place.path().join("d/20-other.conf").exists()
+        );
+        assert!(Plan::new(place.path(), &output(&["two"])).unwrap().is_empty());
     }
 
     #[test]

@@ -13,5 +13,5 @@ mod values;
 
 pub use form::Form;
 pub use install::{InstallError, Plan};
-pub use template::{Rendered, Template, TemplateError};
+pub use template::{Family, Output, Rendered, Template, TemplateError};
 pub use trial::{Trial, try_all};

@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use osbuild_render::{Plan, Rendered, Template, try_all};
+use osbuild_render::{Output, Plan, Template, try_all};
 use osbuild_schema::{Document, Schema};
 use serde_json::{Value, json};
 
@@ -58,18 +58,18 @@ fn install(is_for_real: bool) -> Outcome<Value> {
         Ok(text) => serde_json::from_slice(&text).map_err(|error| one(format!("{FACTS}: {error}")))?,
         Err(_) => json!({}),
     };
-    let mut files: Vec<Rendered> = Vec::new();
+    let mut outputs: Vec<Output> = Vec::new();
     let mut problems = Vec::new();
     for template in templates(Path::new(TEMPLATES), &schema)? {
         match template.render(&schema, &effective, &facts) {
-            Ok(file) => files.push(file),
+            Ok(output) => outputs.push(output),
             Err(error) => problems.push(error.to_string()),
         }
     }
     if !problems.is_empty() {
         return Err(problems);
     }
-    let plan = Plan::new(Path::new(ETC), &files).map_err(one)?;
+    let plan = Plan::new(Path::new(ETC), &outputs).map_err(one)?;
     if is_for_real {
         plan.carry_out(Path::new(ETC)).map_err(one)?;
     }
@@ -89,7 +89,7 @@ fn test(schema_file: &Path, directory: &Path, facts: &Path) -> Outcome<Value> {
             count += 1;
             match trial.result {
                 Err(error) => problems.push(format!("{error}\n  with {}", trial.settings)),
-                Ok(file) if trial.settings == "the defaults" => defaults.push(file),
+                Ok(output) if trial.settings == "the defaults" => defaults.push(output),
                 Ok(_) => {}
             }
         }

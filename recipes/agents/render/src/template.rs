@@ -3,11 +3,11 @@
 use std::fmt;
 
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
-use osbuild_schema::{Document, Schema};
+use osbuild_schema::{Document, Key, Kind, Schema};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::form::Form;
+use crate::form::{Form, toml_document};
 use crate::values::visible;
 
 /// What stands above and below the head.
@@ -17,8 +17,13 @@ const FENCE: &str = "+++";
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Head {
-    /// The file, below `/etc`.
+    /// The file, below `/etc`. With `each`, `@` in its last part stands for an
+    /// entry's name.
     path: String,
+    /// A setting that is a table: a file for each of its entries, in which
+    /// `item.name` and `item.value` are the entry. Files of entries that are
+    /// gone go, too.
+    each: Option<Key>,
     form: Form,
     /// Octal.
     #[serde(default = "mode")]
@@ -64,6 +69,24 @@ pub struct Rendered {
     pub reload: Vec<String>,
 }
 
+/// What came of a template in all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    pub files: Vec<Rendered>,
+    /// Files that go unless they are among these.
+    pub family: Option<Family>,
+}
+
+/// Files of one directory whose names begin and end alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Family {
+    pub directory: String,
+    pub prefix: String,
+    pub suffix: String,
+    pub restart: Vec<String>,
+    pub reload: Vec<String>,
+}
+
 /// A template that gives no file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateError {
@@ -101,6 +124,18 @@ impl Template {
         {
             return Err(fail(None, format!("there are no settings {group}")));
         }
+        let last = head.path.rsplit('/').next().unwrap_or_default();
+        if let Some(key) = &head.each {
+            let is_table = schema.get(key).is_some_and(|setting| matches!(setting.kind, Kind::Map { .. }));
+            if !is_table || !head.settings.iter().any(|group| key.is_within(group)) {
+                return Err(fail(None, format!("{key} is no table among the settings that it reads")));
+            }
+        }
+        if (head.path.matches('@').count(), last.matches('@').count())
+            != if head.each.is_some() { (1, 1) } else { (0, 0) }
+        {
+            return Err(fail(None, "a path has one @, in its last part, exactly with `each`".to_owned()));
+        }
         let template = Self { name: name.to_owned(), head, mode, body: body.to_owned(), first_line };
         template.environment()?;
         Ok(template)
@@ -126,7 +161,7 @@ impl Template {
         schema: &Schema,
         effective: &Document,
         facts: &Value,
-    ) -> Result<Rendered, TemplateError> {
+    ) -> Result<Output, TemplateError> {
         let environment = self.environment()?;
         let mine: serde_json::Map<String, Value> = self
             .head
@@ -138,18 +173,54 @@ impl Template {
             "settings": visible(schema, effective, &self.head.settings),
             "facts": mine,
         });
+        let Some(key) = &self.head.each else {
+            return Ok(Output {
+                files: vec![self.file(&environment, &context, &self.head.path)?],
+                family: None,
+            });
+        };
+        let parts = key.parts().map(|part| part.replace('-', "_"));
+        let table = parts.fold(&context["settings"], |group, part| &group[part]);
+        let mut files = Vec::new();
+        for (name, value) in table.as_object().into_iter().flatten() {
+            if name.is_empty() || name.contains('/') || name.starts_with('.') {
+                let reason = format!("an entry called {name:?} can have no file");
+                return Err(TemplateError { name: self.name.clone(), line: None, reason });
+            }
+            let mut context = context.clone();
+            context["item"] = serde_json::json!({ "name": name, "value": value });
+            files.push(self.file(&environment, &context, &self.head.path.replace('@', name))?);
+        }
+        let (directory, last) = self.head.path.rsplit_once('/').unwrap_or(("", &self.head.path));
+        let (prefix, suffix) = last.split_once('@').unwrap_or((last, ""));
+        let family = Family {
+            directory: directory.to_owned(),
+            prefix: prefix.to_owned(),
+            suffix: suffix.to_owned(),
+            restart: self.head.restart.clone(),
+            reload: self.head.reload.clone(),
+        };
+        Ok(Output { files, family: Some(family) })
+    }
+
+    fn file(
+        &self,
+        environment: &Environment<'_>,
+        context: &Value,
+        path: &str,
+    ) -> Result<Rendered, TemplateError> {
         let is_wanted = match &self.head.when {
             None => true,
             Some(when) => {
                 let expression =
                     environment.compile_expression(when).map_err(|error| self.failed(&error, 0))?;
-                expression.eval(&context).map_err(|error| self.failed(&error, 0))?.is_true()
+                expression.eval(context).map_err(|error| self.failed(&error, 0))?.is_true()
             }
         };
         let contents = if is_wanted {
             let template =
                 environment.get_template(&self.name).map_err(|error| self.failed(&error, self.first_line))?;
-            let contents = template.render(&context).map_err(|error| self.failed(&error, self.first_line))?;
+            let contents = template.render(context).map_err(|error| self.failed(&error, self.first_line))?;
             let wrong = |reason| TemplateError { name: self.name.clone(), line: None, reason };
             self.head.form.check(&contents).map_err(wrong)?;
             Some(contents)
@@ -157,7 +228,7 @@ impl Template {
             None
         };
         Ok(Rendered {
-            path: self.head.path.clone(),
+            path: path.to_owned(),
             mode: self.mode,
             contents,
             restart: self.head.restart.clone(),
@@ -190,6 +261,16 @@ impl Template {
                 .map_err(|reason| minijinja::Error::new(ErrorKind::InvalidOperation, reason))?;
             out.write_str(&text).map_err(Into::into)
         });
+        environment.add_function(
+            "document",
+            |value: minijinja::Value| -> Result<minijinja::Value, minijinja::Error> {
+                let json = serde_json::to_value(&value)
+                    .map_err(|error| minijinja::Error::new(ErrorKind::BadSerialization, error.to_string()))?;
+                let text = toml_document(&json)
+                    .map_err(|reason| minijinja::Error::new(ErrorKind::InvalidOperation, reason))?;
+                Ok(minijinja::Value::from_safe_string(text))
+            },
+        );
         environment.add_function("fail", |reason: String| -> Result<String, minijinja::Error> {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, reason))
         });
@@ -247,6 +328,12 @@ pub(crate) mod tests {
     }
 
     fn rendered(head: &str, body: &str, settings: Value) -> Result<Rendered, String> {
+        let mut output = output(head, body, settings)?;
+        assert!(output.family.is_none());
+        Ok(output.files.remove(0))
+    }
+
+    fn output(head: &str, body: &str, settings: Value) -> Result<Output, String> {
         let document = Document::from_tree(&schema(), &settings).unwrap().effective(&schema());
         let facts = json!({ "node_ip": "10.0.0.9", "secret": "x" });
         template(head, body)
@@ -303,6 +390,46 @@ pub(crate) mod tests {
         assert_eq!(
             rendered(head, "x", json!({ "network": { "mtu": 1400 } })).unwrap().contents.as_deref(),
             Some("x")
+        );
+    }
+
+    #[test]
+    fn a_table_may_have_a_file_for_each_entry() {
+        let head = "path = \"a/10-@.conf\"\nform = \"text\"\nsettings = [\"labels\"]\neach = \"labels\"\nreload = [\"a.service\"]";
+        let body = "{{ item.name }}={{ item.value }}";
+        let found = output(head, body, json!({ "labels": { "x": "1", "y": "2" } })).unwrap();
+        let files: Vec<(&str, Option<&str>)> =
+            found.files.iter().map(|file| (file.path.as_str(), file.contents.as_deref())).collect();
+        assert_eq!(files, [("a/10-x.conf", Some("x=1")), ("a/10-y.conf", Some("y=2"))]);
+        let family = found.family.unwrap();
+        assert_eq!(
+            (family.directory.as_str(), family.prefix.as_str(), family.suffix.as_str()),
+            ("a", "10-", ".conf")
+        );
+        assert_eq!(output(head, body, json!({})).unwrap().files, []);
+        let error = output(head, body, json!({ "labels": { "a/b": "1" } })).unwrap_err();
+        assert_eq!(error, "t: an entry called \"a/b\" can have no file");
+        for (bent, expected) in [
+            (head.replace("@", ""), "t: a path has one @"),
+            (head.replace("10-@", "@-@"), "t: a path has one @"),
+            (head.replace("a/10-@", "@/10"), "t: a path has one @"),
+            (head.replace("each = \"labels\"\n", ""), "t: a path has one @"),
+            (head.replace("each = \"labels\"", "each = \"network.mtu\""), "t: network.mtu is no table"),
+        ] {
+            assert!(output(&bent, body, json!({})).unwrap_err().starts_with(expected), "{bent}");
+        }
+    }
+
+    #[test]
+    fn what_is_passed_on_may_be_a_whole_file() {
+        let head = "path = \"a\"\nform = \"toml\"\nsettings = [\"labels\"]";
+        let settings = json!({ "labels": { "a": "1", "b.c": "2" } });
+        let found =
+            rendered(head, "version = 2\n{{ document({'x': settings.labels, 'y': [{'z': 1}]}) }}", settings)
+                .unwrap();
+        assert_eq!(
+            found.contents.as_deref(),
+            Some("version = 2\ny = [{ z = 1 }]\n\n[x]\na = \"1\"\n\"b.c\" = \"2\"\n")
         );
     }
 

@@ -4,14 +4,14 @@
 use osbuild_schema::{Document, Key, Schema, nest};
 use serde_json::{Value, json};
 
-use crate::template::{Rendered, Template, TemplateError};
+use crate::template::{Output, Template, TemplateError};
 
 /// What became of a template under some settings.
 #[derive(Clone, Debug)]
 pub struct Trial {
     /// What was set, in words.
     pub settings: String,
-    pub result: Result<Rendered, TemplateError>,
+    pub result: Result<Output, TemplateError>,
 }
 
 /// Renders a template with the defaults, with each setting that it reads at

@@ -78,6 +78,7 @@ let
       showPath
       ;
     inherit (call ./documentation.nix) documentOptions;
+    inherit (call ./settings.nix) settingTypes settingsPackage;
     inherit (call ./image.nix) composeImage;
     inherit (call ./variants.nix) evalVariant;
   };

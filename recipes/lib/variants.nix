@@ -131,6 +131,7 @@ in
         modules = [
           ../../variants/lib/options.nix
           ../../variants/lib/base.nix
+          ../../variants/lib/settings.nix
           module
         ];
         arguments = { inherit pkgs name; };
@@ -142,7 +143,16 @@ in
 
       image = lib.composeImage {
         inherit name;
-        packages = config.packages ++ [ (generatedFiles { inherit name config; }) ];
+        packages = config.packages ++ [
+          (generatedFiles { inherit name config; })
+          (lib.settingsPackage {
+            inherit name;
+            inherit (config.release) version;
+            inherit (config.settings) declare facts templates;
+            sources = config.settings.userData;
+            inherit (pkgs) render;
+          })
+        ];
         inherit (config)
           allow
           attributes

@@ -273,10 +273,52 @@ in
       };
     };
 
-    settings.schema = mkOption {
-      type = types.positive;
-      default = 1;
-      description = "Version of the settings schema that this release reads.";
+    settings = {
+      schema = mkOption {
+        type = types.positive;
+        default = 1;
+        description = "Version of the settings schema that this release reads.";
+      };
+      declare = set "What may be set on the node, by name: `network.dns.servers`." (
+        types.submodule {
+          type = mkOption {
+            type = types.anything;
+            description = "One of lib.settingTypes.";
+          };
+          default = mkOption {
+            type = types.anything;
+            default = null;
+            description = "What it is if nobody says; null: it is not set then.";
+          };
+          secret = mkOption {
+            type = types.bool;
+            default = false;
+            description = "Whether its value is kept out of everything that is shown.";
+          };
+          description = mkOption {
+            type = types.str;
+            description = "What it is for.";
+          };
+        }
+      );
+      templates = set "Templates of files below /etc, by name; they are rendered in the order of their names." types.path;
+      facts = set "Examples of what the node finds out about itself, for the test of the templates." types.anything;
+      userData = mkOption {
+        type = types.listOf (
+          types.enum [
+            "fw-cfg"
+            "smbios"
+            "config-disk"
+            "imds"
+          ]
+        );
+        default = [
+          "fw-cfg"
+          "smbios"
+          "config-disk"
+        ];
+        description = "Where user data is looked for; the first that has some counts.";
+      };
     };
 
     update = mkOption {

@@ -203,7 +203,8 @@ impl Merging<'_> {
 /// RFC 7396 for what has entries; what is passed on is merged, too, since
 /// whoever sets one option of another program means that one.
 fn merged(kind: &Kind, now: Option<&Value>, patch: &Value) -> Value {
-    let has_entries = matches!(kind, Kind::Map { .. } | Kind::Record { .. } | Kind::Any { .. });
+    let has_entries =
+        matches!(kind, Kind::Map { .. } | Kind::Record { .. } | Kind::Table { .. } | Kind::Any { .. });
     match (now, patch) {
         (now, Value::Object(entries)) if has_entries => {
             let mut value = now.and_then(Value::as_object).cloned().unwrap_or_default();
@@ -215,7 +216,7 @@ fn merged(kind: &Kind, now: Option<&Value>, patch: &Value) -> Value {
                 let of = match kind {
                     Kind::Map { of, .. } => Some(of.as_ref()),
                     Kind::Record { fields } => fields.get(name).map(|field| &field.kind),
-                    _ => Some(kind),
+                    _ => Some(&Kind::Any { max_bytes: usize::MAX }),
                 };
                 let entry = of.map_or_else(|| entry.clone(), |of| merged(of, value.get(name), entry));
                 value.insert(name.clone(), entry);

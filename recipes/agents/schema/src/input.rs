@@ -26,7 +26,9 @@ impl Kind {
                 Some(table @ Value::Object(_)) => table,
                 _ => entries(text, of).unwrap_or_else(as_typed),
             },
-            Self::Record { .. } => json().filter(Value::is_object).unwrap_or_else(as_typed),
+            Self::Record { .. } | Self::Table { .. } => {
+                json().filter(Value::is_object).unwrap_or_else(as_typed)
+            }
             Self::Any { .. } => json().unwrap_or_else(as_typed),
         }
     }

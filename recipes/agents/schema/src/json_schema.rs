@@ -70,6 +70,7 @@ impl Kind {
                     "type": "object", "properties": properties, "required": required, "additionalProperties": false,
                 })
             }
+            Self::Table { .. } => json!({ "type": "object" }),
             Self::Any { .. } => json!({}),
         }
     }

@@ -46,7 +46,12 @@ pub enum Kind {
     Record {
         fields: BTreeMap<String, Field>,
     },
-    /// Whatever another program understands: passed on, bounded.
+    /// Options of another program: passed on, bounded.
+    Table {
+        #[serde(default = "any_bytes")]
+        max_bytes: usize,
+    },
+    /// Whatever another program understands.
     Any {
         #[serde(default = "any_bytes")]
         max_bytes: usize,
@@ -111,6 +116,7 @@ impl Kind {
                 let names: Vec<&str> = fields.keys().map(String::as_str).collect();
                 format!("a table of {}", names.join(", "))
             }
+            Self::Table { max_bytes } => format!("a table of at most {max_bytes} bytes as JSON"),
             Self::Any { max_bytes } => format!("any value of at most {max_bytes} bytes as JSON"),
         }
     }
@@ -184,7 +190,7 @@ impl Kind {
                     }
                 }
             }
-            (Self::Any { max_bytes }, value) => {
+            (Self::Table { max_bytes }, value @ Value::Object(_)) | (Self::Any { max_bytes }, value) => {
                 let bytes = value.to_string().len();
                 if bytes > *max_bytes {
                     problems.push(Problem::new(at, What::TooLong { bytes, most: *max_bytes }));
@@ -199,7 +205,7 @@ impl Kind {
     /// What is wrong with the type itself, as a schema's author would hear it.
     pub(crate) fn flaw(&self) -> Option<String> {
         match self {
-            Self::Bool {} | Self::Text { .. } | Self::Any { .. } => None,
+            Self::Bool {} | Self::Text { .. } | Self::Table { .. } | Self::Any { .. } => None,
             Self::Integer { min, max } => (min > max).then(|| format!("no number is from {min} to {max}")),
             Self::Choice { of } => {
                 let distinct: BTreeSet<&String> = of.iter().collect();
@@ -233,7 +239,7 @@ impl Kind {
         match self {
             Self::Map { of, .. } => of.below(rest),
             Self::Record { fields } => fields.get(*name)?.kind.below(rest),
-            Self::Any { .. } => Some(self),
+            Self::Table { .. } | Self::Any { .. } => Some(&Self::Any { max_bytes: usize::MAX }),
             _ => None,
         }
     }

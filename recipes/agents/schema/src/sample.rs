@@ -94,6 +94,9 @@ impl Kind {
                 samples.dedup();
                 samples
             }
+            Self::Table { .. } => {
+                Self::Any { max_bytes: usize::MAX }.samples().into_iter().filter(Value::is_object).collect()
+            }
             Self::Any { .. } => {
                 vec![
                     json!({}),
@@ -152,6 +155,7 @@ mod tests {
             "image": { "type": { "kind": "text", "format": "image" }, "description": "" },
         }});
         kinds.push(serde_json::from_value(json!({ "kind": "map", "keys": "name", "of": record })).unwrap());
+        kinds.push(Kind::Table { max_bytes: 1024 });
         kinds.push(Kind::Any { max_bytes: 1024 });
         kinds.push(Kind::Bool {});
         kinds.push(Kind::Integer { min: -1, max: i64::MAX });

@@ -1,0 +1,114 @@
+# What may be set on every node, and the files that follow from it.
+{ lib, pkgs, ... }:
+let
+  inherit (lib.settingTypes)
+    bool
+    choice
+    integer
+    list
+    map
+    record
+    table
+    text
+    ;
+  field = type: description: { inherit type description; };
+
+  settingsUnit = ''
+    [Unit]
+    Description=Keep the settings, and write the files that follow from them
+    DefaultDependencies=no
+    Conflicts=shutdown.target
+    Before=shutdown.target sysinit.target systemd-networkd.service systemd-sysctl.service
+
+    [Service]
+    Type=notify
+    ExecStart=/usr/lib/osbuild/settings
+    Restart=always
+    RestartSec=1
+    OOMScoreAdjust=-900
+  '';
+
+  firstbootUnit = ''
+    [Unit]
+    Description=Hand the user data to the settings
+    Requires=osbuild-settings.service
+    After=osbuild-settings.service systemd-udev-trigger.service
+
+    [Service]
+    Type=notify
+    NotifyAccess=main
+    RemainAfterExit=yes
+    ExecStart=/usr/lib/osbuild/firstboot
+    TimeoutStartSec=infinity
+  '';
+in
+{
+  config = {
+    packages = [
+      pkgs.firstboot
+      pkgs.settings
+    ];
+
+    services = {
+      "osbuild-settings.service" = {
+        text = settingsUnit;
+        wantedBy = [ "sysinit.target" ];
+      };
+      "osbuild-firstboot.service" = {
+        text = firstbootUnit;
+        wantedBy = [ "multi-user.target" ];
+      };
+    };
+
+    settings.declare = {
+      "network.hostname" = {
+        type = text "hostname";
+        default = "localhost";
+        description = "The node's name.";
+      };
+      "network.interfaces" = {
+        type = map "interface" (record {
+          dhcp =
+            field (choice [
+              "yes"
+              "ipv4"
+              "ipv6"
+              "no"
+            ]) "Which addresses are asked for."
+            // {
+              default = "yes";
+            };
+          addresses = field (list (text "cidr")) "Addresses that it has besides." // {
+            default = [ ];
+          };
+          gateway = field (text "ip") "Where everything else goes.";
+          mtu = field (integer 576 9216) "Bytes of a packet.";
+          dns = field (list (text "ip")) "Servers that are asked for names." // {
+            default = [ ];
+          };
+          required = field bool "Whether the node counts as connected only with it." // {
+            default = true;
+          };
+        });
+        default = { };
+        description = "Network interfaces by name. One that is not here asks by DHCP.";
+      };
+      "kernel.sysctl" = {
+        type = map "sysctl-key" (text "line");
+        default = { };
+        description = "Kernel parameters by name.";
+      };
+      "containerd.config" = {
+        type = table;
+        default = { };
+        description = "Options of containerd, as in its config.toml; they go before ours.";
+      };
+    };
+
+    settings.templates = {
+      "10-sysctl" = ./templates/sysctl;
+      "20-network" = ./templates/network;
+      "50-containerd" = ./templates/containerd;
+    };
+  };
+}

@@ -86,8 +86,8 @@ fn change_line(change: &Value) -> String {
         Value::Object(entries) if entries.get("secret") == Some(&Value::Bool(true)) => "(secret)".to_owned(),
         value => value.to_string(),
     };
-    let key = change["key"].as_str().unwrap_or_default();
-    format!("{key}: {} → {}", shown(&change["was"]), shown(&change["is"]))
+    let at = change["at"].as_str().unwrap_or_default();
+    format!("{at}: {} → {}", shown(&change["was"]), shown(&change["is"]))
 }
 
 pub(crate) fn history(record: &Value) -> String {
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn changes_are_told_with_what_followed() {
         let record = json!({
-            "changes": [{ "key": "network.mtu", "was": null, "is": 1400 }, { "key": "token", "was": { "secret": true }, "is": null }],
+            "changes": [{ "at": "network.mtu", "was": null, "is": 1400 }, { "at": "token", "was": { "secret": true }, "is": null }],
             "applied": { "written": ["a", "b"], "removed": [], "restarted": ["c.service"], "reloaded": [] },
             "unconfirmed": { "number": 1 },
         });

@@ -1,6 +1,6 @@
 //! Values of settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -18,10 +18,15 @@ pub struct Document {
     values: BTreeMap<Key, Value>,
 }
 
-/// A setting that differs between two documents; `None` where it is not set.
+/// What differs between two documents: a setting, or an entry of one that is a
+/// table in both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
+    /// The setting.
     pub key: Key,
+    /// Where: the setting, or the way to the entry.
+    pub at: String,
+    /// `None` where it is not set.
     pub was: Option<Value>,
     pub is: Option<Value>,
 }
@@ -99,11 +104,14 @@ impl Document {
         let mut keys: Vec<&Key> = keys.filter(|key| self.values.get(key) != newer.values.get(key)).collect();
         keys.sort_unstable();
         keys.dedup();
-        let shown =
-            |document: &Self, key: &Key| document.values.get(key).map(|value| redacted(schema, key, value));
-        keys.into_iter()
-            .map(|key| Change { key: key.clone(), was: shown(self, key), is: shown(newer, key) })
-            .collect()
+        let mut changes = Vec::new();
+        for key in keys {
+            let kind = schema.get(key).map(|setting| &setting.kind);
+            let is_secret = schema.get(key).is_none_or(|setting| setting.secret);
+            let (was, is) = (self.values.get(key), newer.values.get(key));
+            Comparing { key, changes: &mut changes }.compare(kind, is_secret, key.to_string(), was, is);
+        }
+        changes
     }
 
     /// As a tree of groups.
@@ -151,6 +159,53 @@ pub fn nest<'k>(values: impl IntoIterator<Item = (&'k Key, Value)>, name: impl F
         }
     }
     Value::Object(tree)
+}
+
+struct Comparing<'c> {
+    key: &'c Key,
+    changes: &'c mut Vec<Change>,
+}
+
+impl Comparing<'_> {
+    /// Notes what differs, entry by entry where both have entries.
+    fn compare(
+        &mut self,
+        kind: Option<&Kind>,
+        is_secret: bool,
+        at: String,
+        was: Option<&Value>,
+        is: Option<&Value>,
+    ) {
+        if was == is {
+            return;
+        }
+        if let (false, Some(Value::Object(before)), Some(Value::Object(after))) = (is_secret, was, is) {
+            let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+            for name in names {
+                let (kind, is_secret) = match kind {
+                    Some(Kind::Record { fields }) => {
+                        let field = fields.get(name);
+                        (field.map(|field| &field.kind), field.is_none_or(|field| field.secret))
+                    }
+                    kind => (kind.and_then(|kind| kind.below(&[name])), false),
+                };
+                self.compare(kind, is_secret, below(&at, name), before.get(name), after.get(name));
+            }
+            return;
+        }
+        let shown = |value: Option<&Value>| {
+            let mut value = value?.clone();
+            if is_secret {
+                return Some(hidden());
+            }
+            if let Some(kind) = kind {
+                kind.redact(&mut value);
+            }
+            Some(value)
+        };
+        let change = Change { key: self.key.clone(), at, was: shown(was), is: shown(is) };
+        self.changes.push(change);
+    }
 }
 
 fn redacted(schema: &Schema, key: &Key, value: &Value) -> Value {
@@ -356,14 +411,42 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_differs_is_told_entry_by_entry() {
+        let one = document(json!({
+            "host-containers": { "a": { "enabled": true, "user-data": "SECRET-1" }, "b": {} },
+            "kubernetes": { "kubelet": { "x": { "y": 1, "z": [1] } } },
+        }));
+        let other = document(json!({
+            "host-containers": { "a": { "enabled": false, "user-data": "SECRET-2" }, "c": { "user-data": "SECRET-3" } },
+            "kubernetes": { "kubelet": { "x": { "y": 2, "z": [1] } }, "labels": { "example.com/a": "b" } },
+        }));
+        let told: Vec<String> = one
+            .changes(&other, &schema())
+            .iter()
+            .map(|change| format!("{}: {} → {}", change.at, json!(change.was), json!(change.is)))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "host-containers.a.enabled: true → false",
+                "host-containers.a.user-data: {\"secret\":true} → {\"secret\":true}",
+                "host-containers.b: {} → null",
+                "host-containers.c: null → {\"user-data\":{\"secret\":true}}",
+                "kubernetes.kubelet.x.y: 1 → 2",
+                "kubernetes.labels: null → {\"example.com/a\":\"b\",\"os\":\"ours\"}",
+            ]
+        );
+    }
+
+    #[test]
     fn secrets_show_in_nothing() {
         let one = document(
             json!({ "kubernetes": { "token": "SECRET-1" }, "host-containers": { "a": { "user-data": "SECRET-2" } } }),
         );
         let other = document(json!({ "kubernetes": { "token": "SECRET-3" }, "network": { "mtu": 1400 } }));
         let changes = one.changes(&other, &schema());
-        let keys: Vec<&str> = changes.iter().map(|change| change.key.as_str()).collect();
-        assert_eq!(keys, ["host-containers", "kubernetes.token", "network.mtu"]);
+        let ways: Vec<&str> = changes.iter().map(|change| change.at.as_str()).collect();
+        assert_eq!(ways, ["host-containers", "kubernetes.token", "network.mtu"]);
         for text in [
             serde_json::to_string(&one.redacted(&schema())).unwrap(),
             serde_json::to_string(&changes).unwrap(),

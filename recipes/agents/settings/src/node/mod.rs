@@ -237,8 +237,7 @@ impl<F: Files, A: Applier> Node<F, A> {
             }
             Ask::GoBack => {
                 let changes = audit::told(&self.store.go_back("asked for", now)?);
-                self.apply();
-                Ok((self.present(), changes))
+                Ok((self.applied(&changes), changes))
             }
             Ask::Undo => {
                 let to = match query("to") {
@@ -248,8 +247,7 @@ impl<F: Files, A: Applier> Node<F, A> {
                     None => self.before()?,
                 };
                 let changes = audit::told(&self.store.undo(to, request.who.clone(), message, now)?);
-                self.apply();
-                Ok((self.present(), changes))
+                Ok((self.applied(&changes), changes))
             }
             Ask::History => self.history(),
             Ask::Audit => {
@@ -337,10 +335,7 @@ impl<F: Files, A: Applier> Node<F, A> {
             confirm_within: None,
         };
         let changes = audit::told(&self.store.commit(proposal, now)?);
-        let mut record = self.present();
-        record["changes"] = json!(changes);
-        record["applied"] = self.apply();
-        Ok((record, changes))
+        Ok((self.applied(&changes), changes))
     }
 
     /// From patches to settings that hold, or to none of it.
@@ -364,10 +359,7 @@ impl<F: Files, A: Applier> Node<F, A> {
             confirm_within,
         };
         let changes = audit::told(&self.store.commit(proposal, now)?);
-        let applied = self.apply();
-        let mut record = self.present();
-        record["changes"] = json!(changes);
-        record["applied"] = applied;
+        let record = self.applied(&changes);
         // Settings on trial that do not hold are not waited for.
         if confirm_within.is_some() && !self.not_applied.is_empty() {
             let lines = self.not_applied.join("\n");
@@ -391,6 +383,15 @@ impl<F: Files, A: Applier> Node<F, A> {
                 record
             }
         }
+    }
+
+    /// Makes the present settings hold, and tells it with what changed.
+    fn applied(&mut self, changes: &[Value]) -> Value {
+        let applied = self.apply();
+        let mut record = self.present();
+        record["changes"] = json!(changes);
+        record["applied"] = applied;
+        record
     }
 
     fn present(&self) -> Value {
@@ -468,10 +469,12 @@ impl<F: Files, A: Applier> Node<F, A> {
         }
     }
 
-    /// The newest generation with other settings than the present ones.
+    /// The newest generation with other settings than the present ones, of
+    /// those that were to stay.
     fn before(&self) -> Result<u64, Refusal> {
         let history = self.store.history()?;
-        let other = history.iter().find(|one| one.document != self.store.current().document);
+        let present = &self.store.current().document;
+        let other = history.iter().find(|one| one.document != *present && one.unconfirmed.is_none());
         other
             .map(|one| one.number)
             .ok_or_else(|| Refusal::new(404, "not-found", "there is nothing to go back to"))

@@ -326,7 +326,10 @@ fn who_asked_for_what_is_noted() {
         .collect();
     let asked = json!("PATCH /v1/settings");
     assert_eq!(told, [(&asked, &json!(422), &json!(7)), (&asked, &json!(200), &json!(7))]);
-    assert_eq!(entries[1]["changes"], json!([{ "key": "network.mtu", "was": null, "is": 1400 }]));
+    assert_eq!(
+        entries[1]["changes"],
+        json!([{ "key": "network.mtu", "at": "network.mtu", "was": null, "is": 1400 }])
+    );
 }
 
 #[test]

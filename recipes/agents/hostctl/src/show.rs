@@ -60,9 +60,15 @@ pub(crate) fn changes(record: &Value) -> String {
         text.push_str(&format!("{}\n", change_line(change)));
     }
     let applied = &record["applied"];
-    for (key, verb) in
-        [("written", "wrote"), ("removed", "removed"), ("restarted", "restarted"), ("reloaded", "reloaded")]
-    {
+    let told = [
+        ("written", "wrote"),
+        ("removed", "removed"),
+        ("stopped", "stopped"),
+        ("restarted", "restarted"),
+        ("reloaded", "reloaded"),
+        ("started", "started"),
+    ];
+    for (key, verb) in told {
         let names: Vec<&str> = list(&applied[key]).iter().filter_map(Value::as_str).collect();
         if !names.is_empty() {
             text.push_str(&format!("{verb} {}\n", names.join(", ")));

@@ -16,9 +16,12 @@ pub struct Plan {
     /// Paths below the directory that are written, and that go.
     pub written: Vec<String>,
     pub removed: Vec<String>,
-    /// Units that start anew, and that read their files again; none is in both.
+    /// Units that start anew if they run, that read their files again, that
+    /// start anew whether or not they run, and that end; none is in two.
     pub restart: BTreeSet<String>,
     pub reload: BTreeSet<String>,
+    pub start: BTreeSet<String>,
+    pub stop: BTreeSet<String>,
     #[serde(skip)]
     contents: BTreeMap<String, (u32, String)>,
 }
@@ -76,6 +79,8 @@ impl Plan {
             }
             plan.restart.extend(file.restart.iter().cloned());
             plan.reload.extend(file.reload.iter().cloned());
+            let run = if file.contents.is_some() { &mut plan.start } else { &mut plan.stop };
+            run.extend(file.run.iter().cloned());
         }
         for family in outputs.iter().filter_map(|output| output.family.as_ref()) {
             for name in names(&directory.join(&family.directory))? {
@@ -90,8 +95,12 @@ impl Plan {
                 }
             }
         }
-        // Who starts anew reads everything.
-        plan.reload.retain(|unit| !plan.restart.contains(unit));
+        // A unit that needs two files and has lost one ends; who starts anew
+        // reads everything.
+        let Self { restart, reload, start, stop, .. } = &mut plan;
+        start.retain(|unit| !stop.contains(unit));
+        restart.retain(|unit| !stop.contains(unit) && !start.contains(unit));
+        reload.retain(|unit| !stop.contains(unit) && !start.contains(unit) && !restart.contains(unit));
         Ok(plan)
     }
 
@@ -170,6 +179,7 @@ mod tests {
             contents: contents.map(str::to_owned),
             restart: names(restart),
             reload: names(reload),
+            run: Vec::new(),
         };
         Output { files: vec![file], family: None }
     }
@@ -243,6 +253,25 @@ mod tests {
         gone.carry_out(place.path()).unwrap();
         assert!(!place.path().join("two").exists());
         gone.carry_out(place.path()).unwrap();
+    }
+
+    #[test]
+    fn a_unit_runs_while_its_file_is_there() {
+        let place = tempfile::tempdir().unwrap();
+        let plan = |contents: Option<&str>, other: Option<&str>| {
+            let mut one = file("one", contents, &["own.service"], &[]);
+            let mut two = file("two", other, &[], &["own.service"]);
+            one.files[0].run = vec!["own.service".to_owned()];
+            two.files[0].run = vec!["own.service".to_owned()];
+            let plan = Plan::new(place.path(), &[one, two]).unwrap();
+            plan.carry_out(place.path()).unwrap();
+            (plan.start.len(), plan.stop.len(), plan.restart.len() + plan.reload.len())
+        };
+        assert_eq!(plan(None, None), (0, 0, 0));
+        assert_eq!(plan(Some("1"), Some("1")), (1, 0, 0));
+        assert_eq!(plan(Some("1"), Some("1")), (0, 0, 0));
+        assert_eq!(plan(Some("1"), Some("2")), (1, 0, 0));
+        assert_eq!(plan(Some("2"), None), (0, 1, 0));
     }
 
     #[test]

@@ -39,6 +39,10 @@ struct Head {
     restart: Vec<String>,
     #[serde(default)]
     reload: Vec<String>,
+    /// Units that run exactly while the file is there, and start anew when it
+    /// changes.
+    #[serde(default)]
+    run: Vec<String>,
     /// An expression; the file is there only while it is true.
     when: Option<String>,
 }
@@ -67,6 +71,7 @@ pub struct Rendered {
     pub contents: Option<String>,
     pub restart: Vec<String>,
     pub reload: Vec<String>,
+    pub run: Vec<String>,
 }
 
 /// What came of a template in all.
@@ -125,6 +130,12 @@ impl Template {
             return Err(fail(None, format!("there are no settings {group}")));
         }
         let last = head.path.rsplit('/').next().unwrap_or_default();
+        if head.each.is_some() && !head.run.is_empty() {
+            return Err(fail(
+                None,
+                "units run with one file, not with several: `run` without `each`".to_owned(),
+            ));
+        }
         if let Some(key) = &head.each {
             let is_table = schema.get(key).is_some_and(|setting| matches!(setting.kind, Kind::Map { .. }));
             if !is_table || !head.settings.iter().any(|group| key.is_within(group)) {
@@ -233,6 +244,7 @@ impl Template {
             contents,
             restart: self.head.restart.clone(),
             reload: self.head.reload.clone(),
+            run: self.head.run.clone(),
         })
     }
 
@@ -355,6 +367,7 @@ pub(crate) mod tests {
                 contents: Some("node\n".to_owned()),
                 restart: vec!["a.service".to_owned()],
                 reload: Vec::new(),
+                run: Vec::new(),
             }
         );
     }

@@ -26,6 +26,8 @@ struct Rendered {
     removed: Vec<String>,
     restart: Vec<String>,
     reload: Vec<String>,
+    start: Vec<String>,
+    stop: Vec<String>,
 }
 
 impl Applier for Programs {
@@ -34,17 +36,24 @@ impl Applier for Programs {
     }
 
     fn apply(&mut self, effective: &Document) -> Result<Value, Vec<String>> {
-        let Rendered { written, removed, restart, reload } = render("apply", effective)?;
+        let Rendered { written, removed, restart, reload, start, stop } = render("apply", effective)?;
         let mut failures = Vec::new();
         // Units themselves may have changed.
         if written.iter().chain(&removed).any(|path| path.starts_with("systemd/")) {
             failures.extend(systemctl(&["daemon-reload"], RENDERING).err());
         }
-        // In one call each, so that the service manager keeps to its order. A
-        // unit that does not run stays as it is.
-        for (verb, units) in [("try-restart", &restart), ("try-reload-or-restart", &reload)] {
+        // In one call each, so that the service manager keeps to its order.
+        // With `try`, a unit that does not run stays as it is. What starts is
+        // not waited for: at a start of the node its turn comes later.
+        let calls: [(&[&str], &[String]); 4] = [
+            (&["stop"], &stop),
+            (&["try-restart"], &restart),
+            (&["try-reload-or-restart"], &reload),
+            (&["restart", "--no-block"], &start),
+        ];
+        for (verb, units) in calls {
             if !units.is_empty() {
-                let mut call = vec![verb];
+                let mut call = verb.to_vec();
                 call.extend(units.iter().map(String::as_str));
                 failures.extend(systemctl(&call, RESTARTING).err());
             }
@@ -52,7 +61,10 @@ impl Applier for Programs {
         if !failures.is_empty() {
             return Err(failures);
         }
-        Ok(json!({ "written": written, "removed": removed, "restarted": restart, "reloaded": reload }))
+        Ok(json!({
+            "written": written, "removed": removed, "restarted": restart, "reloaded": reload,
+            "started": start, "stopped": stop,
+        }))
     }
 }
 

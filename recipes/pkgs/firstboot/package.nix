@@ -5,6 +5,7 @@ lib.buildRust {
   programs.firstboot = "usr/lib/osbuild/firstboot";
   uses = [
     "api"
+    "imds"
     "sys"
   ];
   description = "Finds the node's user data and hands it to its settings";

@@ -7,8 +7,11 @@ use std::path::Path;
 use data_encoding::BASE64;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-use crate::imds::Refused;
 use crate::text::MOST_BYTES;
+
+/// There is user data, and it cannot be had; why.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refused(pub(crate) String);
 
 /// What QEMU was started with: `-fw_cfg name=opt/org.osbuild/user-data,file=…`
 /// (QEMU docs, fw_cfg, "opt/" names).

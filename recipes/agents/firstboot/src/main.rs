@@ -5,7 +5,6 @@
 //! so in one line and keeps its last good settings. Where user data comes over
 //! a network that is not there yet, it is asked for until it is.
 
-mod imds;
 mod local;
 mod text;
 
@@ -13,8 +12,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use imds::{Imds, Refused};
+use local::Refused;
 use osbuild_api::{Endpoint, NoAnswer, Question, SOCKET};
+use osbuild_imds::Imds;
 use osbuild_sys::console::{announce, say};
 use osbuild_sys::notify;
 use serde::Deserialize;
@@ -73,7 +73,10 @@ fn main() -> ExitCode {
             Source::Imds => {
                 // Whatever waits for local user data need not wait for a network.
                 notify::ready();
-                Imds::amazon().wait_for_user_data(&mut |reason| say(WHO, 4, &format!("user data: {reason}")))
+                let tell =
+                    &mut |reason: &str| say(WHO, 4, &format!("the user data is not there yet: {reason}"));
+                let found = Imds::amazon(text::MOST_BYTES + 1).wait_for("/latest/user-data", tell);
+                found.map_err(|error| Refused(error.to_string()))
             }
         };
         match found {

@@ -22,6 +22,7 @@ pub enum Ask {
     History,
     Audit,
     UserData,
+    Apply,
     Check,
     Status,
 }
@@ -189,6 +190,15 @@ pub const ROUTES: &[Route] = &[
         query: &[("source", "Where it is from.")],
         body: "text",
         changes: true,
+    },
+    Route {
+        method: "POST",
+        path: "/v1/apply",
+        ask: Ask::Apply,
+        summary: "Writes the files anew from the present settings and from what is known of the node.",
+        query: &[],
+        body: "",
+        changes: false,
     },
     Route {
         method: "POST",

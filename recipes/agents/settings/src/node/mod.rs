@@ -267,6 +267,7 @@ impl<F: Files, A: Applier> Node<F, A> {
                 self.user_data = Some(json!({ "source": source, "state": state, "problem": problem }));
                 granted
             }
+            Ask::Apply => Ok((self.applied(&[]), Vec::new())),
             Ask::Check => self.check(request.body),
             Ask::Status => Ok((self.status(now), Vec::new())),
         }

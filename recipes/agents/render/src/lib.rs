@@ -6,6 +6,7 @@
 //! file: a text cannot end a string or begin a line that is not its own.
 
 mod form;
+mod functions;
 mod install;
 mod template;
 mod trial;

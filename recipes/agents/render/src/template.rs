@@ -7,7 +7,8 @@ use osbuild_schema::{Document, Key, Kind, Schema};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::form::{Form, toml_document};
+use crate::form::Form;
+use crate::functions;
 use crate::values::visible;
 
 /// What stands above and below the head.
@@ -273,19 +274,7 @@ impl Template {
                 .map_err(|reason| minijinja::Error::new(ErrorKind::InvalidOperation, reason))?;
             out.write_str(&text).map_err(Into::into)
         });
-        environment.add_function(
-            "document",
-            |value: minijinja::Value| -> Result<minijinja::Value, minijinja::Error> {
-                let json = serde_json::to_value(&value)
-                    .map_err(|error| minijinja::Error::new(ErrorKind::BadSerialization, error.to_string()))?;
-                let text = toml_document(&json)
-                    .map_err(|reason| minijinja::Error::new(ErrorKind::InvalidOperation, reason))?;
-                Ok(minijinja::Value::from_safe_string(text))
-            },
-        );
-        environment.add_function("fail", |reason: String| -> Result<String, minijinja::Error> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, reason))
-        });
+        functions::add(&mut environment);
         environment
             .add_template(&self.name, &self.body)
             .map_err(|error| self.failed(&error, self.first_line))?;

@@ -16,32 +16,34 @@ pub struct Trial {
 
 /// Renders a template with the defaults, with each setting that it reads at
 /// each of its edges, and with all of them at once at the first and at the
-/// last. `facts` are examples of what may be found out.
+/// last; these as long as nothing is known of the node, too. `facts` are
+/// examples of what may be found out.
 pub fn try_all(template: &Template, schema: &Schema, facts: &Value) -> Vec<Trial> {
-    let mut trials = vec![trial(template, schema, facts, "the defaults", &json!({}))];
     let read: Vec<(&Key, Vec<Value>)> = schema
         .iter()
         .filter(|(key, _)| template.settings().iter().any(|group| key.is_within(group)))
         .map(|(key, setting)| (key, setting.kind.samples()))
         .collect();
-    for (key, samples) in &read {
-        for sample in samples {
-            trials.push(trial(
-                template,
-                schema,
-                facts,
-                &format!("{key} = {sample}"),
-                &nest([(*key, sample.clone())], str::to_owned),
-            ));
-        }
-    }
     let edge = |pick: &dyn Fn(&[Value]) -> Value| {
         nest(read.iter().map(|(key, samples)| (*key, pick(samples))), str::to_owned)
     };
-    let first = edge(&|samples| samples[0].clone());
-    let last = edge(&|samples| samples[samples.len() - 1].clone());
-    trials.push(trial(template, schema, facts, "every setting at its first edge", &first));
-    trials.push(trial(template, schema, facts, "every setting at its last edge", &last));
+    let mut cases = vec![
+        ("the defaults".to_owned(), json!({})),
+        ("every setting at its first edge".to_owned(), edge(&|samples| samples[0].clone())),
+        ("every setting at its last edge".to_owned(), edge(&|samples| samples[samples.len() - 1].clone())),
+    ];
+    let mut trials: Vec<Trial> = cases
+        .iter()
+        .map(|(settings, tree)| {
+            trial(template, schema, &json!({}), &format!("{settings}, and nothing known of the node"), tree)
+        })
+        .collect();
+    for (key, samples) in &read {
+        for sample in samples {
+            cases.push((format!("{key} = {sample}"), nest([(*key, sample.clone())], str::to_owned)));
+        }
+    }
+    trials.extend(cases.iter().map(|(settings, tree)| trial(template, schema, facts, settings, tree)));
     trials
 }
 
@@ -81,6 +83,17 @@ mod tests {
         );
         // It is right for the default only.
         assert!(!broken("text", "{{ settings.network.dns_servers[0] }}").is_empty());
+        // It is known only later.
+        let head = "path = \"a\"\nform = \"text\"\nsettings = []\nfacts = [\"node_ip\"]";
+        let trials =
+            try_all(&template(head, "{{ facts.node_ip }}").unwrap(), &schema(), &json!({ "node_ip": "::1" }));
+        let failed: Vec<&str> = trials
+            .iter()
+            .filter(|trial| trial.result.is_err())
+            .map(|trial| trial.settings.as_str())
+            .collect();
+        assert_eq!(failed.len(), 3, "{failed:?}");
+        assert_eq!(failed[0], "the defaults, and nothing known of the node");
         // Quotes by hand.
         let found = broken("json", "{ \"motd\": \"{{ settings.motd | safe }}\" }");
         assert!(found.iter().any(|line| line.contains("is no JSON")), "{found:?}");

@@ -7,6 +7,14 @@
 }:
 let
   inherit (pkgs) kubelet pause-image probe-image;
+  inherit (lib.settingTypes)
+    integer
+    list
+    longText
+    map
+    table
+    text
+    ;
   containerd = config.containerd.package;
   namespace = "k8s.io";
 
@@ -25,6 +33,18 @@ let
     ${importImage "probe-image"}
   '';
 
+  nodeconfigUnit = ''
+    [Unit]
+    Description=Find out what configuration needs to know of the node
+    Requires=osbuild-settings.service
+    After=osbuild-settings.service
+
+    [Service]
+    ExecStart=/usr/lib/osbuild/nodeconfig
+    Restart=always
+    RestartSec=2
+  '';
+
   kubeletUnit = ''
     [Unit]
     Description=Kubernetes node agent
@@ -32,42 +52,21 @@ let
     After=containerd.service osbuild-images.service
 
     [Service]
+    EnvironmentFile=/etc/kubernetes/kubelet.env
     ExecStart=/usr/bin/kubelet \
       --config=/etc/kubernetes/kubelet.json \
+      $NAME $CLUSTER $ADDRESS $PROVIDER $LABELS $TAINTS \
       --container-runtime=remote \
       --container-runtime-endpoint=unix:///run/containerd/containerd.sock \
       --image-service-endpoint=unix:///run/containerd/containerd.sock \
       --root-dir=/var/lib/kubelet \
       --cert-dir=/var/lib/kubelet/pki \
-      --hostname-override=localhost \
       --pod-infra-container-image=${pause-image.reference} \
       --volume-plugin-dir=/var/lib/kubelet/plugins/volume
     Restart=always
     RestartSec=5
     OOMScoreAdjust=-999
   '';
-
-  kubeletConfiguration = {
-    apiVersion = "kubelet.config.k8s.io/v1beta1";
-    kind = "KubeletConfiguration";
-    address = "127.0.0.1";
-    # Without an API server there is nobody to ask about tokens.
-    authentication = {
-      anonymous.enabled = false;
-      webhook.enabled = false;
-    };
-    authorization.mode = "AlwaysAllow";
-    # runc's own, since no message bus runs on the node.
-    cgroupDriver = "cgroupfs";
-    failSwapOn = false;
-    healthzBindAddress = "127.0.0.1";
-    healthzPort = 10248;
-    # No iptables program in the root: kube-proxy brings its own.
-    makeIPTablesUtilChains = false;
-    readOnlyPort = 10255;
-    staticPodPath = "/etc/kubernetes/manifests";
-    resolvConf = "/etc/resolv.conf";
-  };
 
   # Proves on every start that kubelet, containerd, runc and CNI work together.
   probePod = {
@@ -133,17 +132,20 @@ in
     packages = [
       kubelet
       pkgs.cni-plugins
+      pkgs.nodeconfig
     ];
 
     services = {
+      "osbuild-nodeconfig.service" = {
+        text = nodeconfigUnit;
+        wantedBy = [ "multi-user.target" ];
+      };
       "osbuild-images.service" = {
         text = importUnit;
         wantedBy = [ "multi-user.target" ];
       };
-      "kubelet.service" = {
-        text = kubeletUnit;
-        wantedBy = [ "multi-user.target" ];
-      };
+      # Started by the settings, as soon as they say all that it needs.
+      "kubelet.service".text = kubeletUnit;
     };
 
     files."usr/lib/tmpfiles.d/osbuild-k8s.conf" = ''
@@ -154,10 +156,76 @@ in
     '';
 
     etc = {
-      "kubernetes/kubelet.json" = builtins.toJSON kubeletConfiguration;
       "kubernetes/manifests/probe.json" = builtins.toJSON probePod;
       "cni/net.d/10-pods.conflist" = builtins.toJSON bridge;
       "resolv.conf" = "";
+    };
+
+    settings.declare = {
+      "kubernetes.api-server" = {
+        type = text "url";
+        description = "The cluster's API server; without one the node runs static pods alone.";
+      };
+      "kubernetes.cluster-certificate" = {
+        type = longText "pem" 65536;
+        description = "Certificates that the API server's is signed by.";
+      };
+      "kubernetes.bootstrap-token" = {
+        type = text "line";
+        secret = true;
+        description = "The token that the node asks for its certificate with.";
+      };
+      "kubernetes.cluster-dns-ips" = {
+        type = list (text "ip");
+        default = [ ];
+        description = "Servers that pods ask for names.";
+      };
+      "kubernetes.cluster-domain" = {
+        type = text "hostname";
+        default = "cluster.local";
+        description = "The domain of the cluster's services.";
+      };
+      "kubernetes.node-name" = {
+        type = text "hostname";
+        description = "The node's name in the cluster; if nobody says, that of the cloud, or the host name.";
+      };
+      "kubernetes.node-ip" = {
+        type = text "ip";
+        description = "The node's address in the cluster; if nobody says, that of its route to elsewhere.";
+      };
+      "kubernetes.node-labels" = {
+        type = map "label-key" (text "label-value");
+        default = { };
+        description = "Labels that the node registers with.";
+      };
+      "kubernetes.node-taints" = {
+        type = map "label-key" (text "taint");
+        default = { };
+        description = "Taints that the node registers with.";
+      };
+      "kubernetes.max-pods" = {
+        type = integer 1 1024;
+        default = 110;
+        description = "How many pods the node runs.";
+      };
+      "kubernetes.kubelet" = {
+        type = table;
+        default = { };
+        description = "Options of kubelet, as in KubeletConfiguration; they go before ours.";
+      };
+    };
+
+    settings.templates = {
+      "60-cluster-certificate" = ./templates/cluster-certificate;
+      "61-kubelet-bootstrap" = ./templates/kubelet-bootstrap;
+      "62-kubelet" = ./templates/kubelet;
+      "63-kubelet-flags" = ./templates/kubelet-flags;
+    };
+
+    settings.facts = {
+      node_ip = "10.0.2.15";
+      private_dns_name = "ip-10-0-2-15.eu-west-1.compute.internal";
+      provider_id = "aws:///eu-west-1a/i-0123456789abcdef0";
     };
 
     health.checks = [

@@ -9,6 +9,8 @@ use serde_json::Value;
 pub enum Form {
     /// One value a line, or parts of lines: values are lines without quotes.
     Text,
+    /// A text as it is, with all its lines: certificates, files of users.
+    Lines,
     Json,
     Toml,
     /// Units and other files of systemd, where `%` begins a specifier and a
@@ -26,6 +28,10 @@ impl Form {
             Self::Json => Ok(value.to_string()),
             Self::Toml => Ok(toml(value)?.to_string().trim().to_owned()),
             Self::Text => plain(value),
+            Self::Lines => match value {
+                Value::String(text) => Ok(text.clone()),
+                value => plain(value),
+            },
             Self::Systemd => {
                 let text = plain(value)?;
                 if text.ends_with('\\') {
@@ -42,7 +48,7 @@ impl Form {
     /// It cannot; in words.
     pub(crate) fn check(self, contents: &str) -> Result<(), String> {
         match self {
-            Self::Text => Ok(()),
+            Self::Text | Self::Lines => Ok(()),
             Self::Json => match serde_json::from_str::<serde::de::IgnoredAny>(contents) {
                 Ok(_) => Ok(()),
                 Err(error) => Err(format!("the file is no JSON: {error}")),
@@ -173,6 +179,8 @@ mod tests {
             (Form::Toml, json!(null), Err("a setting that is not set cannot be written")),
             (Form::Text, awkward.clone(), Ok(r#"a"b\c%d"#)),
             (Form::Text, json!(7), Ok("7")),
+            (Form::Lines, json!("a\nb"), Ok("a\nb")),
+            (Form::Lines, json!([1]), Err("a list or table has to be written entry by entry")),
             (Form::Text, json!("a\nb"), Err("\"a\\nb\" has more than one line")),
             (Form::Text, json!([1]), Err("a list or table has to be written entry by entry")),
             (Form::Text, json!(null), Err("a setting that is not set cannot be written")),

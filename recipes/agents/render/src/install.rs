@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::template::Output;
+use crate::template::{Output, instances};
 
 /// What is different, and whom it concerns.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -89,6 +89,8 @@ impl Plan {
                     && name.starts_with(&family.prefix)
                     && name.ends_with(&family.suffix);
                 if is_one && !seen.contains(&path) {
+                    let own = &name[family.prefix.len()..name.len() - family.suffix.len()];
+                    plan.stop.extend(instances(&family.run, own));
                     plan.removed.push(path);
                     plan.restart.extend(family.restart.iter().cloned());
                     plan.reload.extend(family.reload.iter().cloned());
@@ -193,6 +195,7 @@ mod tests {
             suffix: ".conf".to_owned(),
             restart: vec!["a.service".to_owned()],
             reload: Vec::new(),
+            run: vec!["b@.service".to_owned()],
         };
         let output = |names: &[&str]| {
             let mut output = Output { files: Vec::new(), family: Some(family.clone()) };
@@ -209,6 +212,7 @@ mod tests {
             (0, ["d/10-one.conf".to_owned()].as_slice())
         );
         assert_eq!(plan.restart.len(), 1);
+        assert_eq!(plan.stop.iter().map(String::as_str).collect::<Vec<_>>(), ["b@one.service"]);
         plan.carry_out(place.path()).unwrap();
         assert!(
             !place.path().join("d/10-one.conf").exists() && place.path().join("d/20-other.conf").exists()

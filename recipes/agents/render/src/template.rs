@@ -41,7 +41,7 @@ struct Head {
     #[serde(default)]
     reload: Vec<String>,
     /// Units that run exactly while the file is there, and start anew when it
-    /// changes.
+    /// changes. With `each`, instances: `a@.service` becomes `a@NAME.service`.
     #[serde(default)]
     run: Vec<String>,
     /// An expression; the file is there only while it is true.
@@ -91,6 +91,22 @@ pub struct Family {
     pub suffix: String,
     pub restart: Vec<String>,
     pub reload: Vec<String>,
+    /// Patterns of instances.
+    pub run: Vec<String>,
+}
+
+/// Units of one entry; systemd's escaping for what else a name may hold
+/// (systemd-escape(1)).
+pub(crate) fn instances(patterns: &[String], name: &str) -> Vec<String> {
+    let mut escaped = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b":_.".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    patterns.iter().map(|unit| unit.replacen("@.", &format!("@{escaped}."), 1)).collect()
 }
 
 /// A template that gives no file.
@@ -131,11 +147,8 @@ impl Template {
             return Err(fail(None, format!("there are no settings {group}")));
         }
         let last = head.path.rsplit('/').next().unwrap_or_default();
-        if head.each.is_some() && !head.run.is_empty() {
-            return Err(fail(
-                None,
-                "units run with one file, not with several: `run` without `each`".to_owned(),
-            ));
+        if head.run.iter().any(|unit| unit.contains("@.") != head.each.is_some()) {
+            return Err(fail(None, "units run by instance (a@.service) exactly with `each`".to_owned()));
         }
         if let Some(key) = &head.each {
             let is_table = schema.get(key).is_some_and(|setting| matches!(setting.kind, Kind::Map { .. }));
@@ -201,7 +214,9 @@ impl Template {
             }
             let mut context = context.clone();
             context["item"] = serde_json::json!({ "name": name, "value": value });
-            files.push(self.file(&environment, &context, &self.head.path.replace('@', name))?);
+            let mut file = self.file(&environment, &context, &self.head.path.replace('@', name))?;
+            file.run = instances(&self.head.run, name);
+            files.push(file);
         }
         let (directory, last) = self.head.path.rsplit_once('/').unwrap_or(("", &self.head.path));
         let (prefix, suffix) = last.split_once('@').unwrap_or((last, ""));
@@ -211,6 +226,7 @@ impl Template {
             suffix: suffix.to_owned(),
             restart: self.head.restart.clone(),
             reload: self.head.reload.clone(),
+            run: self.head.run.clone(),
         };
         Ok(Output { files, family: Some(family) })
     }
@@ -399,6 +415,12 @@ pub(crate) mod tests {
     fn a_table_may_have_a_file_for_each_entry() {
         let head = "path = \"a/10-@.conf\"\nform = \"text\"\nsettings = [\"labels\"]\neach = \"labels\"\nreload = [\"a.service\"]";
         let body = "{{ item.name }}={{ item.value }}";
+        let with_units = format!("{head}\nrun = [\"a@.service\"]\nwhen = \"item.value == '1'\"");
+        let found = output(&with_units, body, json!({ "labels": { "x-1": "1", "y": "2" } })).unwrap();
+        let files: Vec<(bool, &[String])> =
+            found.files.iter().map(|file| (file.contents.is_some(), file.run.as_slice())).collect();
+        let (one, two) = (["a@x\\x2d1.service".to_owned()], ["a@y.service".to_owned()]);
+        assert_eq!(files, [(true, one.as_slice()), (false, two.as_slice())]);
         let found = output(head, body, json!({ "labels": { "x": "1", "y": "2" } })).unwrap();
         let files: Vec<(&str, Option<&str>)> =
             found.files.iter().map(|file| (file.path.as_str(), file.contents.as_deref())).collect();
@@ -412,6 +434,7 @@ pub(crate) mod tests {
         let error = output(head, body, json!({ "labels": { "a/b": "1" } })).unwrap_err();
         assert_eq!(error, "t: an entry called \"a/b\" can have no file");
         for (bent, expected) in [
+            (format!("{head}\nrun = [\"a.service\"]"), "t: units run by instance"),
             (head.replace("@", ""), "t: a path has one @"),
             (head.replace("10-@", "@-@"), "t: a path has one @"),
             (head.replace("a/10-@", "@/10"), "t: a path has one @"),

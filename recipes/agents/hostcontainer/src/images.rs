@@ -1,0 +1,69 @@
+//! Images: out of the root, or from wherever they are.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use osbuild_sys::{command, signals};
+
+use crate::call::{CTR, NAMESPACE, SOCKET};
+
+/// Archives in the root, by the reference that they are imported under.
+const CARRIED: &str = "/usr/share/osbuild/images/carried.json";
+const IMPORTING: Duration = Duration::from_secs(120);
+const PULLING: Duration = Duration::from_secs(600);
+const QUICK: Duration = Duration::from_secs(30);
+/// Between two tries to get an image.
+const PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Sees to it that an image is there. `tell` hears why it takes long.
+///
+/// # Errors
+/// An image of the root cannot be imported, or we were asked to end.
+pub(crate) fn provide(reference: &str, tell: &mut dyn FnMut(&str)) -> Result<(), String> {
+    if is_there(reference) {
+        return Ok(());
+    }
+    if let Some(archive) = carried(Path::new(CARRIED), reference)? {
+        return ctr(&["images", "import", &archive], IMPORTING);
+    }
+    let mut pause = PAUSE;
+    loop {
+        match ctr(&["images", "pull", reference], PULLING) {
+            Ok(()) => return Ok(()),
+            Err(reason) => tell(&format!("cannot get {reference} yet: {reason}")),
+        }
+        let waited = std::time::Instant::now();
+        while waited.elapsed() < pause {
+            if signals::is_terminated() {
+                return Err(format!("{reference} did not come"));
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn is_there(reference: &str) -> bool {
+    let filter = format!("name=={reference}");
+    let found = command::run(&[CTR, "-a", SOCKET, "-n", NAMESPACE, "images", "ls", "-q", &filter], QUICK);
+    found.is_ok_and(|output| output.status == 0 && output.stdout.lines().any(|line| line == reference))
+}
+
+/// The archive of a reference, if the root carries it.
+fn carried(index: &Path, reference: &str) -> Result<Option<String>, String> {
+    let text = std::fs::read(index).map_err(|error| format!("{}: {error}", index.display()))?;
+    let archives: BTreeMap<String, String> =
+        serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", index.display()))?;
+    Ok(archives.get(reference).cloned())
+}
+
+fn ctr(words: &[&str], limit: Duration) -> Result<(), String> {
+    let whole = [&[CTR, "-a", SOCKET, "-n", NAMESPACE], words].concat();
+    let output = command::run(&whole, limit)?;
+    if output.status == 0 {
+        return Ok(());
+    }
+    Err(output.stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no reason given").to_owned())
+}

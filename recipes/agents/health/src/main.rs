@@ -12,6 +12,7 @@ mod contract;
 mod facts;
 mod http;
 mod report;
+mod states;
 
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ use osbuild_sys::console::{self, say};
 use osbuild_sys::{clock, command, notify, os_release, signals};
 use report::Report;
 use serde_json::json;
+use states::States;
 
 pub const WHO: &str = "health";
 const TICK: Duration = Duration::from_millis(500);
@@ -81,8 +83,10 @@ fn judge(contract: &Contract, challenge: &Challenge, report: &mut Report) -> Out
     let deadline = Instant::now() + Duration::from_secs(contract.deadline_s);
     let mut board = Board::new(contract, is_trial);
     let mut next_word = Instant::now() + PATIENCE;
+    let mut states = States::default();
     loop {
         notify::alive();
+        states.tell(report);
         board.look(challenge, report);
         if board.all_passed() {
             return Outcome::Holds;
@@ -124,9 +128,17 @@ fn commit_and_stay(
     // O2c: what fails from here on is reported and reboots nothing.
     let mut watch = Board::new(contract, false);
     let mut was_well = true;
+    let mut states = States::default();
+    let calm = CALM_TICK.min(Duration::from_secs(contract.deadline_s));
+    let mut looked = Instant::now();
     while !signals::is_terminated() {
         notify::alive();
-        std::thread::sleep(CALM_TICK.min(Duration::from_secs(contract.deadline_s)));
+        std::thread::sleep(TICK);
+        states.tell(report);
+        if looked.elapsed() < calm {
+            continue;
+        }
+        looked = Instant::now();
         watch.look_again(challenge);
         let is_well = watch.all_passed();
         if is_well != was_well {

@@ -24,6 +24,8 @@ use osbuild_sys::{clock, notify, private, signals};
 const WHO: &str = "settings";
 const SCHEMA: &str = "/usr/share/osbuild/settings/schema.json";
 const SOCKET: &str = "/run/osbuild/api.sock";
+/// What anybody may know, for programs that ask nobody.
+const STATE: &str = "/run/osbuild/settings.json";
 
 fn main() -> ExitCode {
     signals::note_termination();
@@ -48,7 +50,9 @@ fn run() -> Result<(), String> {
     let (store, opened) = Store::open(open()?, schema, &now()).map_err(|error| error.to_string())?;
     tell(&opened);
     let audit = Audit::open(open()?).map_err(at(&place))?;
-    let node = Arc::new(Mutex::new(Node::start(store, opened, audit, Programs)));
+    let node = Node::start(store, opened, audit, Programs);
+    publish(&node);
+    let node = Arc::new(Mutex::new(node));
     // What was left by one that was killed.
     let _ = std::fs::remove_file(SOCKET);
     let listener = UnixListener::bind(SOCKET).map_err(at(Path::new(SOCKET)))?;
@@ -61,6 +65,7 @@ fn run() -> Result<(), String> {
             std::thread::sleep(Duration::from_secs(1));
             let mut node = watched.lock().unwrap_or_else(PoisonError::into_inner);
             if node.tick(&now()) {
+                publish(&node);
                 say(WHO, 4, "settings went back: nobody confirmed them in time");
             }
         }
@@ -68,9 +73,21 @@ fn run() -> Result<(), String> {
     let answer = move |asked: &Asked| {
         let Asked { method, path, query, body, who } = asked;
         let mut node = node.lock().unwrap_or_else(PoisonError::into_inner);
-        node.answer(&Request { method, path, query, body, who: who.clone() }, &now())
+        let answer = node.answer(&Request { method, path, query, body, who: who.clone() }, &now());
+        if method != "GET" {
+            publish(&node);
+        }
+        answer
     };
     serve(listener, answer, signals::is_terminated).map_err(at(Path::new(SOCKET)))
+}
+
+fn publish(node: &Node<Directory, Programs>) {
+    let new = format!("{STATE}.new");
+    let text = format!("{}\n", node.summary(&now()));
+    if let Err(error) = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, STATE)) {
+        say(WHO, 3, &format!("cannot write {STATE}: {error}"));
+    }
 }
 
 /// What an operator should know of what was found.

@@ -119,6 +119,16 @@ impl<F: Files, A: Applier> Node<F, A> {
         &self.store
     }
 
+    /// What anybody may know of the settings: how they are, and what holds.
+    pub fn summary(&self, now: &Moment) -> Value {
+        let mut summary = self.status(now);
+        // It changes every second, and nothing else with it.
+        summary["unconfirmedSecondsLeft"] = Value::Null;
+        summary["unconfirmed"] = json!(self.store.current().unconfirmed.is_some());
+        summary["settings"] = self.store.effective().redacted(self.store.schema()).to_tree();
+        summary
+    }
+
     /// Answers a request, and notes it if it may change anything.
     pub fn answer(&mut self, request: &Request<'_>, now: &Moment) -> Answer {
         let (route, name) = match find(request.method, request.path) {

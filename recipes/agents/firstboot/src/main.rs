@@ -16,7 +16,7 @@ use local::Refused;
 use osbuild_api::{Endpoint, NoAnswer, Question, SOCKET};
 use osbuild_imds::Imds;
 use osbuild_sys::console::{announce, say};
-use osbuild_sys::notify;
+use osbuild_sys::{notify, state};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -149,9 +149,9 @@ fn one_line(name: &str, problem: &str) -> String {
     }
 }
 
-fn write_state(state: &Value) {
-    if let Err(error) = std::fs::write(STATE, format!("{state}\n")) {
-        say(WHO, 3, &format!("cannot write {STATE}: {error}"));
+fn write_state(says: &Value) {
+    if let Err(error) = state::write(STATE, &format!("{says}\n")) {
+        say(WHO, 3, &error.to_string());
     }
 }
 

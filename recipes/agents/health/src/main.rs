@@ -52,7 +52,8 @@ fn main() -> std::process::ExitCode {
     let challenge = Challenge::publish();
     notify::ready();
 
-    let outcome = judge(&contract, &challenge, &mut report);
+    let mut states = States::default();
+    let outcome = judge(&contract, &challenge, &mut states, &mut report);
     let running = commit::Slots::find();
     match outcome {
         Outcome::Terminated => {
@@ -60,11 +61,11 @@ fn main() -> std::process::ExitCode {
             std::process::ExitCode::SUCCESS
         }
         Outcome::Holds => {
-            commit_and_stay(running, &contract, &challenge, &mut report);
+            commit_and_stay(running, &contract, &challenge, &mut states, &mut report);
             std::process::ExitCode::SUCCESS
         }
         Outcome::Broken(failed) => {
-            give_up(running, &contract, &challenge, failed, &mut report);
+            give_up(running, &contract, &challenge, failed, &mut states, &mut report);
             std::process::ExitCode::SUCCESS
         }
     }
@@ -78,12 +79,11 @@ enum Outcome {
 }
 
 /// Looks until every check has passed, the deadline has, or we are asked to end.
-fn judge(contract: &Contract, challenge: &Challenge, report: &mut Report) -> Outcome {
+fn judge(contract: &Contract, challenge: &Challenge, states: &mut States, report: &mut Report) -> Outcome {
     let is_trial = commit::Slots::find().is_ok_and(|slots| slots.is_trial());
     let deadline = Instant::now() + Duration::from_secs(contract.deadline_s);
     let mut board = Board::new(contract, is_trial);
     let mut next_word = Instant::now() + PATIENCE;
-    let mut states = States::default();
     loop {
         notify::alive();
         states.tell(report);
@@ -111,6 +111,7 @@ fn commit_and_stay(
     running: Result<commit::Slots, osbuild_sys::Failed>,
     contract: &Contract,
     challenge: &Challenge,
+    states: &mut States,
     report: &mut Report,
 ) {
     let committed = running.and_then(|slots| slots.commit());
@@ -128,7 +129,6 @@ fn commit_and_stay(
     // O2c: what fails from here on is reported and reboots nothing.
     let mut watch = Board::new(contract, false);
     let mut was_well = true;
-    let mut states = States::default();
     let calm = CALM_TICK.min(Duration::from_secs(contract.deadline_s));
     let mut looked = Instant::now();
     while !signals::is_terminated() {
@@ -166,6 +166,7 @@ fn give_up(
     contract: &Contract,
     challenge: &Challenge,
     failed: Vec<String>,
+    states: &mut States,
     report: &mut Report,
 ) {
     say(WHO, 2, &format!("the contract does not hold: {}", failed.join(", ")));
@@ -184,7 +185,7 @@ fn give_up(
             std::thread::sleep(TICK);
         }
         if board.all_passed() {
-            commit_and_stay(running, contract, challenge, report);
+            commit_and_stay(running, contract, challenge, states, report);
         }
         return;
     }

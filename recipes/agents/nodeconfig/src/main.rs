@@ -12,6 +12,7 @@ use std::time::Duration;
 use osbuild_api::ask_node;
 use osbuild_imds::{Imds, is_on_ec2};
 use osbuild_sys::console::say;
+use osbuild_sys::state;
 use serde_json::{Map, Value, json};
 
 const WHO: &str = "nodeconfig";
@@ -53,11 +54,8 @@ fn main() {
 
 /// Hands facts on; whether that worked.
 fn apply(facts: &Value) -> bool {
-    let path = Path::new(FACTS);
-    let new = path.with_extension("new");
-    let written = std::fs::write(&new, format!("{facts}\n")).and_then(|()| std::fs::rename(&new, path));
-    if let Err(error) = written {
-        say(WHO, 3, &format!("cannot write {FACTS}: {error}"));
+    if let Err(error) = state::write(FACTS, &format!("{facts}\n")) {
+        say(WHO, 3, &error.to_string());
         return false;
     }
     match ask_node("POST", "/v1/apply", Some(&json!({})), APPLYING) {

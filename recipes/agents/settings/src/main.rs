@@ -19,7 +19,7 @@ use osbuild_settings::node::{Node, Request};
 use osbuild_settings::server::{Asked, serve};
 use osbuild_settings::store::{Moment, Opened, Store};
 use osbuild_sys::console::say;
-use osbuild_sys::{clock, notify, private, signals};
+use osbuild_sys::{clock, notify, private, signals, state};
 
 const WHO: &str = "settings";
 const SCHEMA: &str = "/usr/share/osbuild/settings/schema.json";
@@ -83,10 +83,8 @@ fn run() -> Result<(), String> {
 }
 
 fn publish(node: &Node<Directory, Programs>) {
-    let new = format!("{STATE}.new");
-    let text = format!("{}\n", node.summary(&now()));
-    if let Err(error) = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, STATE)) {
-        say(WHO, 3, &format!("cannot write {STATE}: {error}"));
+    if let Err(error) = state::write(STATE, &format!("{}\n", node.summary(&now()))) {
+        say(WHO, 3, &error.to_string());
     }
 }
 

@@ -16,6 +16,7 @@ pub mod os_release;
 pub mod private;
 pub mod release;
 pub mod signals;
+pub mod state;
 
 use std::path::PathBuf;
 

@@ -24,6 +24,7 @@ pub(crate) struct Start<'a> {
     pub(crate) nonce: &'a str,
     /// Firmware variables with keys enrolled: Secure Boot is enforced.
     pub(crate) variables: Option<&'a Path>,
+    pub(crate) user_data: Option<&'a Path>,
 }
 
 pub(crate) struct Machine {
@@ -54,6 +55,9 @@ impl Machine {
             .arg(&console);
         if let Some(variables) = start.variables {
             command.arg("--secure-boot").arg(variables);
+        }
+        if let Some(user_data) = start.user_data {
+            command.arg("--user-data").arg(user_data);
         }
         let log =
             std::fs::File::create(context.scratch(&format!("{name}.log"))).map_err(|e| e.to_string())?;

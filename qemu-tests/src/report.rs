@@ -44,6 +44,12 @@ impl Report {
         self.lines.iter().rev().find(|line| line["event"] == name).map(|line| &line["data"])
     }
 
+    /// What a program of the node says of itself, by its last word.
+    pub(crate) fn state(&self, of: &str) -> Option<&Value> {
+        let is_it = |line: &&Value| line["event"] == "state" && line["data"]["of"] == of;
+        self.lines.iter().rev().find(is_it).map(|line| &line["data"]["says"])
+    }
+
     /// The detail of a check that passed.
     pub(crate) fn check(&self, name: &str) -> Option<&Value> {
         let is_it = |line: &&Value| {

@@ -13,6 +13,7 @@ use crate::machine::{Machine, Start};
 use crate::report::Report;
 use crate::runtime;
 use crate::secure_boot;
+use crate::settings;
 use crate::twins;
 
 pub(crate) struct Scenario {
@@ -65,6 +66,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         what: "aws-k8s boots and runs a container and a static pod",
         is_short: true,
         run: aws_k8s_boot,
+    },
+    Scenario {
+        name: "user-data",
+        what: "user data is taken and stays; a wrong one is named and changes nothing",
+        is_short: true,
+        run: settings::user_data,
     },
     Scenario {
         name: "containerd-2-boot",
@@ -120,7 +127,8 @@ pub(crate) struct Booted {
 
 /// Boots until the verdict, then pulls the plug.
 pub(crate) fn boot_once(context: &Context, target: &str, disk: &Path, nonce: &str) -> Result<Booted, String> {
-    let mut machine = Machine::start(context, &Start { target, disk, nonce, variables: None })?;
+    let mut machine =
+        Machine::start(context, &Start { target, disk, nonce, variables: None, user_data: None })?;
     machine.wait_for("the report's beginning", |report| report.event("started").is_some())?;
     let at_start = gpt::slots(disk)?;
     let report = machine.verdict()?;

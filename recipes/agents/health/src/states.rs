@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use crate::report::Report;
 
 /// By the name that it has in the report.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("facts", "/run/osbuild/facts.json"),
     ("firstboot", "/run/osbuild/firstboot.json"),
+    ("hostname", "/proc/sys/kernel/hostname"),
     ("settings", "/run/osbuild/settings.json"),
 ];
 
@@ -25,9 +26,8 @@ impl States {
             if text == *told {
                 continue;
             }
-            // Such files are replaced, never written in place: what is no JSON
-            // is a program's mistake, and told as one.
-            let says = serde_json::from_slice(&text).unwrap_or(Value::Null);
+            let says = serde_json::from_slice(&text)
+                .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&text).trim_end().to_owned()));
             report.line("state", &json!({ "of": name, "says": says }));
             *told = text;
         }

@@ -32,7 +32,7 @@ pub(crate) fn user_data(context: &Context) -> Result<(), String> {
     }
 
     let refused = start(context, &disk, Some(wrong))?;
-    let problem = "line 3: network.mtu: no such setting; did you mean network?";
+    let problem = "line 3: network.mtu: no such setting";
     let state = json!({ "schema": 1, "source": "fw-cfg", "state": "refused", "problem": problem });
     all_hold(named("node-7", &refused, &state), &refused.report)?;
     let line = format!("firstboot: the user data from fw-cfg is refused: {problem}");

@@ -132,7 +132,9 @@ impl Schema {
                 name = shorter;
             }
         }
-        nearest(way, names.into_iter())
+        // The group that it lies in was not meant: it was named.
+        let is_above = |name: &&str| way.strip_prefix(*name).is_some_and(|rest| rest.starts_with('.'));
+        nearest(way, names.into_iter().filter(|name| !is_above(name)))
     }
 
     /// As [`Schema::parse`] reads it.
@@ -195,6 +197,7 @@ mod tests {
         assert_eq!(schema.nearest("network.mut").as_deref(), Some("network.mtu"));
         assert_eq!(schema.nearest("netwrk").as_deref(), Some("network"));
         assert_eq!(schema.nearest("zzz"), None);
+        assert_eq!(schema.nearest("network.x"), None);
     }
 
     #[test]

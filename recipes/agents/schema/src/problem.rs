@@ -81,7 +81,12 @@ impl fmt::Display for What {
 pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     /// Above it, people agree that it is a slip.
     const LEAST: f64 = 0.8;
-    let scored = names.map(|other| (strsim::jaro_winkler(name, other), other));
+    let scored = names.map(|other| {
+        // Groups that both lie in say nothing.
+        let shared = name.split_inclusive('.').zip(other.split_inclusive('.'));
+        let shared: usize = shared.take_while(|(one, two)| one == two).map(|(one, _)| one.len()).sum();
+        (strsim::jaro_winkler(&name[shared..], &other[shared..]), other)
+    });
     let best = scored.max_by(|one, other| one.0.total_cmp(&other.0));
     best.filter(|(score, _)| *score >= LEAST).map(|(_, name)| name.to_owned())
 }

@@ -85,7 +85,10 @@ pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> O
         // Groups that both lie in say nothing.
         let shared = name.split_inclusive('.').zip(other.split_inclusive('.'));
         let shared: usize = shared.take_while(|(one, two)| one == two).map(|(one, _)| one.len()).sum();
-        (strsim::jaro_winkler(&name[shared..], &other[shared..]), other)
+        let (name, meant) = (&name[shared..], &other[shared..]);
+        // In a short name one slip is much of it.
+        let is_slip = name.len() > 2 && strsim::damerau_levenshtein(name, meant) == 1;
+        (if is_slip { 1.0 } else { strsim::jaro_winkler(name, meant) }, other)
     });
     let best = scored.max_by(|one, other| one.0.total_cmp(&other.0));
     best.filter(|(score, _)| *score >= LEAST).map(|(_, name)| name.to_owned())

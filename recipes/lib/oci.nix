@@ -6,7 +6,9 @@ lib:
       pname,
       # Reference under which the image is imported.
       reference,
-      # Files of the image's single layer: path → source.
+      # A tree that the image's single layer begins with; null: nothing.
+      root ? null,
+      # Programs of the layer: path → source.
       files,
       entrypoint,
       meta,
@@ -30,6 +32,7 @@ lib:
       # OCI image layout 1.0: blobs by digest, an index that names the manifest.
       buildPhase = ''
         mkdir -p layer image/blobs/sha256
+        ${lib.optionalString (root != null) "cp -a --no-preserve=ownership ${root}/. layer && chmod -R u+w layer"}
         ${lib.concatMapStringsSep "" copy (builtins.attrNames files)}
         ${tar} -cf layer.tar -C layer .
         blob() {

@@ -59,7 +59,7 @@ fn first_problem(schema: &Schema, key: &Key, value: &Value) -> Option<Problem> {
         return Some(Problem::new(key.as_str(), What::Unknown { nearest: None }));
     };
     let mut problems = Vec::new();
-    setting.kind.check(value, key.as_str(), setting.secret, &mut problems);
+    setting.check(key, value, &mut problems);
     problems.into_iter().next()
 }
 

@@ -67,7 +67,7 @@ impl Document {
         let mut problems = Vec::new();
         for (key, value) in &self.values {
             match schema.get(key) {
-                Some(setting) => setting.kind.check(value, key.as_str(), setting.secret, &mut problems),
+                Some(setting) => setting.check(key, value, &mut problems),
                 None => {
                     let nearest = schema.nearest(key.as_str());
                     problems.push(Problem::new(key.as_str(), What::Unknown { nearest }));
@@ -82,8 +82,8 @@ impl Document {
     pub fn effective(&self, schema: &Schema) -> Self {
         let mut values = BTreeMap::new();
         for (key, setting) in schema.iter() {
-            if let Some(value) = self.values.get(key).or(setting.default.as_ref()) {
-                let mut value = value.clone();
+            let value = overlaid(&setting.kind, setting.default.as_ref(), self.values.get(key));
+            if let Some(mut value) = value {
                 setting.kind.complete(&mut value);
                 values.insert(key.clone(), value);
             }
@@ -98,8 +98,12 @@ impl Document {
         Self { values: values.collect() }
     }
 
-    /// What is different in `newer`, secrets told only as different.
+    /// What is different in effect in `newer`, secrets told only as different.
     pub fn changes(&self, newer: &Self, schema: &Schema) -> Vec<Change> {
+        self.effective(schema).differences(&newer.effective(schema), schema)
+    }
+
+    fn differences(&self, newer: &Self, schema: &Schema) -> Vec<Change> {
         let keys = self.values.keys().chain(newer.values.keys());
         let mut keys: Vec<&Key> = keys.filter(|key| self.values.get(key) != newer.values.get(key)).collect();
         keys.sort_unstable();
@@ -235,9 +239,8 @@ impl Merging<'_> {
                     self.values.remove(key);
                     return;
                 }
-                let now = self.values.get(key).or(setting.default.as_ref());
-                let value = merged(&setting.kind, now, tree);
-                setting.kind.check(&value, key.as_str(), setting.secret, &mut self.problems);
+                let value = merged(&setting.kind, setting.default.as_ref(), self.values.get(key), tree);
+                setting.check(key, &value, &mut self.problems);
                 self.values.insert(key.clone(), value);
             }
             (At::Group, Value::Object(entries)) => {
@@ -256,29 +259,51 @@ impl Merging<'_> {
 }
 
 /// RFC 7396 for what has entries; what is passed on is merged, too, since
-/// whoever sets one option of another program means that one.
-fn merged(kind: &Kind, now: Option<&Value>, patch: &Value) -> Value {
-    let has_entries =
-        matches!(kind, Kind::Map { .. } | Kind::Record { .. } | Kind::Table { .. } | Kind::Any { .. });
-    match (now, patch) {
-        (now, Value::Object(entries)) if has_entries => {
+/// whoever sets one option of another program means that one. What is kept is
+/// what was said and not what follows: a default that changes with the next
+/// version changes with it. A `null` is kept where it takes away a default.
+fn merged(kind: &Kind, default: Option<&Value>, now: Option<&Value>, patch: &Value) -> Value {
+    match patch {
+        Value::Object(entries) if kind.has_entries() => {
             let mut value = now.and_then(Value::as_object).cloned().unwrap_or_default();
             for (name, entry) in entries {
-                if entry.is_null() {
+                let default = default.and_then(|default| default.get(name));
+                if entry.is_null() && default.is_none() {
                     value.remove(name);
                     continue;
                 }
-                let of = match kind {
-                    Kind::Map { of, .. } => Some(of.as_ref()),
-                    Kind::Record { fields } => fields.get(name).map(|field| &field.kind),
-                    _ => Some(&Kind::Any { max_bytes: usize::MAX }),
+                let entry = match kind.below(&[name]) {
+                    Some(kind) => merged(kind, default, value.get(name), entry),
+                    None => entry.clone(),
                 };
-                let entry = of.map_or_else(|| entry.clone(), |of| merged(of, value.get(name), entry));
                 value.insert(name.clone(), entry);
             }
             Value::Object(value)
         }
         _ => patch.clone(),
+    }
+}
+
+/// What holds where this was said over that default.
+pub(crate) fn overlaid(kind: &Kind, default: Option<&Value>, said: Option<&Value>) -> Option<Value> {
+    match (default, said) {
+        (default, None) => default.cloned(),
+        (_, Some(Value::Null)) => None,
+        (default, Some(Value::Object(said))) if kind.has_entries() => {
+            let none = Map::new();
+            let default = default.and_then(Value::as_object).unwrap_or(&none);
+            let names: BTreeSet<&String> = default.keys().chain(said.keys()).collect();
+            let entry = |name: &String| {
+                let (default, said) = (default.get(name), said.get(name));
+                let value = match kind.below(&[name]) {
+                    Some(kind) => overlaid(kind, default, said),
+                    None => said.cloned(),
+                };
+                Some((name.clone(), value?))
+            };
+            Some(Value::Object(names.into_iter().filter_map(entry).collect()))
+        }
+        (_, said) => said.cloned(),
     }
 }
 
@@ -331,45 +356,57 @@ pub(crate) mod tests {
     #[test]
     fn a_tree_becomes_settings_and_a_tree_again() {
         let tree = json!({ "network": { "mtu": 1400 }, "kubernetes": { "labels": { "a/b": "c" } } });
-        let read = document(tree);
-        // A table is merged into the default that it would replace.
-        let expected =
-            json!({ "network": { "mtu": 1400 }, "kubernetes": { "labels": { "a/b": "c", "os": "ours" } } });
-        assert_eq!(read.to_tree(), expected);
-        assert_eq!(document(expected), read);
+        let read = document(tree.clone());
+        assert_eq!(read.to_tree(), tree);
         assert_eq!(read.within("network").to_tree(), json!({ "network": { "mtu": 1400 } }));
         assert_eq!(read.within("net").to_tree(), json!({}));
     }
 
     #[test]
     fn patches_set_merge_and_unset() {
-        let start = json!({ "network": { "mtu": 1400, "hostname": "a" }, "kubernetes": { "labels": { "x": "1", "y": "2" } } });
+        let start = json!({
+            "network": { "mtu": 1400, "hostname": "a" }, "kubernetes": { "labels": { "x": "1", "y": "2" } },
+        });
         for (patch, expected) in [
             (json!({}), start.clone()),
             (
-                json!({ "network": { "mtu": null } }),
-                json!({ "network": { "hostname": "a" }, "kubernetes": { "labels": { "os": "ours", "x": "1", "y": "2" } } }),
+                json!({ "network": { "mtu": null }, "kubernetes": { "labels": { "x": null, "z": "3" } } }),
+                json!({ "network": { "hostname": "a" }, "kubernetes": { "labels": { "y": "2", "z": "3" } } }),
             ),
-            (
-                json!({ "network": null, "kubernetes": { "labels": { "x": null, "os": null } } }),
-                json!({ "kubernetes": { "labels": { "y": "2" } } }),
-            ),
+            (json!({ "network": null }), json!({ "kubernetes": { "labels": { "x": "1", "y": "2" } } })),
             (json!({ "kubernetes": null }), json!({ "network": { "mtu": 1400, "hostname": "a" } })),
         ] {
             let mut read = document(start.clone());
             read.merge(&schema(), &patch).unwrap();
-            let mut expected = document(expected);
-            // Reading a tree merges it into defaults; these are what is left.
-            if patch["kubernetes"]["labels"].is_object() {
-                expected.merge(&schema(), &json!({ "kubernetes": { "labels": { "os": null } } })).unwrap();
-            }
-            assert_eq!(read, expected, "{patch}");
+            assert_eq!(read.to_tree(), expected, "{patch}");
         }
         let mut kubelet = document(json!({ "kubernetes": { "kubelet": { "a": { "b": 1, "c": 2 } } } }));
         kubelet
             .merge(&schema(), &json!({ "kubernetes": { "kubelet": { "a": { "b": null }, "d": [1] } } }))
             .unwrap();
         assert_eq!(kubelet.to_tree(), json!({ "kubernetes": { "kubelet": { "a": { "c": 2 }, "d": [1] } } }));
+    }
+
+    #[test]
+    fn what_was_said_lies_over_the_default_and_pins_nothing_else() {
+        let labels = |tree: Value| {
+            let read = document(json!({ "kubernetes": { "labels": tree } }));
+            assert!(read.check(&schema()).is_empty());
+            read.effective(&schema()).to_tree()["kubernetes"]["labels"].clone()
+        };
+        assert_eq!(labels(json!({ "a": "b" })), json!({ "a": "b", "os": "ours" }));
+        assert_eq!(labels(json!({ "os": "mine" })), json!({ "os": "mine" }));
+        assert_eq!(labels(json!({ "os": null, "a": "b" })), json!({ "a": "b" }));
+        let containers = document(json!({ "host-containers": { "admin": { "enabled": true } } }));
+        assert_eq!(containers.to_tree(), json!({ "host-containers": { "admin": { "enabled": true } } }));
+        // Gone, and back with what the default says of it.
+        let mut read = document(json!({ "host-containers": { "admin": null } }));
+        assert_eq!(read.effective(&schema()).to_tree()["host-containers"], json!({}));
+        read.merge(&schema(), &json!({ "host-containers": { "admin": { "image": "a" } } })).unwrap();
+        assert_eq!(
+            read.effective(&schema()).to_tree()["host-containers"],
+            json!({ "admin": { "enabled": false, "image": "a" } })
+        );
     }
 
     #[test]
@@ -430,10 +467,10 @@ pub(crate) mod tests {
             [
                 "host-containers.a.enabled: true → false",
                 "host-containers.a.user-data: {\"secret\":true} → {\"secret\":true}",
-                "host-containers.b: {} → null",
-                "host-containers.c: null → {\"user-data\":{\"secret\":true}}",
+                "host-containers.b: {\"enabled\":false} → null",
+                "host-containers.c: null → {\"enabled\":false,\"user-data\":{\"secret\":true}}",
                 "kubernetes.kubelet.x.y: 1 → 2",
-                "kubernetes.labels: null → {\"example.com/a\":\"b\",\"os\":\"ours\"}",
+                "kubernetes.labels.\"example.com/a\": null → \"b\"",
             ]
         );
     }
@@ -446,7 +483,7 @@ pub(crate) mod tests {
         let other = document(json!({ "kubernetes": { "token": "SECRET-3" }, "network": { "mtu": 1400 } }));
         let changes = one.changes(&other, &schema());
         let ways: Vec<&str> = changes.iter().map(|change| change.at.as_str()).collect();
-        assert_eq!(ways, ["host-containers", "kubernetes.token", "network.mtu"]);
+        assert_eq!(ways, ["host-containers.a", "kubernetes.token", "network.mtu"]);
         for text in [
             serde_json::to_string(&one.redacted(&schema())).unwrap(),
             serde_json::to_string(&changes).unwrap(),

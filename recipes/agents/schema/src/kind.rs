@@ -232,6 +232,11 @@ impl Kind {
         }
     }
 
+    /// Whether values have named parts.
+    pub(crate) fn has_entries(&self) -> bool {
+        matches!(self, Self::Map { .. } | Self::Record { .. } | Self::Table { .. } | Self::Any { .. })
+    }
+
     /// The kind of what lies below a value of this one, by names; `None` if
     /// there is no such part.
     pub fn below(&self, names: &[&str]) -> Option<&Self> {

@@ -6,9 +6,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::document::overlaid;
 use crate::key::Key;
 use crate::kind::Kind;
-use crate::problem::nearest;
+use crate::problem::{Problem, nearest};
 
 /// What is said of one setting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,15 @@ pub struct Setting {
     #[serde(default)]
     pub secret: bool,
     pub description: String,
+}
+
+impl Setting {
+    /// What is wrong with what was said of it, as it holds over the default.
+    pub(crate) fn check(&self, key: &Key, said: &Value, problems: &mut Vec<Problem>) {
+        if let Some(value) = overlaid(&self.kind, self.default.as_ref(), Some(said)) {
+            self.kind.check(&value, key.as_str(), self.secret, problems);
+        }
+    }
 }
 
 /// The settings by name.

@@ -163,7 +163,7 @@ mod tests {
     fn every_way_of_writing_it_is_read() {
         let expected = json!({
             "network": { "hostname": "a", "mtu": 1400 },
-            "kubernetes": { "labels": { "example.com/role": "x", "os": "ours" }, "kubelet": { "a": [1, 2.5, { "b": true }] } },
+            "kubernetes": { "labels": { "example.com/role": "x" }, "kubelet": { "a": [1, 2.5, { "b": true }] } },
         });
         for text in [
             "network.hostname = \"a\"\nnetwork.mtu = 1_400\nkubernetes.labels.\"example.com/role\" = \"x\"\n\

@@ -160,7 +160,8 @@ impl<F: Files> Store<F> {
         }
         let changes = self.current.document.changes(&proposal.document, &self.schema);
         let user_data = proposal.user_data.or_else(|| self.current.user_data.clone());
-        if changes.is_empty() && user_data == self.current.user_data && proposal.confirm_within.is_none() {
+        let is_same = proposal.document == self.current.document && user_data == self.current.user_data;
+        if is_same && proposal.confirm_within.is_none() {
             return Ok(changes);
         }
         let unconfirmed = proposal.confirm_within.map(|within| Unconfirmed {

@@ -49,6 +49,7 @@ let
       ;
     inherit (call ./kernel-config.nix) kernelConfig;
     inherit (call ./oci.nix) ociImage;
+    inherit (call ./ssh-image.nix) sshImage;
     types = call ./types.nix;
     composedTypes = call ./composed-types.nix;
     inherit (call ./nearest.nix) nearest;

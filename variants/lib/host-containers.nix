@@ -76,9 +76,16 @@ in
   };
 
   config = {
-    hostContainers.admin = {
-      image = pkgs.admin-image;
-      superpowered = true;
+    hostContainers = {
+      # Nobody gets in before the settings name a key.
+      control = {
+        image = pkgs.control-image;
+        enabled = true;
+      };
+      admin = {
+        image = pkgs.admin-image;
+        superpowered = true;
+      };
     };
 
     packages = [ pkgs.hostcontainer ] ++ builtins.map (name: containers.${name}.image) names;
@@ -131,6 +138,11 @@ in
           default = false;
           description = "Whether it sees the host: its processes, its files, its devices.";
         };
+        waits-for-user-data = {
+          type = bool;
+          default = false;
+          description = "Whether it runs only once it is told something.";
+        };
         user-data = {
           type = longText "lines" 65536;
           description = "What it is told: for the admin container the lines of authorized_keys.";
@@ -139,6 +151,8 @@ in
       default = builtins.mapAttrs (_: container: {
         inherit (container) enabled superpowered;
         image = container.image.reference;
+        # Nobody could log in.
+        waits-for-user-data = true;
       }) containers;
       description = "The node's own containers, by name.";
     };

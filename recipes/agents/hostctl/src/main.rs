@@ -8,6 +8,7 @@ mod ask;
 mod settings;
 mod show;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -112,7 +113,13 @@ struct How {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match words(std::env::args_os()) {
+        Ok(words) => Arguments::parse_from(words),
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            return ExitCode::from(2);
+        }
+    };
     match run(&arguments) {
         Ok(text) => {
             print!("{text}");
@@ -124,6 +131,20 @@ fn main() -> ExitCode {
             }
             ExitCode::from(status)
         }
+    }
+}
+
+/// What was typed. As somebody's login shell it is given one text after `-c`:
+/// its words are parted as a shell would, and nothing else is understood.
+fn words(typed: impl Iterator<Item = OsString>) -> Result<Vec<OsString>, String> {
+    let typed: Vec<OsString> = typed.collect();
+    match typed.as_slice() {
+        [name, flag, text] if flag == "-c" => {
+            let text = text.to_str().ok_or("the command is no text")?;
+            let words = shell_words::split(text).map_err(|_| "a quote is not closed")?;
+            Ok([name.clone()].into_iter().chain(words.into_iter().map(OsString::from)).collect())
+        }
+        _ => Ok(typed),
     }
 }
 
@@ -165,4 +186,26 @@ fn run(arguments: &Arguments) -> Result<String, Failure> {
         Command::Pending { name: None } => show::transactions(&record),
         _ => show::changes(&record),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parted(typed: &[&str]) -> Result<Vec<String>, String> {
+        let words = words(typed.iter().map(OsString::from))?;
+        Ok(words.into_iter().map(|word| word.into_string().unwrap()).collect())
+    }
+
+    #[test]
+    fn a_login_shell_parts_words_and_runs_nothing() {
+        assert_eq!(parted(&["hostctl", "get", "a"]).unwrap(), ["hostctl", "get", "a"]);
+        let command = r#"set 'labels."a/b"=c d' x=$HOME; `id` > f | g"#;
+        assert_eq!(
+            parted(&["-hostctl", "-c", command]).unwrap(),
+            ["-hostctl", "set", r#"labels."a/b"=c d"#, "x=$HOME;", "`id`", ">", "f", "|", "g"]
+        );
+        assert_eq!(parted(&["hostctl", "-c", "get 'a"]), Err("a quote is not closed".to_owned()));
+        assert_eq!(parted(&["-hostctl"]).unwrap(), ["-hostctl"]);
+    }
 }

@@ -57,6 +57,10 @@ pub(crate) struct Arguments {
     /// What the guest's network card is connected to
     #[arg(long, value_enum, default_value_t = Network::User)]
     network: Network,
+    /// Reach a port of the guest at one of this host's loopback address
+    /// (repeatable)
+    #[arg(long, value_name = "HOST:GUEST", value_parser = parse_forward, conflicts_with = "network")]
+    forward: Vec<Forward>,
     /// Hardware virtualisation or emulation
     #[arg(long, value_enum, default_value_t = Acceleration::Auto)]
     accel: Acceleration,
@@ -70,6 +74,22 @@ enum Network {
     Isolated,
     /// No network card
     None,
+}
+
+/// From a port of the host's to one of the guest's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Forward {
+    host: u16,
+    guest: u16,
+}
+
+fn parse_forward(text: &str) -> Result<Forward, String> {
+    let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
+    let ports = text.split_once(':').and_then(|(host, guest)| Some((port(host)?, port(guest)?)));
+    match ports {
+        Some((host, guest)) => Ok(Forward { host, guest }),
+        None => Err("give two ports: 2222:22".to_owned()),
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -226,7 +246,11 @@ impl Machine<'_> {
         if self.arguments.network == Network::Isolated {
             tool.isolate_network();
         }
-        tool.argument("-netdev").argument("user,id=net");
+        let mut netdev = "user,id=net".to_owned();
+        for Forward { host, guest } in &self.arguments.forward {
+            netdev.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
+        }
+        tool.argument("-netdev").argument(netdev);
         // No option ROM: the firmware is not to try the network.
         tool.argument("-device").argument("virtio-net-pci,netdev=net,mac=52:54:00:6f:73:62,romfile=");
     }
@@ -325,4 +349,17 @@ fn copy_data(source: &File, target: &File, length: u64) -> io::Result<()> {
 
 fn cannot(action: &str, path: &Path, error: &io::Error) -> Failure {
     Failure::new(Exit::Failed, &format!("cannot {action} {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_given_in_pairs() {
+        assert_eq!(parse_forward("2222:22"), Ok(Forward { host: 2222, guest: 22 }));
+        for bent in ["", "22", ":", "22:", ":22", "0:22", "22:0", "65536:22", "22:a", "1:2:3"] {
+            assert!(parse_forward(bent).is_err(), "{bent}");
+        }
+    }
 }

@@ -20,12 +20,13 @@ use checks::{Board, Challenge};
 use contract::Contract;
 use osbuild_boot::law::Action;
 use osbuild_sys::console::{self, say};
-use osbuild_sys::{clock, command, notify, os_release, signals};
+use osbuild_sys::{clock, command, notify, os_release, signals, state};
 use report::Report;
 use serde_json::json;
 use states::States;
 
 pub const WHO: &str = "health";
+const STATE: &str = "/run/osbuild/health.json";
 const TICK: Duration = Duration::from_millis(500);
 /// How often whoever watches is told what is missing, lest it looks hung.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -129,6 +130,7 @@ fn commit_and_stay(
     // O2c: what fails from here on is reported and reboots nothing.
     let mut watch = Board::new(contract, false);
     let mut was_well = true;
+    tell_others(true, &[]);
     let calm = CALM_TICK.min(Duration::from_secs(contract.deadline_s));
     let mut looked = Instant::now();
     while !signals::is_terminated() {
@@ -141,10 +143,20 @@ fn commit_and_stay(
         looked = Instant::now();
         watch.look_again(challenge);
         let is_well = watch.all_passed();
+        tell_others(is_well, &watch.not_passed());
         if is_well != was_well {
             report.line("health", &json!({ "well": is_well, "failing": watch.not_passed() }));
             was_well = is_well;
         }
+    }
+}
+
+/// For programs of the node that act on it: settings on trial go back if the
+/// node is not well with them.
+fn tell_others(is_well: bool, failing: &[String]) {
+    let says = json!({ "schema": 1, "well": is_well, "failing": failing });
+    if let Err(error) = state::write(STATE, &format!("{says}\n")) {
+        say(WHO, 3, &error.to_string());
     }
 }
 

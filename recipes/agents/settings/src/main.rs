@@ -20,10 +20,15 @@ use osbuild_settings::server::{Asked, serve};
 use osbuild_settings::store::{Moment, Opened, Store};
 use osbuild_sys::console::say;
 use osbuild_sys::{clock, notify, private, signals, state};
+use serde_json::Value;
 
 const WHO: &str = "settings";
 const SCHEMA: &str = "/usr/share/osbuild/settings/schema.json";
 const SOCKET: &str = "/run/osbuild/api.sock";
+const HEALTH: &str = "/run/osbuild/health.json";
+/// A service that starts anew is not there for a moment, and health looks
+/// every ten seconds.
+const UNWELL_SECONDS: u32 = 25;
 /// What anybody may know, for programs that ask nobody.
 const STATE: &str = "/run/osbuild/settings.json";
 
@@ -60,16 +65,7 @@ fn run() -> Result<(), String> {
         .map_err(at(Path::new(SOCKET)))?;
     notify::ready();
     let watched = Arc::clone(&node);
-    std::thread::spawn(move || {
-        loop {
-            std::thread::sleep(Duration::from_secs(1));
-            let mut node = watched.lock().unwrap_or_else(PoisonError::into_inner);
-            if node.tick(&now()) {
-                publish(&node);
-                say(WHO, 4, "settings went back: nobody confirmed them in time");
-            }
-        }
-    });
+    std::thread::spawn(move || watch(&watched));
     let answer = move |asked: &Asked| {
         let Asked { method, path, query, body, who } = asked;
         let mut node = node.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,6 +76,39 @@ fn run() -> Result<(), String> {
         answer
     };
     serve(listener, answer, signals::is_terminated).map_err(at(Path::new(SOCKET)))
+}
+
+/// Looks after settings that are on trial: they go back when their time is
+/// over, and when the node is not well with them for a while.
+fn watch(node: &Mutex<Node<Directory, Programs>>) {
+    let mut unwell_seconds = 0;
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+        let mut node = node.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = now();
+        if node.store().current().unconfirmed.is_none() {
+            unwell_seconds = 0;
+            continue;
+        }
+        let failing = failing(Path::new(HEALTH));
+        unwell_seconds = if failing.is_some() { unwell_seconds + 1 } else { 0 };
+        let reason = format!("the node is not well: {}", failing.unwrap_or_default());
+        if node.tick(&now) || (unwell_seconds >= UNWELL_SECONDS && node.give_up(&reason, &now)) {
+            publish(&node);
+            say(WHO, 4, &format!("settings went back: {}", node.store().current().message));
+        }
+    }
+}
+
+/// What the node's health misses; `None` if nothing, or if it does not say.
+fn failing(file: &Path) -> Option<String> {
+    let text = std::fs::read(file).ok()?;
+    let says: Value = serde_json::from_slice(&text).ok()?;
+    if says["well"] != Value::Bool(false) {
+        return None;
+    }
+    let names: Vec<&str> = says["failing"].as_array()?.iter().filter_map(Value::as_str).collect();
+    Some(names.join(", "))
 }
 
 fn publish(node: &Node<Directory, Programs>) {
@@ -118,5 +147,26 @@ fn now() -> Moment {
         at: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
         uptime_ms: clock::uptime_ms(),
         boot_id: boot_id.trim().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_health_that_says_so_is_unwell() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("health.json");
+        assert_eq!(failing(&file), None);
+        for (text, expected) in [
+            (r#"{"well":true,"failing":[]}"#, None),
+            (r#"{"well":false,"failing":["a","b c"]}"#, Some("a, b c")),
+            (r#"{"failing":["a"]}"#, None),
+            ("torn", None),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(failing(&file).as_deref(), expected, "{text}");
+        }
     }
 }

@@ -25,6 +25,9 @@ pub(crate) struct Start<'a> {
     /// Firmware variables with keys enrolled: Secure Boot is enforced.
     pub(crate) variables: Option<&'a Path>,
     pub(crate) user_data: Option<&'a Path>,
+    /// From ports of this host's loopback address to the guest's; without
+    /// any, the guest's network leads nowhere.
+    pub(crate) forward: &'a [(u16, u16)],
 }
 
 pub(crate) struct Machine {
@@ -46,7 +49,7 @@ impl Machine {
         }
         let mut command = context.osbuild();
         command
-            .args(["boot", start.target, "--network", "isolated", "--challenge", start.nonce])
+            .args(["boot", start.target, "--challenge", start.nonce])
             .arg("--disk")
             .arg(start.disk)
             .arg("--report")
@@ -55,6 +58,12 @@ impl Machine {
             .arg(&console);
         if let Some(variables) = start.variables {
             command.arg("--secure-boot").arg(variables);
+        }
+        if start.forward.is_empty() {
+            command.args(["--network", "isolated"]);
+        }
+        for (host, guest) in start.forward {
+            command.arg("--forward").arg(format!("{host}:{guest}"));
         }
         if let Some(user_data) = start.user_data {
             command.arg("--user-data").arg(user_data);

@@ -17,6 +17,7 @@ mod twins;
 
 mod evidence;
 mod gpt;
+mod host_containers;
 mod report;
 
 mod command_line;

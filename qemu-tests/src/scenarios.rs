@@ -9,6 +9,7 @@ use crate::corruption;
 use crate::evidence::{judge, judge_bits};
 use crate::figures;
 use crate::gpt::{self, Bits, EMPTY, FACTORY, GOOD, bits};
+use crate::host_containers;
 use crate::machine::{Machine, Start};
 use crate::report::Report;
 use crate::runtime;
@@ -74,6 +75,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: settings::user_data,
     },
     Scenario {
+        name: "host-containers",
+        what: "with a key, control answers as hostctl and admin with a shell; without one, nobody does",
+        is_short: false,
+        run: host_containers::by_ssh,
+    },
+    Scenario {
         name: "containerd-2-boot",
         what: "a variant that picks containerd 2 boots and runs a container",
         is_short: false,
@@ -127,8 +134,10 @@ pub(crate) struct Booted {
 
 /// Boots until the verdict, then pulls the plug.
 pub(crate) fn boot_once(context: &Context, target: &str, disk: &Path, nonce: &str) -> Result<Booted, String> {
-    let mut machine =
-        Machine::start(context, &Start { target, disk, nonce, variables: None, user_data: None })?;
+    let mut machine = Machine::start(
+        context,
+        &Start { target, disk, nonce, variables: None, user_data: None, forward: &[] },
+    )?;
     machine.wait_for("the report's beginning", |report| report.event("started").is_some())?;
     let at_start = gpt::slots(disk)?;
     let report = machine.verdict()?;

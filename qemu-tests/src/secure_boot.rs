@@ -20,8 +20,14 @@ pub(crate) fn unsigned_refused(context: &Context) -> Result<(), String> {
     let nonce = nonce();
 
     let unsigned = context.scratch("unsigned.raw");
-    let start =
-        Start { target, disk: &unsigned, nonce: &nonce, variables: Some(&variables), user_data: None };
+    let start = Start {
+        target,
+        disk: &unsigned,
+        nonce: &nonce,
+        variables: Some(&variables),
+        user_data: None,
+        forward: &[],
+    };
     let mut machine = Machine::start(context, &start)?;
     // The words of EDK II for a failed verification.
     machine.wait_for_console("Access Denied")?;
@@ -30,7 +36,14 @@ pub(crate) fn unsigned_refused(context: &Context) -> Result<(), String> {
     let signed = context.scratch("signed");
     sign(context, &qemu, &image, &signed)?;
     let disk = signed.join("disk.raw");
-    let start = Start { target, disk: &disk, nonce: &nonce, variables: Some(&variables), user_data: None };
+    let start = Start {
+        target,
+        disk: &disk,
+        nonce: &nonce,
+        variables: Some(&variables),
+        user_data: None,
+        forward: &[],
+    };
     let mut machine = Machine::start(context, &start)?;
     let report = machine.verdict()?;
     machine.power_off();

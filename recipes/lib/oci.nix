@@ -24,7 +24,7 @@ lib:
       inherit pname meta;
       version = "1";
       sdk = lib.sdk.c;
-      passthru = { inherit reference; };
+      passthru = { inherit reference root; };
       env = {
         entrypointJson = builtins.toJSON entrypoint;
         inherit reference;

@@ -1,0 +1,150 @@
+//! The node's own containers, as a person with a key reaches them.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::context::Context;
+use crate::machine::{Machine, Start};
+use crate::scenarios::nonce;
+
+const TARGET: &str = "qemu-dev";
+const CONTROL: u16 = 22;
+const ADMIN: u16 = 2222;
+/// For a container to be imported and started under emulation.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+pub(crate) fn by_ssh(context: &Context) -> Result<(), String> {
+    let client = Client::new(context)?;
+    let disk = context.scratch("host-containers.raw");
+    let (control, admin) = (free_port()?, free_port()?);
+    let user_data = context.scratch("host-containers.toml");
+    let key = &client.public_key;
+    let text = format!(
+        "[host-containers.control]\nuser-data = \"{key}\"\n\
+         [host-containers.admin]\nenabled = true\nuser-data = \"{key}\"\n"
+    );
+    std::fs::write(&user_data, text).map_err(|error| error.to_string())?;
+    let nonce = nonce();
+    let forward = [(control, CONTROL), (admin, ADMIN)];
+    let start = Start {
+        target: TARGET,
+        disk: &disk,
+        nonce: &nonce,
+        variables: None,
+        user_data: Some(&user_data),
+        forward: &forward,
+    };
+    let mut machine = Machine::start(context, &start)?;
+    machine.verdict()?;
+
+    client.wait(control)?;
+    client.says(control, "get network.hostname", 0, "hostname = \"localhost\"")?;
+    client.says(control, "set network.hostname=node-9", 0, "network.hostname: \"localhost\" → \"node-9\"")?;
+    client.says(control, "/bin/sh -c id", 2, "unrecognized subcommand '/bin/sh'")?;
+    machine.wait_for("the new host name", |report| report.state("hostname") == Some(&"node-9".into()))?;
+
+    client.wait(admin)?;
+    client.says(admin, "echo $((6 * 7)); id -u", 0, "42\n0\n")?;
+    client.says(admin, "hostctl get network.hostname", 0, "hostname = \"node-9\"")?;
+    client.says(admin, "ls /.osbuild/host/usr/lib/osbuild/early", 0, "/early")?;
+    // It sees the host's files, and there is no shell among them.
+    client.says(admin, "ls /.osbuild/host/bin/sh /.osbuild/host/bin/bash; true", 0, "No such file")?;
+    client.says(admin, "touch /.osbuild/host/usr/x", 1, "Read-only file system")?;
+
+    let stranger = Client::new(context)?;
+    for port in [control, admin] {
+        stranger.says(port, "get", 255, "Permission denied (publickey)")?;
+    }
+
+    client.says(
+        control,
+        "set host-containers.admin.enabled=false",
+        0,
+        "stopped host-container@admin.service",
+    )?;
+    let gone = Instant::now();
+    while client.run(admin, "true")?.0 != 255 {
+        if gone.elapsed() > PATIENCE {
+            return Err("the admin container still answers after it was switched off".to_owned());
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    machine.power_off();
+    Ok(())
+}
+
+/// An SSH client with a key of its own: that of the container's root.
+struct Client {
+    root: PathBuf,
+    key: PathBuf,
+    public_key: String,
+}
+
+impl Client {
+    fn new(context: &Context) -> Result<Self, String> {
+        let root = context.build("pkgs.admin-image.root")?;
+        let key = context.scratch(&format!("key-{}", crate::scenarios::nonce()));
+        let client = Self { root, key: key.clone(), public_key: String::new() };
+        let mut keygen = client.program("usr/bin/ssh-keygen");
+        keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"]).arg(&key);
+        context.run(&mut keygen)?;
+        let text = std::fs::read_to_string(key.with_extension("pub")).map_err(|error| error.to_string())?;
+        Ok(Self { public_key: text.trim().to_owned(), ..client })
+    }
+
+    /// A program of the root, with the root's libraries.
+    fn program(&self, path: &str) -> Command {
+        let libraries = self.root.join("usr/lib/x86_64-linux-gnu");
+        let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
+        command.arg("--library-path").arg(&libraries).arg(self.root.join(path));
+        command
+    }
+
+    /// Waits until somebody answers who knows the key.
+    fn wait(&self, port: u16) -> Result<(), String> {
+        let since = Instant::now();
+        loop {
+            let (status, said) = self.run(port, "true")?;
+            // hostctl has no such command, and a shell has.
+            if status != 255 {
+                return Ok(());
+            }
+            if since.elapsed() > PATIENCE {
+                return Err(format!("nobody answers at port {port}: {said}"));
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+
+    fn says(&self, port: u16, command: &str, status: i32, expected: &str) -> Result<(), String> {
+        let (found, said) = self.run(port, command)?;
+        if found == status && said.contains(expected) {
+            return Ok(());
+        }
+        Err(format!(
+            "`{command}` at port {port} ended with {found} and said {said:?}, expected {status} and {expected:?}"
+        ))
+    }
+
+    /// Its exit status, and all that it says.
+    fn run(&self, port: u16, command: &str) -> Result<(i32, String), String> {
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            return Ok((255, "no connection".to_owned()));
+        }
+        let mut ssh = self.program("usr/bin/ssh");
+        ssh.args(["-F", "none", "-T", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"]);
+        ssh.args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=60"]);
+        ssh.args(["-o", "IdentitiesOnly=yes", "-i"]).arg(&self.key);
+        ssh.args(["-p", &port.to_string(), "root@127.0.0.1", command]);
+        let output = ssh.output().map_err(|error| format!("cannot run ssh: {error}"))?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned()))
+    }
+}
+
+fn free_port() -> Result<u16, String> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string())?;
+    listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
+}

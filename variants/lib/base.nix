@@ -49,6 +49,7 @@ let
 
     [Service]
     Type=notify
+    EnvironmentFile=-/etc/osbuild/proxy.env
     ExecStart=/usr/bin/containerd --config /etc/containerd/config.toml
     Delegate=yes
     KillMode=process
@@ -210,6 +211,19 @@ in
         [DHCPv4]
         UseHostname=no
       '';
+      # Names are asked for at 127.0.0.53, whose answer changes with the network
+      # while the file that names it stays; nobody is asked whom no one named.
+      "usr/lib/systemd/resolved.conf.d/10-osbuild.conf" = ''
+        [Resolve]
+        FallbackDNS=
+        LLMNR=no
+        MulticastDNS=no
+      '';
+      # It keeps the clock's last value on DATA.
+      "usr/lib/systemd/system/systemd-timesyncd.service.d/10-osbuild.conf" = ''
+        [Unit]
+        After=osbuild-storage.service
+      '';
       "usr/lib/tmpfiles.d/osbuild.conf" = ''
         d /run/lock 0755 root root -
         d /run/systemd/netif 0755 systemd-network systemd-network -
@@ -250,12 +264,13 @@ in
         sandboxImage = pkgs.pause-image.reference;
       };
     };
-    # resolv.conf is networkd's word on the current lease; without resolved
-    # it is written by nobody, so names are looked up by /etc/hosts alone.
+    links."usr/share/factory/etc/resolv.conf" = "../run/systemd/resolve/stub-resolv.conf";
 
     users = {
       root = id 0 "root";
       systemd-network = id 192 "network management";
+      systemd-resolve = id 193 "name resolution";
+      systemd-timesync = id 194 "time synchronization";
       nobody = id 65534 "nobody";
     };
     # Those that udev's rules and tmpfiles name.
@@ -277,6 +292,8 @@ in
       clock = 109;
       systemd-journal = 190;
       systemd-network = 192;
+      systemd-resolve = 193;
+      systemd-timesync = 194;
       nogroup = 65534;
     };
 

@@ -52,6 +52,7 @@ let
     After=containerd.service osbuild-images.service
 
     [Service]
+    EnvironmentFile=-/etc/osbuild/proxy.env
     EnvironmentFile=/etc/kubernetes/kubelet.env
     ExecStart=/usr/bin/kubelet \
       --config=/etc/kubernetes/kubelet.json \
@@ -158,7 +159,6 @@ in
     etc = {
       "kubernetes/manifests/probe.json" = builtins.toJSON probePod;
       "cni/net.d/10-pods.conflist" = builtins.toJSON bridge;
-      "resolv.conf" = "";
     };
 
     settings.declare = {

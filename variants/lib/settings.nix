@@ -93,6 +93,30 @@ in
         default = { };
         description = "Network interfaces by name. One that is not here asks by DHCP.";
       };
+      "network.dns.servers" = {
+        type = list (text "ip");
+        default = [ ];
+        description = "Servers that are asked for names, instead of those that DHCP names.";
+      };
+      "network.dns.search" = {
+        type = list (text "hostname");
+        default = [ ];
+        description = "Domains that a name without a dot is looked for in.";
+      };
+      "network.https-proxy" = {
+        type = text "url";
+        description = "Through whom images are pulled and the API server is reached.";
+      };
+      "network.no-proxy" = {
+        type = list (text "no-proxy");
+        default = [ ];
+        description = "Hosts, domains and networks that are reached without the proxy.";
+      };
+      "ntp.servers" = {
+        type = list (text "host");
+        default = [ ];
+        description = "Time servers, instead of those that DHCP or the system's makers name.";
+      };
       "kernel.sysctl" = {
         type = map "sysctl-key" (text "line");
         default = { };
@@ -108,6 +132,10 @@ in
     settings.templates = {
       "10-sysctl" = ./templates/sysctl;
       "20-network" = ./templates/network;
+      "21-network-dns" = ./templates/network-dns;
+      "22-resolved" = ./templates/resolved;
+      "23-timesyncd" = ./templates/timesyncd;
+      "30-proxy" = ./templates/proxy;
       "50-containerd" = ./templates/containerd;
     };
   };

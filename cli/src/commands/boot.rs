@@ -5,8 +5,11 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use osbuild_core::build::sandbox::{HostRun, Streams};
+use osbuild_core::build::sandbox::{Child, HostRun, Streams, catch_interrupts};
 use rustix::fs::SeekFrom;
 
 use crate::config::{self, CommonArguments};
@@ -99,6 +102,10 @@ enum Acceleration {
     Tcg,
 }
 
+const POLL: Duration = Duration::from_millis(20);
+/// For QEMU to end before it is killed.
+const SWITCHING_OFF: Duration = Duration::from_secs(5);
+
 const QEMU: &str = "/usr/bin/qemu-system-x86_64";
 const FIRMWARE: &str = "usr/share/OVMF/OVMF_CODE_4M.fd";
 const SECURE_FIRMWARE: &str = "usr/share/OVMF/OVMF_CODE_4M.secboot.fd";
@@ -137,11 +144,30 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
         let how = if machine.uses_kvm() { "hardware virtualisation" } else { "emulation, which is slow" };
         eprintln!("booting {} ({how}); Ctrl-A X ends the machine", arguments.target);
     }
-    let mut child = tool.start(&Streams::default())?;
-    match child.wait()?.status.code() {
+    let status = wait(&mut tool.start(&Streams::default())?)?;
+    match status.code() {
         Some(0) => Ok(()),
         Some(code) => Err(Failure::new(Exit::Failed, &format!("QEMU ended with status {code}"))),
         None => Err(Failure::new(Exit::Failed, "QEMU was ended by a signal")),
+    }
+}
+
+/// Until the machine ends, or until we are asked to: then it is switched off.
+fn wait(child: &mut Child) -> Result<ExitStatus, Failure> {
+    let interrupted = catch_interrupts();
+    let mut patience = SWITCHING_OFF.as_millis() / POLL.as_millis();
+    loop {
+        if let Some(ended) = child.try_wait()? {
+            return Ok(ended.status);
+        }
+        if interrupted.load(Ordering::Relaxed) {
+            match patience {
+                0 => child.kill(),
+                _ => child.terminate(),
+            }
+            patience = patience.saturating_sub(1);
+        }
+        std::thread::sleep(POLL);
     }
 }
 

@@ -1,4 +1,4 @@
-# OpenSSL's cryptography library: from pinned binary packages, only the files that run.
+# OpenSSL's libraries: from pinned binary packages, only the files that run.
 {
   lib,
   glibc,
@@ -12,6 +12,7 @@ lib.debPackage {
   ];
   include = [
     "usr/lib/x86_64-linux-gnu/libcrypto.so.3"
+    "usr/lib/x86_64-linux-gnu/libssl.so.3"
   ];
   runtimeInputs = [
     glibc
@@ -19,7 +20,7 @@ lib.debPackage {
     zstd
   ];
   meta = {
-    description = "OpenSSL's cryptography library";
+    description = "Cryptography and TLS";
     license = "Apache-2.0";
     homepage = "https://www.openssl.org";
   };

@@ -4,9 +4,10 @@
 
 use std::fmt;
 use std::future::Future;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
@@ -15,9 +16,14 @@ use hyper::header::{CONTENT_TYPE, HOST};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
 
 /// The socket of the node's API.
-pub const SOCKET: &str = "/run/osbuild/api.sock";
+pub const SOCKET: &str = "/run/osbuild/api/socket";
+
+/// For the service manager to start the server anew.
+const STARTING: Duration = Duration::from_secs(3);
+const RETRY: Duration = Duration::from_millis(50);
 
 /// Who is asked.
 #[derive(Clone, Debug)]
@@ -71,7 +77,7 @@ impl Endpoint {
         let fail = |error: std::io::Error| NoAnswer(format!("{self}: {error}"));
         match self {
             Self::Unix(path) => {
-                let stream = tokio::net::UnixStream::connect(path).await.map_err(fail)?;
+                let stream = connect(path).await.map_err(fail)?;
                 self.exchange(stream, question, "localhost").await
             }
             Self::Tcp(address) => {
@@ -105,6 +111,22 @@ impl Endpoint {
             Ok(Answer { status, body })
         };
         alongside(answer, connection).await
+    }
+}
+
+/// Waits a while for a server that is about to start, or to start again.
+async fn connect(path: &Path) -> io::Result<UnixStream> {
+    let deadline = Instant::now() + STARTING;
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error)
+                if [ErrorKind::NotFound, ErrorKind::ConnectionRefused].contains(&error.kind())
+                    && Instant::now() < deadline =>
+            {
+                tokio::time::sleep(RETRY).await;
+            }
+            outcome => return outcome,
+        }
     }
 }
 
@@ -194,6 +216,33 @@ mod tests {
             String::from_utf8(asked).unwrap()
         });
         (endpoint, asked)
+    }
+
+    #[test]
+    fn a_server_that_starts_anew_is_waited_for() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("socket");
+        let socket = path.clone();
+        let server = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+            std::thread::sleep(Duration::from_millis(200));
+            std::fs::remove_file(&socket).unwrap();
+            let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 1024]).unwrap();
+            stream.write_all(b"HTTP/1.1 204 x\r\n\r\n").unwrap();
+        });
+        let question = Question {
+            method: "GET",
+            path: "/",
+            headers: &[],
+            body: Vec::new(),
+            limit: Duration::from_secs(10),
+            most_bytes: 10,
+        };
+        assert_eq!(Endpoint::Unix(path).ask(&question).unwrap().status, 204);
+        server.join().unwrap();
     }
 
     fn ask(answer: &'static [u8]) -> (Result<Answer, String>, String) {

@@ -22,8 +22,8 @@ pub(crate) struct Container {
 
 /// Where the node is, for containers that may see it.
 const HOST: &str = "/.osbuild/host";
-/// The node's API.
-const API: &str = "/run/osbuild/api.sock";
+/// Where the node's API has its socket, which is another one after a restart.
+const API: &str = "/run/osbuild/api";
 
 /// The words after `ctr`.
 pub(crate) fn run(name: &str, container: &Container, kept: &Path) -> Vec<String> {

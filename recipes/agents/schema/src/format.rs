@@ -17,6 +17,8 @@ pub enum Format {
     /// A name of our own: of a container, an interface, a disk.
     Name,
     Hostname,
+    /// A host name or an address.
+    Host,
     Ip,
     Ipv4,
     Ipv6,
@@ -28,6 +30,9 @@ pub enum Format {
     Endpoint,
     /// `http://` or `https://`.
     Url,
+    /// What a proxy is not used for, as in `NO_PROXY`: a host, a domain with
+    /// or without a leading dot, an address, a network.
+    NoProxy,
     /// An absolute path without `.` and `..`.
     Path,
     /// `90s`, `5m`, `1h30m`: Go's form, which Kubernetes reads.
@@ -60,6 +65,7 @@ impl Format {
             Self::Lines => "text",
             Self::Name => "a name of at most 63 lower-case letters, digits and -",
             Self::Hostname => "a host name",
+            Self::Host => "a host name or an address",
             Self::Ip => "an IPv4 or IPv6 address",
             Self::Ipv4 => "an IPv4 address",
             Self::Ipv6 => "an IPv6 address",
@@ -68,6 +74,7 @@ impl Format {
             Self::Interface => "a network interface's name of at most 15 bytes",
             Self::Endpoint => "a host and a port, as in example.com:443",
             Self::Url => "an http:// or https:// address",
+            Self::NoProxy => "a host, a .domain, an address or a network",
             Self::Path => "an absolute path without . and ..",
             Self::Duration => "a duration, as in 90s, 5m or 1h30m",
             Self::Quantity => "an amount, as in 500m, 0.5 or 100Mi",
@@ -94,6 +101,7 @@ impl Format {
             Self::Lines => !text.contains('\0'),
             Self::Name => is_dns_label(text),
             Self::Hostname => is_hostname(text),
+            Self::Host => is_hostname(text) || text.parse::<IpAddr>().is_ok(),
             Self::Ip => text.parse::<IpAddr>().is_ok(),
             Self::Ipv4 => text.parse::<Ipv4Addr>().is_ok(),
             Self::Ipv6 => text.parse::<Ipv6Addr>().is_ok(),
@@ -102,6 +110,11 @@ impl Format {
             Self::Interface => is_interface(text),
             Self::Endpoint => is_endpoint(text),
             Self::Url => is_url(text),
+            Self::NoProxy => {
+                is_hostname(text.strip_prefix('.').unwrap_or(text))
+                    || text.parse::<IpAddr>().is_ok()
+                    || is_cidr(text)
+            }
             Self::Path => is_path(text),
             Self::Duration => is_duration(text),
             Self::Quantity => is_quantity(text),
@@ -350,11 +363,12 @@ mod tests {
     /// What each accepts, and what it refuses.
     #[test]
     fn every_format_knows_its_own() {
-        let cases: [(Format, &[&str], &[&str]); 25] = [
+        let cases: [(Format, &[&str], &[&str]); 27] = [
             (Format::Line, &["", "a b", "ä"], &["a\nb", "\0", "\u{7f}", "tab\t"]),
             (Format::Lines, &["", "a\nb\n\tc"], &["\0"]),
             (Format::Name, &["a", "a-1"], &["", "-a", "a-", "A", "a.b", "a/b", ".."]),
             (Format::Hostname, &["a", "node-1.example.com", "1.2"], &["", ".", "a.", "a..b", "a_b", "A.b"]),
+            (Format::Host, &["a.b", "10.0.0.1", "::1"], &["", "a b", "[::1]", "a:1", ".a"]),
             (Format::Ip, &["10.0.0.1", "::1"], &["", "10.0.0", "10.0.0.256", "[::1]", "::1%eth0"]),
             (Format::Ipv4, &["10.0.0.1"], &["::1", "010.0.0.1"]),
             (Format::Ipv6, &["fe80::1"], &["10.0.0.1"]),
@@ -378,6 +392,11 @@ mod tests {
                 Format::Url,
                 &["http://a", "https://a.b:8443/c?d=e#f", "http://[::1]:80/"],
                 &["", "a", "ftp://a", "http://", "http://a b", "http://u@h", "http://a:0", "https:///x"],
+            ),
+            (
+                Format::NoProxy,
+                &["a", ".a.b", "10.0.0.1", "::1", "10.0.0.0/8"],
+                &["", ".", "..a", "a,b", "*", "a b", "10.0.0.0/33"],
             ),
             (Format::Path, &["/", "/a/b.c"], &["", "a", "/a/", "//a", "/../a", "/a/./b"]),
             (
@@ -450,6 +469,7 @@ mod tests {
             "lines",
             "name",
             "hostname",
+            "host",
             "ip",
             "ipv4",
             "ipv6",
@@ -458,6 +478,7 @@ mod tests {
             "interface",
             "endpoint",
             "url",
+            "no-proxy",
             "path",
             "duration",
             "quantity",

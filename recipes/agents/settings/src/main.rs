@@ -24,7 +24,9 @@ use serde_json::Value;
 
 const WHO: &str = "settings";
 const SCHEMA: &str = "/usr/share/osbuild/settings/schema.json";
-const SOCKET: &str = "/run/osbuild/api.sock";
+/// In a directory of its own, so that containers can be given that: a socket
+/// that they were given would be of no use after a restart.
+const SOCKET: &str = "/run/osbuild/api/socket";
 const HEALTH: &str = "/run/osbuild/health.json";
 /// A service that starts anew is not there for a moment, and health looks
 /// every ten seconds.
@@ -58,6 +60,8 @@ fn run() -> Result<(), String> {
     let node = Node::start(store, opened, audit, Programs);
     publish(&node);
     let node = Arc::new(Mutex::new(node));
+    let around = Path::new(SOCKET).parent().expect("it is in a directory");
+    std::fs::create_dir_all(around).map_err(at(around))?;
     // What was left by one that was killed.
     let _ = std::fs::remove_file(SOCKET);
     let listener = UnixListener::bind(SOCKET).map_err(at(Path::new(SOCKET)))?;

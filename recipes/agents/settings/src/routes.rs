@@ -290,7 +290,7 @@ pub fn open_api(settings: &Value) -> Value {
     json!({
         "openapi": "3.1.0",
         "info": { "title": "The settings of a node", "version": "1" },
-        "servers": [{ "url": "http://localhost", "description": "Over the unix socket /run/osbuild/api.sock." }],
+        "servers": [{ "url": "http://localhost", "description": "Over the unix socket /run/osbuild/api/socket." }],
         "paths": paths,
         "components": { "schemas": {
             "Settings": settings,

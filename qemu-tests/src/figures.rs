@@ -55,10 +55,7 @@ pub(crate) fn boot(context: &Context) -> Result<(), String> {
 fn until_panic(context: &Context, target: &str, disk: &Path) -> Result<f64, String> {
     let nonce = nonce();
     let start = Instant::now();
-    let mut machine = Machine::start(
-        context,
-        &Start { target, disk, nonce: &nonce, variables: None, user_data: None, forward: &[] },
-    )?;
+    let mut machine = Machine::start(context, &Start::new(target, disk, &nonce))?;
     machine.wait_for_console("Kernel panic")?;
     let seconds = start.elapsed().as_secs_f64();
     machine.power_off();
@@ -69,10 +66,7 @@ fn until_panic(context: &Context, target: &str, disk: &Path) -> Result<f64, Stri
 fn measured(context: &Context, target: &str, disk: &Path) -> Result<[f64; 7], String> {
     let nonce = nonce();
     let start = Instant::now();
-    let mut machine = Machine::start(
-        context,
-        &Start { target, disk, nonce: &nonce, variables: None, user_data: None, forward: &[] },
-    )?;
+    let mut machine = Machine::start(context, &Start::new(target, disk, &nonce))?;
     machine.wait_for_console("osbuild: slot A")?;
     let firmware = start.elapsed().as_secs_f64();
     machine.wait_for("a container having run", |report| report.check("a container runs").is_some())?;

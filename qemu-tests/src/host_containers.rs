@@ -1,17 +1,16 @@
 //! The node's own containers, as a person with a key reaches them.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::Command;
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
 use crate::context::Context;
 use crate::machine::{Machine, Start};
 use crate::scenarios::nonce;
+use crate::ssh::Client;
 
 const TARGET: &str = "qemu-dev";
-const CONTROL: u16 = 22;
-const ADMIN: u16 = 2222;
+pub(crate) const CONTROL: u16 = 22;
+pub(crate) const ADMIN: u16 = 2222;
 /// For a container to be imported and started under emulation.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -27,15 +26,8 @@ pub(crate) fn by_ssh(context: &Context) -> Result<(), String> {
     );
     std::fs::write(&user_data, text).map_err(|error| error.to_string())?;
     let nonce = nonce();
-    let forward = [(control, CONTROL), (admin, ADMIN)];
-    let start = Start {
-        target: TARGET,
-        disk: &disk,
-        nonce: &nonce,
-        variables: None,
-        user_data: Some(&user_data),
-        forward: &forward,
-    };
+    let forward = [format!("{control}:{CONTROL}"), format!("{admin}:{ADMIN}")];
+    let start = Start { user_data: Some(&user_data), forward: &forward, ..Start::new(TARGET, &disk, &nonce) };
     let mut machine = Machine::start(context, &start)?;
     machine.verdict()?;
 
@@ -127,7 +119,10 @@ fn names_on_trial(client: &Client, control: u16, admin: u16) -> Result<(), Strin
 /// What PID 1 started, as `PID program`, without what comes and goes.
 const SERVICES: &str = "for p in $(pgrep -P 1); do echo \"$p $(readlink /proc/$p/exe)\"; done | grep -v -e shim -e hostcontainer";
 
-fn expect_in_time(what: &str, mut holds: impl FnMut() -> Result<bool, String>) -> Result<(), String> {
+pub(crate) fn expect_in_time(
+    what: &str,
+    mut holds: impl FnMut() -> Result<bool, String>,
+) -> Result<(), String> {
     let since = Instant::now();
     while !holds()? {
         if since.elapsed() > PATIENCE {
@@ -136,75 +131,6 @@ fn expect_in_time(what: &str, mut holds: impl FnMut() -> Result<bool, String>) -
         std::thread::sleep(Duration::from_secs(1));
     }
     Ok(())
-}
-
-/// An SSH client with a key of its own: that of the container's root.
-struct Client {
-    root: PathBuf,
-    key: PathBuf,
-    public_key: String,
-}
-
-impl Client {
-    fn new(context: &Context) -> Result<Self, String> {
-        let root = context.build("pkgs.admin-image.root")?;
-        let key = context.scratch(&format!("key-{}", crate::scenarios::nonce()));
-        let client = Self { root, key: key.clone(), public_key: String::new() };
-        let mut keygen = client.program("usr/bin/ssh-keygen");
-        keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"]).arg(&key);
-        context.run(&mut keygen)?;
-        let text = std::fs::read_to_string(key.with_extension("pub")).map_err(|error| error.to_string())?;
-        Ok(Self { public_key: text.trim().to_owned(), ..client })
-    }
-
-    /// A program of the root, with the root's libraries.
-    fn program(&self, path: &str) -> Command {
-        let libraries = self.root.join("usr/lib/x86_64-linux-gnu");
-        let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
-        command.arg("--library-path").arg(&libraries).arg(self.root.join(path));
-        command
-    }
-
-    /// Waits until somebody answers who knows the key.
-    fn wait(&self, port: u16) -> Result<(), String> {
-        let since = Instant::now();
-        loop {
-            let (status, said) = self.run(port, "true")?;
-            // hostctl has no such command, and a shell has.
-            if status != 255 {
-                return Ok(());
-            }
-            if since.elapsed() > PATIENCE {
-                return Err(format!("nobody answers at port {port}: {said}"));
-            }
-            std::thread::sleep(Duration::from_secs(1));
-        }
-    }
-
-    fn says(&self, port: u16, command: &str, status: i32, expected: &str) -> Result<(), String> {
-        let (found, said) = self.run(port, command)?;
-        if found == status && said.contains(expected) {
-            return Ok(());
-        }
-        Err(format!(
-            "`{command}` at port {port} ended with {found} and said {said:?}, expected {status} and {expected:?}"
-        ))
-    }
-
-    /// Its exit status, and all that it says.
-    fn run(&self, port: u16, command: &str) -> Result<(i32, String), String> {
-        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            return Ok((255, "no connection".to_owned()));
-        }
-        let mut ssh = self.program("usr/bin/ssh");
-        ssh.args(["-F", "none", "-T", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"]);
-        ssh.args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=60"]);
-        ssh.args(["-o", "IdentitiesOnly=yes", "-i"]).arg(&self.key);
-        ssh.args(["-p", &port.to_string(), "root@127.0.0.1", command]);
-        let output = ssh.output().map_err(|error| format!("cannot run ssh: {error}"))?;
-        let said = [output.stdout, output.stderr].concat();
-        Ok((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned()))
-    }
 }
 
 fn free_port() -> Result<u16, String> {

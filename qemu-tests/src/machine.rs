@@ -25,9 +25,17 @@ pub(crate) struct Start<'a> {
     /// Firmware variables with keys enrolled: Secure Boot is enforced.
     pub(crate) variables: Option<&'a Path>,
     pub(crate) user_data: Option<&'a Path>,
-    /// From ports of this host's loopback address to the guest's; without
-    /// any, the guest's network leads nowhere.
-    pub(crate) forward: &'a [(u16, u16)],
+    /// From ports of this host's to the guest's, as `osbuild boot --forward`
+    /// takes them; without any, the guest's network leads nowhere.
+    pub(crate) forward: &'a [String],
+    /// Who made the machine, as its firmware says.
+    pub(crate) manufacturer: Option<&'a str>,
+}
+
+impl<'a> Start<'a> {
+    pub(crate) fn new(target: &'a str, disk: &'a Path, nonce: &'a str) -> Self {
+        Self { target, disk, nonce, variables: None, user_data: None, forward: &[], manufacturer: None }
+    }
 }
 
 pub(crate) struct Machine {
@@ -62,8 +70,11 @@ impl Machine {
         if start.forward.is_empty() {
             command.args(["--network", "isolated"]);
         }
-        for (host, guest) in start.forward {
-            command.arg("--forward").arg(format!("{host}:{guest}"));
+        for forward in start.forward {
+            command.arg("--forward").arg(forward);
+        }
+        if let Some(name) = start.manufacturer {
+            command.arg("--manufacturer").arg(name);
         }
         if let Some(user_data) = start.user_data {
             command.arg("--user-data").arg(user_data);

@@ -18,10 +18,15 @@ mod twins;
 mod evidence;
 mod gpt;
 mod host_containers;
+mod imds;
+mod join;
+mod pki;
 mod report;
+mod ssh;
 
 mod command_line;
 mod context;
+mod control_plane;
 mod machine;
 
 use std::process::ExitCode;

@@ -10,6 +10,7 @@ use crate::evidence::{judge, judge_bits};
 use crate::figures;
 use crate::gpt::{self, Bits, EMPTY, FACTORY, GOOD, bits};
 use crate::host_containers;
+use crate::join;
 use crate::machine::{Machine, Start};
 use crate::report::Report;
 use crate::runtime;
@@ -76,9 +77,15 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "host-containers",
-        what: "with a key, control answers as hostctl and admin with a shell; without one, nobody does",
-        is_short: false,
+        what: "settings by SSH: one file and one service change, and go back on trial; nobody without a key",
+        is_short: true,
         run: host_containers::by_ssh,
+    },
+    Scenario {
+        name: "aws-k8s-join",
+        what: "as an EC2 instance it joins a control plane and runs a deployment, through deaths of its daemons",
+        is_short: false,
+        run: join::a_cluster,
     },
     Scenario {
         name: "containerd-2-boot",
@@ -134,10 +141,7 @@ pub(crate) struct Booted {
 
 /// Boots until the verdict, then pulls the plug.
 pub(crate) fn boot_once(context: &Context, target: &str, disk: &Path, nonce: &str) -> Result<Booted, String> {
-    let mut machine = Machine::start(
-        context,
-        &Start { target, disk, nonce, variables: None, user_data: None, forward: &[] },
-    )?;
+    let mut machine = Machine::start(context, &Start::new(target, disk, nonce))?;
     machine.wait_for("the report's beginning", |report| report.event("started").is_some())?;
     let at_start = gpt::slots(disk)?;
     let report = machine.verdict()?;

@@ -20,14 +20,7 @@ pub(crate) fn unsigned_refused(context: &Context) -> Result<(), String> {
     let nonce = nonce();
 
     let unsigned = context.scratch("unsigned.raw");
-    let start = Start {
-        target,
-        disk: &unsigned,
-        nonce: &nonce,
-        variables: Some(&variables),
-        user_data: None,
-        forward: &[],
-    };
+    let start = Start { variables: Some(&variables), ..Start::new(target, &unsigned, &nonce) };
     let mut machine = Machine::start(context, &start)?;
     // The words of EDK II for a failed verification.
     machine.wait_for_console("Access Denied")?;
@@ -36,14 +29,7 @@ pub(crate) fn unsigned_refused(context: &Context) -> Result<(), String> {
     let signed = context.scratch("signed");
     sign(context, &qemu, &image, &signed)?;
     let disk = signed.join("disk.raw");
-    let start = Start {
-        target,
-        disk: &disk,
-        nonce: &nonce,
-        variables: Some(&variables),
-        user_data: None,
-        forward: &[],
-    };
+    let start = Start { variables: Some(&variables), ..Start::new(target, &disk, &nonce) };
     let mut machine = Machine::start(context, &start)?;
     let report = machine.verdict()?;
     machine.power_off();

@@ -58,7 +58,7 @@ fn start(context: &Context, disk: &Path, user_data: Option<&str>) -> Result<Star
     }
     let user_data = user_data.map(|_| file.as_path());
     let nonce = nonce();
-    let start = Start { target: TARGET, disk, nonce: &nonce, variables: None, user_data, forward: &[] };
+    let start = Start { user_data, ..Start::new(TARGET, disk, &nonce) };
     let mut machine = Machine::start(context, &start)?;
     machine.verdict()?;
     let report = machine.wait_for("the user data's fate", |report| report.state("firstboot").is_some())?;

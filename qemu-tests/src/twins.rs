@@ -20,7 +20,7 @@ const TWINS: &[(&str, &str)] = &[
     ("root is read-only", "twin-writable-root"),
     ("a start spends a try", "twin-no-decrement"),
     ("only a start that holds is committed", "twin-commits-anyway"),
-    ("the static pod runs", "twin-no-pod"),
+    ("the static pod answered", "twin-no-pod"),
 ];
 
 pub(crate) fn all_go_red(context: &Context) -> Result<(), String> {

@@ -4,6 +4,13 @@
   imports = [ ../lib/k8s.nix ];
 
   config = {
+    settings.userData = [
+      "imds"
+      "fw-cfg"
+      "smbios"
+      "config-disk"
+    ];
+
     # EBS volumes are NVMe devices; the console is the one that EC2 records.
     kernel.commandLine = [
       {

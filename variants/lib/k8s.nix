@@ -235,15 +235,10 @@ in
         url = "http://127.0.0.1:10248/healthz";
       }
       {
-        name = "the static pod runs";
-        kind = "http";
-        url = "http://127.0.0.1:10255/pods";
-        contains = "\"phase\":\"Running\"";
-      }
-      {
         name = "the static pod answered";
         kind = "container";
-        log = "/var/log/pods/kube-system_probe-localhost_*/probe/0.log";
+        log = "/var/log/pods/kube-system_probe-*/probe/*.log";
+        answers = "pod";
       }
     ];
 

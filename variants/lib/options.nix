@@ -231,7 +231,12 @@ in
           log = mkOption {
             type = types.nullOr types.str;
             default = null;
-            description = "Log of a container that somebody else starts; `*` stands for a part of a name.";
+            description = "Log of a probe that somebody else starts; `*` stands for a part of a name.";
+          };
+          answers = mkOption {
+            type = types.nullOr types.str;
+            default = null;
+            description = "Name under which the probe of `log` answers.";
           };
         }
       );

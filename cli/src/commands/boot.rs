@@ -3,6 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -60,10 +61,14 @@ pub(crate) struct Arguments {
     /// What the guest's network card is connected to
     #[arg(long, value_enum, default_value_t = Network::User)]
     network: Network,
-    /// Reach a port of the guest at one of this host's loopback address
-    /// (repeatable)
-    #[arg(long, value_name = "HOST:GUEST", value_parser = parse_forward, conflicts_with = "network")]
+    /// Reach a port of the guest at one of this host's loopback address, or of
+    /// another address of this host's (repeatable)
+    #[arg(long, value_name = "[ADDRESS:]HOST:GUEST", value_parser = parse_forward, conflicts_with = "network")]
     forward: Vec<Forward>,
+    /// The maker that the machine names: for "Amazon EC2" it counts as an EC2
+    /// instance
+    #[arg(long, value_name = "NAME", value_parser = parse_manufacturer)]
+    manufacturer: Option<String>,
     /// Hardware virtualisation or emulation
     #[arg(long, value_enum, default_value_t = Acceleration::Auto)]
     accel: Acceleration,
@@ -82,16 +87,33 @@ enum Network {
 /// From a port of the host's to one of the guest's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Forward {
+    address: Ipv4Addr,
     host: u16,
     guest: u16,
 }
 
+/// No comma: QEMU's options end there.
+fn parse_manufacturer(text: &str) -> Result<String, String> {
+    let is_name =
+        !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if is_name && !text.contains(',') {
+        Ok(text.to_owned())
+    } else {
+        Err("give a name without a comma".to_owned())
+    }
+}
+
 fn parse_forward(text: &str) -> Result<Forward, String> {
     let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
-    let ports = text.split_once(':').and_then(|(host, guest)| Some((port(host)?, port(guest)?)));
-    match ports {
-        Some((host, guest)) => Ok(Forward { host, guest }),
-        None => Err("give two ports: 2222:22".to_owned()),
+    let parts: Vec<&str> = text.split(':').collect();
+    let (address, ports) = match parts.as_slice() {
+        [host, guest] => (Some(Ipv4Addr::LOCALHOST), (port(host), port(guest))),
+        [address, host, guest] => (address.parse().ok(), (port(host), port(guest))),
+        _ => (None, (None, None)),
+    };
+    match (address, ports) {
+        (Some(address), (Some(host), Some(guest))) => Ok(Forward { address, host, guest }),
+        _ => Err("give two ports, 2222:22, or an address before them, 127.0.0.2:2222:22".to_owned()),
     }
 }
 
@@ -194,6 +216,9 @@ impl Machine<'_> {
         let two = |tool: &mut HostRun, option: &str, value: String| {
             tool.argument(option).argument(value);
         };
+        if let Some(name) = &arguments.manufacturer {
+            two(tool, "-smbios", format!("type=1,manufacturer={name}"));
+        }
         if arguments.secure_boot.is_some() {
             // Only code in system management mode may write the variables, or
             // the system could enrol keys of its own.
@@ -273,8 +298,8 @@ impl Machine<'_> {
             tool.isolate_network();
         }
         let mut netdev = "user,id=net".to_owned();
-        for Forward { host, guest } in &self.arguments.forward {
-            netdev.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
+        for Forward { address, host, guest } in &self.arguments.forward {
+            netdev.push_str(&format!(",hostfwd=tcp:{address}:{host}-:{guest}"));
         }
         tool.argument("-netdev").argument(netdev);
         // No option ROM: the firmware is not to try the network.
@@ -383,9 +408,33 @@ mod tests {
 
     #[test]
     fn ports_are_given_in_pairs() {
-        assert_eq!(parse_forward("2222:22"), Ok(Forward { host: 2222, guest: 22 }));
-        for bent in ["", "22", ":", "22:", ":22", "0:22", "22:0", "65536:22", "22:a", "1:2:3"] {
+        let forward = |address, host, guest| Forward { address, host, guest };
+        assert_eq!(parse_forward("2222:22"), Ok(forward(Ipv4Addr::LOCALHOST, 2222, 22)));
+        let other = Ipv4Addr::new(10, 0, 2, 15);
+        assert_eq!(parse_forward("10.0.2.15:1:2"), Ok(forward(other, 1, 2)));
+        for bent in [
+            "",
+            "22",
+            ":",
+            "22:",
+            ":22",
+            "0:22",
+            "22:0",
+            "65536:22",
+            "22:a",
+            "1:2:3",
+            "a:1:2",
+            "1.2.3.4:1:2:3",
+        ] {
             assert!(parse_forward(bent).is_err(), "{bent}");
+        }
+    }
+
+    #[test]
+    fn a_manufacturer_is_no_other_option() {
+        assert_eq!(parse_manufacturer("Amazon EC2").as_deref(), Ok("Amazon EC2"));
+        for bent in ["", "a,serial=b", "a\nb", "ä", &"a".repeat(65)] {
+            assert!(parse_manufacturer(bent).is_err(), "{bent}");
         }
     }
 }

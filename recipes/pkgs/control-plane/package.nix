@@ -28,7 +28,8 @@ kubernetes.build {
       | grep -vE '^vendor/k8s.io/(code-generator|sample-apiserver)/|_test.go$|/testdata/' \
       | xargs -n1 dirname | LC_ALL=C sort -u | sed "s|^|$tree/|" | paste -sd, -)
     go build -o /build/openapi-gen "$tree/vendor/k8s.io/kube-openapi/cmd/openapi-gen"
-    /build/openapi-gen --logtostderr -i "$directories" -p "$tree/pkg/generated/openapi" \
+    # Types of the standard library are looked up in its source.
+    GOROOT=$(go env GOROOT) /build/openapi-gen --logtostderr -i "$directories" -p "$tree/pkg/generated/openapi" \
       -O zz_generated.openapi -h vendor/k8s.io/code-generator/hack/boilerplate.go.txt \
       -r /build/violations --output-base /build/gopath/src
   '';

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use local::Refused;
 use osbuild_api::{Endpoint, NoAnswer, Question, SOCKET};
-use osbuild_imds::Imds;
+use osbuild_imds::{DMI, Imds, is_on_ec2};
 use osbuild_sys::console::{announce, say};
 use osbuild_sys::{notify, state};
 use serde::Deserialize;
@@ -70,6 +70,7 @@ fn main() -> ExitCode {
             Source::FwCfg => local::fw_cfg(Path::new(local::FW_CFG)),
             Source::Smbios => local::smbios(Path::new(local::DMI_ENTRIES)),
             Source::ConfigDisk => local::config_disk(),
+            Source::Imds if !is_on_ec2(Path::new(DMI)) => Ok(None),
             Source::Imds => {
                 // Whatever waits for local user data need not wait for a network.
                 notify::ready();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use osbuild_sys::command;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::container;
 use crate::contract::{Check, Contract, Kind, When};
@@ -15,20 +16,30 @@ use crate::report::Report;
 /// A number that the machine's owner hands in, so that what ran can prove that
 /// it ran after being asked.
 pub struct Challenge {
-    /// The file that containers find as `/nonce`; empty if nobody asked.
+    /// The file that containers find as `/nonce`.
     pub path: &'static str,
+    nonce: Vec<u8>,
 }
 
 impl Challenge {
     const PATH: &'static str = "/run/osbuild/nonce";
+    const BOOT_ID: &'static str = "/proc/sys/kernel/random/boot_id";
     const FIRMWARE: &'static str = "/sys/firmware/qemu_fw_cfg/by_name/opt/org.osbuild/nonce/raw";
 
     /// Copies it to where containers can be given it.
     pub fn publish() -> Self {
-        let nonce = std::fs::read(Self::FIRMWARE).unwrap_or_default();
+        // If nobody asks, still another one on each start.
+        let nonce = std::fs::read(Self::FIRMWARE).or_else(|_| std::fs::read(Self::BOOT_ID));
+        let nonce = nonce.unwrap_or_default();
         // Failing leaves no file, which the container check then reports.
-        let _ = std::fs::write(Self::PATH, nonce);
-        Self { path: Self::PATH }
+        let _ = std::fs::write(Self::PATH, &nonce);
+        Self { path: Self::PATH, nonce }
+    }
+
+    /// What `probe` answers as `name`.
+    pub fn answer(&self, name: &str) -> String {
+        let digest = Sha256::new().chain_update(&self.nonce).chain_update(name).finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -120,8 +131,12 @@ fn look_at(check: &Check, challenge: &Challenge) -> Finding {
         Kind::Container { image: Some(image), reference: Some(reference), arguments, .. } => {
             container::run(image, reference, arguments, challenge)
         }
-        Kind::Container { log: Some(pattern), .. } => container::first_line(pattern),
-        Kind::Container { .. } => Err("the contract gives neither image and reference nor log".to_owned()),
+        Kind::Container { log: Some(pattern), answers: Some(name), .. } => {
+            container::answered(pattern, &challenge.answer(name))
+        }
+        Kind::Container { .. } => {
+            Err("the contract gives neither image and reference nor log and answers".to_owned())
+        }
         Kind::Mount { path, r#type } => is_mounted(path, r#type),
         Kind::Lease => has_lease(),
         Kind::Scrub => scrub(),

@@ -39,20 +39,25 @@ pub fn run(image: &str, reference: &str, arguments: &[String], challenge: &Chall
     Ok(json!({ "reference": reference, "stdout": output.stdout.trim_end() }))
 }
 
-/// The first line that a pod's container wrote, from containerd's log of it.
-/// `pattern` is a path whose components may hold one `*` each.
-pub fn first_line(pattern: &str) -> Finding {
-    let Some(path) = find(pattern) else { return Err(format!("no log {pattern} yet")) };
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    // The container runtime interface's log format: time, stream, tag, text.
-    let line = text.lines().next().and_then(|line| line.splitn(4, ' ').nth(3));
-    match line {
-        Some(line) => Ok(json!({ "log": path, "stdout": line })),
-        None => Err(format!("{} is empty", path.display())),
+/// That one of a pod's containers wrote `answer` as its first line, from
+/// containerd's logs. `pattern` is a path whose components may hold one `*`
+/// each. Logs stay from start to start, so only the right answer counts.
+pub fn answered(pattern: &str, answer: &str) -> Finding {
+    let logs = find(pattern);
+    let right = logs.iter().find(|path| first_line(path).is_some_and(|line| line == answer));
+    match right {
+        Some(path) => Ok(json!({ "log": path, "stdout": answer })),
+        None => Err(format!("{} logs {pattern}, none with an answer of this start", logs.len())),
     }
 }
 
-fn find(pattern: &str) -> Option<PathBuf> {
+fn first_line(path: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    // The container runtime interface's log format: time, stream, tag, text.
+    text.lines().next()?.splitn(4, ' ').nth(3).map(str::to_owned)
+}
+
+fn find(pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::from("/")];
     for part in pattern.split('/').filter(|part| !part.is_empty()) {
         found = match part.split_once('*') {
@@ -60,8 +65,7 @@ fn find(pattern: &str) -> Option<PathBuf> {
             Some((front, back)) => found.iter().flat_map(|path| matching(path, front, back)).collect(),
         };
     }
-    found.sort();
-    found.into_iter().next()
+    found
 }
 
 fn matching(folder: &Path, front: &str, back: &str) -> Vec<PathBuf> {
@@ -78,4 +82,24 @@ fn matching(folder: &Path, front: &str, back: &str) -> Vec<PathBuf> {
 
 fn last_line(text: &str) -> &str {
     text.trim().lines().last().unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_answer_to_this_start_counts() {
+        let place = tempfile::tempdir().unwrap();
+        let pod = place.path().join("kube-system_probe-node-1_0123/probe");
+        std::fs::create_dir_all(&pod).unwrap();
+        let pattern = format!("{}/kube-system_probe-*/probe/*.log", place.path().display());
+        assert!(answered(&pattern, "right").unwrap_err().starts_with("0 logs "));
+        std::fs::write(pod.join("0.log"), "2026-11-27T00:00:00Z stdout F stale\n").unwrap();
+        std::fs::write(pod.join("1.log"), "").unwrap();
+        assert!(answered(&pattern, "right").unwrap_err().starts_with("2 logs "));
+        std::fs::write(pod.join("2.log"), "2026-11-27T00:00:00Z stdout F right\n").unwrap();
+        let found = answered(&pattern, "right").unwrap();
+        assert_eq!(found["log"], json!(pod.join("2.log")));
+    }
 }

@@ -48,13 +48,14 @@ pub enum Kind {
     /// A loopback URL answers 200, with this text in the body if one is given.
     Http { url: String, contains: Option<String> },
     /// A container runs to its end; or, with `log`, one that somebody else
-    /// started has written a line.
+    /// started has answered this start's challenge as `answers`.
     Container {
         image: Option<String>,
         reference: Option<String>,
         #[serde(default)]
         arguments: Vec<String>,
         log: Option<String>,
+        answers: Option<String>,
     },
     /// Something of this file system type is mounted there.
     Mount { path: String, r#type: String },

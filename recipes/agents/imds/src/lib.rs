@@ -33,6 +33,9 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// As long as one may be.
 const TOKEN_SECONDS: &str = "21600";
 
+/// Where the kernel shows its view of the SMBIOS.
+pub const DMI: &str = "/sys/class/dmi/id";
+
 /// Whether this machine says that it is one of EC2's (EC2 user guide,
 /// "Identify EC2 instances"), by the kernel's view of its SMBIOS.
 pub fn is_on_ec2(dmi: &Path) -> bool {

@@ -10,14 +10,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use osbuild_api::ask_node;
-use osbuild_imds::{Imds, is_on_ec2};
+use osbuild_imds::{DMI, Imds, is_on_ec2};
 use osbuild_sys::console::say;
 use osbuild_sys::state;
 use serde_json::{Map, Value, json};
 
 const WHO: &str = "nodeconfig";
 const FACTS: &str = "/run/osbuild/facts.json";
-const DMI: &str = "/sys/class/dmi/id";
 /// While something is missing, and once all is known.
 const SOON: Duration = Duration::from_secs(2);
 const LATER: Duration = Duration::from_secs(30);

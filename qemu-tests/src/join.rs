@@ -1,0 +1,236 @@
+//! aws-k8s as a node of a real cluster.
+//!
+//! Everything runs in one user and network namespace: the metadata service has
+//! its link-local address there, and the API server reaches the kubelet at the
+//! node's own address, which leads through QEMU to the guest.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::context::Context;
+use crate::control_plane::{ControlPlane, HOST, PORT, TOKEN};
+use crate::host_containers::{ADMIN, CONTROL, expect_in_time};
+use crate::imds::Imds;
+use crate::machine::{Machine, Start};
+use crate::scenarios::nonce;
+use crate::ssh::Client;
+
+const TARGET: &str = "aws-k8s";
+const INSIDE: &str = "OSBUILD_TEST_INSIDE";
+const NODE: &str = "ip-10-0-2-15.eu-west-1.compute.internal";
+const NODE_ADDRESS: &str = "10.0.2.15";
+const KUBELET: u16 = 10250;
+/// Ports of the namespace's own, which nobody else uses.
+const CONTROL_PORT: u16 = 4022;
+const ADMIN_PORT: u16 = 4222;
+const POD: &str = "deployment/probe";
+
+pub(crate) fn a_cluster(context: &Context) -> Result<(), String> {
+    let programs = context.build("pkgs.control-plane")?;
+    let root = context.build("pkgs.admin-image.root")?;
+    context.build(TARGET)?;
+    context.build("pkgs.qemu")?;
+    if std::env::var_os(INSIDE).is_some() {
+        let libraries = root.join("usr/lib/x86_64-linux-gnu");
+        let ip = |words: &str| {
+            let mut ip = Command::new(libraries.join("ld-linux-x86-64.so.2"));
+            ip.arg("--library-path").arg(&libraries).arg(root.join("usr/bin/ip")).args(words.split(' '));
+            context.run(&mut ip).map(drop)
+        };
+        ip("link set lo up")?;
+        ip("address add 169.254.169.254/32 dev lo")?;
+        ip(&format!("address add {NODE_ADDRESS}/32 dev lo"))?;
+        let plane = ControlPlane::start(&programs, &context.scratch("control-plane"))?;
+        return join(context, &plane).map_err(|failure| format!("{failure}\n{}", plane.logs()));
+    }
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let output = Command::new("unshare")
+        .args(["--map-root-user", "--net", "--"])
+        .arg(program)
+        .arg("aws-k8s-join")
+        .env(INSIDE, "1")
+        .output()
+        .map_err(|error| format!("cannot run unshare: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+fn join(context: &Context, plane: &ControlPlane) -> Result<(), String> {
+    let client = Client::new(context)?;
+    let imds = Imds::serve(instance(plane, &client))?;
+    let disk = context.scratch("join.raw");
+    let nonce = nonce();
+    let forward = [
+        format!("{NODE_ADDRESS}:{KUBELET}:{KUBELET}"),
+        format!("{CONTROL_PORT}:{CONTROL}"),
+        format!("{ADMIN_PORT}:{ADMIN}"),
+    ];
+    let start =
+        Start { forward: &forward, manufacturer: Some("Amazon EC2"), ..Start::new(TARGET, &disk, &nonce) };
+    let mut machine = Machine::start(context, &start)?;
+    let found = joined(&client, plane, &imds, &nonce, &mut machine);
+    found.map_err(|failure| machine.failure(&failure))?;
+    machine.power_off();
+    Ok(())
+}
+
+fn joined(
+    client: &Client,
+    plane: &ControlPlane,
+    imds: &Imds,
+    nonce: &str,
+    machine: &mut Machine,
+) -> Result<(), String> {
+    machine.verdict()?;
+    machine.wait_for("the user data taken", |report| {
+        report.state("firstboot").is_some_and(|says| says["state"] == "taken" && says["source"] == "imds")
+    })?;
+    let asked = imds.asked();
+    if !asked.iter().all(|line| line.ends_with(" 200") || line.ends_with(" 404")) {
+        return Err(format!("the metadata service was asked without a token: {asked:?}"));
+    }
+    expect_in_time("a node", || Ok(plane.kubectl(&["get", "node", NODE]).is_ok()))?;
+    plane.kubectl(&["wait", "--for=condition=Ready", &format!("node/{NODE}"), "--timeout=180s"])?;
+    let node: Value = parsed(&plane.kubectl(&["get", "node", NODE, "-o", "json"])?)?;
+    for (pointer, expected) in [
+        ("/spec/providerID", "aws:///eu-west-1a/i-0123456789abcdef0"),
+        ("/metadata/labels/example.com~1role", "test"),
+        ("/status/addresses/0/address", NODE_ADDRESS),
+    ] {
+        if node.pointer(pointer) != Some(&json!(expected)) {
+            return Err(format!(
+                "the node's {pointer} is {:?}, expected {expected:?}",
+                node.pointer(pointer)
+            ));
+        }
+    }
+
+    plane.apply(&deployment())?;
+    plane.kubectl(&["rollout", "status", POD, "--timeout=180s"])?;
+    let answer = |name: &str| {
+        let digest = Sha256::new().chain_update(nonce).chain_update(name).finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let says = |what: &str, words: &[&str], name: &str| match plane.kubectl(words)? {
+        said if said.trim() == answer(name) => Ok(()),
+        said => Err(format!("{what}: {said:?}, expected {:?}", answer(name))),
+    };
+    let logs = || says("the pod's log", &["logs", POD], "deployed");
+    logs()?;
+    says("a command in the pod", &["exec", POD, "--", "/probe", "executed"], "executed")?;
+    // The same question must be able to fail.
+    if says("the pod's log", &["logs", POD], "executed").is_ok() {
+        return Err("a wrong answer passes for the right one".to_owned());
+    }
+
+    client.wait(ADMIN_PORT)?;
+    let container = running_container(plane)?;
+    for daemon in
+        ["/usr/bin/kubelet", "/usr/bin/containerd --config /etc/containerd", "/usr/lib/osbuild/settings"]
+    {
+        killed(client, daemon)?;
+        expect_in_time("the pod's log", || Ok(logs().is_ok()))?;
+        let now = running_container(plane)?;
+        if now != container {
+            return Err(format!("the death of {daemon} cost the pod its container: {container}, then {now}"));
+        }
+    }
+    client.says(CONTROL_PORT, "get kubernetes.bootstrap-token", 0, "secret = true")?;
+
+    plane.kubectl(&["drain", NODE, "--ignore-daemonsets", "--force", "--timeout=180s"])?;
+    let pods: Value = parsed(&plane.kubectl(&["get", "pods", "-o", "json"])?)?;
+    if pods["items"].as_array().is_none_or(|pods| pods.iter().any(|pod| pod["spec"]["nodeName"] == NODE)) {
+        return Err(format!("the drained node still has pods: {pods}"));
+    }
+    plane.kubectl(&["delete", "node", NODE])?;
+    match plane.kubectl(&["get", "node", NODE]) {
+        Err(error) if error.contains("NotFound") => Ok(()),
+        other => Err(format!("the deleted node is still there: {other:?}")),
+    }
+}
+
+/// What EC2 says to this instance.
+fn instance(plane: &ControlPlane, client: &Client) -> BTreeMap<&'static str, String> {
+    let key = &client.public_key;
+    let user_data = format!(
+        "[kubernetes]\n\
+         api-server = \"https://{HOST}:{PORT}\"\n\
+         bootstrap-token = \"{TOKEN}\"\n\
+         cluster-dns-ips = [\"10.96.0.10\"]\n\
+         cluster-certificate = \"\"\"\n{}\"\"\"\n\
+         [kubernetes.node-labels]\n\
+         \"example.com/role\" = \"test\"\n\
+         [host-containers.control]\n\
+         user-data = \"{key}\"\n\
+         [host-containers.admin]\n\
+         enabled = true\n\
+         user-data = \"{key}\"\n",
+        plane.pki.certificate,
+    );
+    BTreeMap::from([
+        ("/latest/user-data", user_data),
+        ("/latest/meta-data/instance-id", "i-0123456789abcdef0".to_owned()),
+        ("/latest/meta-data/instance-type", "m5.large".to_owned()),
+        ("/latest/meta-data/local-hostname", NODE.to_owned()),
+        ("/latest/meta-data/placement/region", "eu-west-1".to_owned()),
+        ("/latest/meta-data/placement/availability-zone", "eu-west-1a".to_owned()),
+    ])
+}
+
+/// A pod of the image that the root carries, which answers the challenge.
+fn deployment() -> Value {
+    let labels = json!({ "app": "probe" });
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": "probe" },
+        "spec": {
+            "selector": { "matchLabels": labels },
+            "template": {
+                "metadata": { "labels": labels },
+                "spec": {
+                    "terminationGracePeriodSeconds": 1,
+                    "containers": [{
+                        "name": "probe",
+                        "image": "osbuild.local/probe:1",
+                        "imagePullPolicy": "Never",
+                        "command": ["/probe", "deployed", "--stay"],
+                        "volumeMounts": [{ "name": "nonce", "mountPath": "/nonce", "readOnly": true }],
+                    }],
+                    "volumes": [{ "name": "nonce", "hostPath": { "path": "/run/osbuild/nonce", "type": "File" } }],
+                },
+            },
+        },
+    })
+}
+
+/// Which container the deployment's pod runs, as long as it does.
+fn running_container(plane: &ControlPlane) -> Result<String, String> {
+    let pods: Value = parsed(&plane.kubectl(&["get", "pods", "-l", "app=probe", "-o", "json"])?)?;
+    let status = &pods["items"][0]["status"]["containerStatuses"][0];
+    match (status["state"]["running"].is_object(), status["containerID"].as_str()) {
+        (true, Some(id)) => Ok(id.to_owned()),
+        _ => Err(format!("the pod does not run: {status}")),
+    }
+}
+
+/// Kills a daemon and waits for the one that follows.
+fn killed(client: &Client, daemon: &str) -> Result<(), String> {
+    let find = format!("pgrep -f '^{daemon}'");
+    let pid = |said: (i32, String)| said.1.lines().next().unwrap_or_default().to_owned();
+    let before = pid(client.run(ADMIN_PORT, &find)?);
+    client.says(ADMIN_PORT, &format!("kill -KILL {before}"), 0, "")?;
+    expect_in_time(daemon, || {
+        let now = pid(client.run(ADMIN_PORT, &find)?);
+        Ok(!now.is_empty() && now != before)
+    })
+}
+
+fn parsed(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("kubectl said no JSON: {error}"))
+}

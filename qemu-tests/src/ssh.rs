@@ -1,0 +1,81 @@
+//! SSH, as a person with a key uses it.
+
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::context::Context;
+use crate::scenarios::nonce;
+
+/// For a container to be imported and started under emulation.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// An SSH client with a key of its own: that of the container's root.
+pub(crate) struct Client {
+    root: PathBuf,
+    key: PathBuf,
+    pub(crate) public_key: String,
+}
+
+impl Client {
+    pub(crate) fn new(context: &Context) -> Result<Self, String> {
+        let root = context.build("pkgs.admin-image.root")?;
+        let key = context.scratch(&format!("key-{}", nonce()));
+        let client = Self { root, key: key.clone(), public_key: String::new() };
+        let mut keygen = client.program("usr/bin/ssh-keygen");
+        keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"]).arg(&key);
+        context.run(&mut keygen)?;
+        let text = std::fs::read_to_string(key.with_extension("pub")).map_err(|error| error.to_string())?;
+        Ok(Self { public_key: text.trim().to_owned(), ..client })
+    }
+
+    /// A program of the root, with the root's libraries.
+    fn program(&self, path: &str) -> Command {
+        let libraries = self.root.join("usr/lib/x86_64-linux-gnu");
+        let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
+        command.arg("--library-path").arg(&libraries).arg(self.root.join(path));
+        command
+    }
+
+    /// Waits until somebody answers who knows the key.
+    pub(crate) fn wait(&self, port: u16) -> Result<(), String> {
+        let since = Instant::now();
+        loop {
+            let (status, said) = self.run(port, "true")?;
+            // hostctl has no such command, and a shell has.
+            if status != 255 {
+                return Ok(());
+            }
+            if since.elapsed() > PATIENCE {
+                return Err(format!("nobody answers at port {port}: {said}"));
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+
+    pub(crate) fn says(&self, port: u16, command: &str, status: i32, expected: &str) -> Result<(), String> {
+        let (found, said) = self.run(port, command)?;
+        if found == status && said.contains(expected) {
+            return Ok(());
+        }
+        Err(format!(
+            "`{command}` at port {port} ended with {found} and said {said:?}, expected {status} and {expected:?}"
+        ))
+    }
+
+    /// Its exit status, and all that it says.
+    pub(crate) fn run(&self, port: u16, command: &str) -> Result<(i32, String), String> {
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            return Ok((255, "no connection".to_owned()));
+        }
+        let mut ssh = self.program("usr/bin/ssh");
+        ssh.args(["-F", "none", "-T", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"]);
+        ssh.args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=60"]);
+        ssh.args(["-o", "IdentitiesOnly=yes", "-i"]).arg(&self.key);
+        ssh.args(["-p", &port.to_string(), "root@127.0.0.1", command]);
+        let output = ssh.output().map_err(|error| format!("cannot run ssh: {error}"))?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned()))
+    }
+}

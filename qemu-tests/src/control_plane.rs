@@ -34,6 +34,8 @@ impl ControlPlane {
         pki.issue("etcd", None, &["127.0.0.1"])?;
         pki.issue("kube-apiserver", None, &hosts)?;
         for (name, group) in [
+            // Signs tokens of service accounts.
+            ("accounts", None),
             ("admin", Some("system:masters")),
             ("system:kube-controller-manager", None),
             ("system:kube-scheduler", None),
@@ -71,16 +73,16 @@ impl ControlPlane {
              --kubelet-client-certificate={admin}.crt --kubelet-client-key={admin}.key \
              --kubelet-preferred-address-types=InternalIP \
              --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --enable-bootstrap-token-auth \
-             --service-account-issuer=https://kubernetes.default.svc --service-account-key-file={accounts} \
-             --service-account-signing-key-file={accounts} --service-cluster-ip-range=10.96.0.0/16",
+             --service-account-issuer=https://kubernetes.default.svc --service-account-key-file={accounts}.crt \
+             --service-account-signing-key-file={accounts}.key --service-cluster-ip-range=10.96.0.0/16",
             own("apiserver"),
             ca = file("ca.crt"),
             admin = file("admin"),
             server = file("kube-apiserver"),
-            accounts = file("accounts.key"),
+            accounts = file("accounts"),
         );
         let manager = format!(
-            "--bind-address=127.0.0.1 --leader-elect=false {} --kubeconfig={} --use-service-account-credentials \
+            "--bind-address=127.0.0.1 --port=0 --leader-elect=false {} --kubeconfig={} --use-service-account-credentials \
              --cluster-signing-cert-file={ca} --cluster-signing-key-file={} --root-ca-file={ca} \
              --service-account-private-key-file={}",
             own("manager"),
@@ -90,7 +92,7 @@ impl ControlPlane {
             ca = file("ca.crt"),
         );
         let scheduler = format!(
-            "--bind-address=127.0.0.1 --leader-elect=false {} --kubeconfig={}",
+            "--bind-address=127.0.0.1 --port=0 --leader-elect=false {} --kubeconfig={}",
             own("scheduler"),
             self.kubeconfig("system:kube-scheduler")?,
         );

@@ -28,8 +28,6 @@ impl Pki {
         let pki = Self { directory: directory.to_owned(), certificate, issuer: Issuer::new(parameters, key) };
         pki.write("ca.crt", &pki.certificate)?;
         pki.write("ca.key", &pki.issuer.key().serialize_pem())?;
-        // Signs tokens of service accounts; nobody asks for a certificate of it.
-        pki.write("accounts.key", &KeyPair::generate().map_err(text)?.serialize_pem())?;
         Ok(pki)
     }
 

@@ -41,6 +41,7 @@ impl Imds {
 
 fn answer(stream: &TcpStream, paths: &BTreeMap<&'static str, String>) -> String {
     const TOKEN: &str = "dG9rZW4tb2YtYS10ZXN0";
+    const SECONDS: &str = "x-aws-ec2-metadata-token-ttl-seconds";
     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
     let mut head = Vec::new();
     let mut reader = BufReader::new(stream.take(16 << 10));
@@ -57,7 +58,7 @@ fn answer(stream: &TcpStream, paths: &BTreeMap<&'static str, String>) -> String 
     let request = head.first().cloned().unwrap_or_default();
     let mut words = request.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let seconds = || header("x-aws-ec2-metadata-token-ttl-seconds").and_then(|text| text.parse::<u32>().ok());
+    let seconds = || header(SECONDS).and_then(|text| text.parse::<u32>().ok());
     let (status, body) = match (method, path) {
         ("PUT", "/latest/api/token") => match seconds() {
             Some(1..=21_600) => ("200 OK", TOKEN),
@@ -72,8 +73,12 @@ fn answer(stream: &TcpStream, paths: &BTreeMap<&'static str, String>) -> String 
         },
         _ => ("405 Method Not Allowed", ""),
     };
+    // Clients learn from the answer how long the token is good for.
+    let lifetime = header(SECONDS).filter(|_| body == TOKEN);
+    let lifetime = lifetime.map(|seconds| format!("{SECONDS}: {seconds}\r\n")).unwrap_or_default();
+    let length = body.len();
     let text =
-        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+        format!("HTTP/1.1 {status}\r\n{lifetime}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}");
     let mut stream = stream;
     let _ = stream.write_all(text.as_bytes());
     format!("{method} {path} {}", &status[..3])

@@ -43,6 +43,9 @@ pub(crate) fn a_cluster(context: &Context) -> Result<(), String> {
         ip("link set lo up")?;
         ip("address add 169.254.169.254/32 dev lo")?;
         ip(&format!("address add {NODE_ADDRESS}/32 dev lo"))?;
+        // Whoever connects to it would come from that very address, which the
+        // guest takes for its own.
+        ip(&format!("route replace local {NODE_ADDRESS} dev lo table local src 127.0.0.1"))?;
         let plane = ControlPlane::start(&programs, &context.scratch("control-plane"))?;
         return join(context, &plane).map_err(|failure| format!("{failure}\n{}", plane.logs()));
     }

@@ -6,12 +6,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::pin::Pin;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bazel_remote_apis::build::bazel::remote::execution::v2 as api;
 use bazel_remote_apis::build::bazel::remote::execution::v2::action_cache_server::{
@@ -269,7 +271,16 @@ impl State {
         self.ran.fetch_add(1, Ordering::Relaxed);
         let mut run = Command::new(place.path().join(&command.arguments[0]));
         run.args(&command.arguments[1..]).env_clear().current_dir(place.path());
-        let output = run.output().unwrap();
+        // A process that another test's thread is about to start may still hold
+        // the program open for writing, for a moment.
+        let output = loop {
+            match run.output() {
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                outcome => break outcome.unwrap(),
+            }
+        };
         let mut result = api::ActionResult {
             exit_code: output.status.code().unwrap_or(-1),
             stdout_digest: Some(self.put(output.stdout)),

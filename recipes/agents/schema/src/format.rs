@@ -354,6 +354,41 @@ fn number(text: &str, most_digits: usize) -> Option<u32> {
     if is_plain { text.parse().ok() } else { None }
 }
 
+/// Every format, for tests.
+#[cfg(test)]
+pub(crate) fn all() -> Vec<Format> {
+    serde_json::from_value(serde_json::json!([
+        "line",
+        "lines",
+        "name",
+        "hostname",
+        "host",
+        "ip",
+        "ipv4",
+        "ipv6",
+        "cidr",
+        "mac",
+        "interface",
+        "endpoint",
+        "url",
+        "no-proxy",
+        "path",
+        "duration",
+        "quantity",
+        "percent",
+        "label-key",
+        "label-value",
+        "taint",
+        "image",
+        "base64",
+        "pem",
+        "ssh-key",
+        "sysctl-key",
+        "kernel-word",
+    ]))
+    .unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -464,40 +499,10 @@ mod tests {
 
     #[test]
     fn no_text_makes_a_format_panic() {
-        let formats: Vec<Format> = serde_json::from_value(serde_json::json!([
-            "line",
-            "lines",
-            "name",
-            "hostname",
-            "host",
-            "ip",
-            "ipv4",
-            "ipv6",
-            "cidr",
-            "mac",
-            "interface",
-            "endpoint",
-            "url",
-            "no-proxy",
-            "path",
-            "duration",
-            "quantity",
-            "percent",
-            "label-key",
-            "label-value",
-            "taint",
-            "image",
-            "base64",
-            "pem",
-            "ssh-key",
-            "sysctl-key",
-            "kernel-word",
-        ]))
-        .unwrap();
         for text in
             ["", ":", "/", "@", "=", "ä", "a@ä", "1ä", "%", "a:ä", "[", "[]", "]:1", "-----BEGIN ä-----"]
         {
-            for format in &formats {
+            for format in all() {
                 let _ = format.accepts(text);
             }
         }

@@ -113,41 +113,12 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::all;
 
     #[test]
     fn samples_are_of_their_kind() {
-        let formats: Vec<Format> = serde_json::from_value(json!([
-            "line",
-            "lines",
-            "name",
-            "hostname",
-            "host",
-            "ip",
-            "ipv4",
-            "ipv6",
-            "cidr",
-            "mac",
-            "interface",
-            "endpoint",
-            "url",
-            "no-proxy",
-            "path",
-            "duration",
-            "quantity",
-            "percent",
-            "label-key",
-            "label-value",
-            "taint",
-            "image",
-            "base64",
-            "pem",
-            "ssh-key",
-            "sysctl-key",
-            "kernel-word",
-        ]))
-        .unwrap();
         let mut kinds: Vec<Kind> =
-            formats.iter().map(|format| Kind::Text { format: *format, max_bytes: 1024 }).collect();
+            all().into_iter().map(|format| Kind::Text { format, max_bytes: 1024 }).collect();
         let texts = kinds.clone();
         for of in texts {
             kinds.push(Kind::List { of: Box::new(of.clone()), max_items: 2, unique: true });

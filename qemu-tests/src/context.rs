@@ -45,12 +45,7 @@ impl Context {
     /// that root's own loader.
     pub(crate) fn judge(&self, program: &str) -> Result<Command, String> {
         let root = self.build("pkgs.judges")?;
-        let mut command = Command::new(root.join("usr/lib64/ld-linux-x86-64.so.2"));
-        command
-            .arg("--library-path")
-            .arg(root.join("usr/lib/x86_64-linux-gnu"))
-            .arg(root.join("usr/bin").join(program));
-        Ok(command)
+        Ok(program_of(&root, program))
     }
 
     /// Builds a target and returns the directory that `result` would link to.
@@ -90,6 +85,14 @@ impl Context {
     pub(crate) fn manifest(&self, image: &Path) -> Result<serde_json::Value, String> {
         read_json(&image.join("slot/manifest.json"))
     }
+}
+
+/// A program below `usr/bin` of a root, with that root's loader and libraries.
+pub(crate) fn program_of(root: &Path, program: &str) -> Command {
+    let libraries = root.join("usr/lib/x86_64-linux-gnu");
+    let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
+    command.arg("--library-path").arg(&libraries).arg(root.join("usr/bin").join(program));
+    command
 }
 
 pub(crate) fn read_json(path: &Path) -> Result<serde_json::Value, String> {

@@ -70,7 +70,7 @@ pub(crate) fn by_ssh(context: &Context) -> Result<(), String> {
     Ok(())
 }
 
-/// A name server that does not answer, on trial: one file and one service
+/// A name server that does not answer, on trial: two files and one service
 /// change, and without a confirmation both are as they were.
 fn names_on_trial(client: &Client, control: u16, admin: u16) -> Result<(), String> {
     const FILES: &str = "cd /.osbuild/host/etc && find . -type f | sort | xargs sha256sum";

@@ -10,7 +10,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::context::Context;
+use crate::context::{Context, program_of};
 use crate::control_plane::{ControlPlane, HOST, PORT, TOKEN};
 use crate::host_containers::{ADMIN, CONTROL, expect_in_time};
 use crate::imds::Imds;
@@ -34,12 +34,7 @@ pub(crate) fn a_cluster(context: &Context) -> Result<(), String> {
     context.build(TARGET)?;
     context.build("pkgs.qemu")?;
     if std::env::var_os(INSIDE).is_some() {
-        let libraries = root.join("usr/lib/x86_64-linux-gnu");
-        let ip = |words: &str| {
-            let mut ip = Command::new(libraries.join("ld-linux-x86-64.so.2"));
-            ip.arg("--library-path").arg(&libraries).arg(root.join("usr/bin/ip")).args(words.split(' '));
-            context.run(&mut ip).map(drop)
-        };
+        let ip = |words: &str| context.run(program_of(&root, "ip").args(words.split(' '))).map(drop);
         ip("link set lo up")?;
         ip("address add 169.254.169.254/32 dev lo")?;
         ip(&format!("address add {NODE_ADDRESS}/32 dev lo"))?;

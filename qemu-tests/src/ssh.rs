@@ -2,10 +2,9 @@
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::context::Context;
+use crate::context::{Context, program_of};
 use crate::scenarios::nonce;
 
 /// For a container to be imported and started under emulation.
@@ -23,19 +22,11 @@ impl Client {
         let root = context.build("pkgs.admin-image.root")?;
         let key = context.scratch(&format!("key-{}", nonce()));
         let client = Self { root, key: key.clone(), public_key: String::new() };
-        let mut keygen = client.program("usr/bin/ssh-keygen");
+        let mut keygen = program_of(&client.root, "ssh-keygen");
         keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"]).arg(&key);
         context.run(&mut keygen)?;
         let text = std::fs::read_to_string(key.with_extension("pub")).map_err(|error| error.to_string())?;
         Ok(Self { public_key: text.trim().to_owned(), ..client })
-    }
-
-    /// A program of the root, with the root's libraries.
-    fn program(&self, path: &str) -> Command {
-        let libraries = self.root.join("usr/lib/x86_64-linux-gnu");
-        let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
-        command.arg("--library-path").arg(&libraries).arg(self.root.join(path));
-        command
     }
 
     /// Waits until somebody answers who knows the key.
@@ -69,7 +60,7 @@ impl Client {
         if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             return Ok((255, "no connection".to_owned()));
         }
-        let mut ssh = self.program("usr/bin/ssh");
+        let mut ssh = program_of(&self.root, "ssh");
         ssh.args(["-F", "none", "-T", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"]);
         ssh.args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=60"]);
         ssh.args(["-o", "IdentitiesOnly=yes", "-i"]).arg(&self.key);

@@ -93,7 +93,7 @@ let
   '';
 
   # Cargo wants a target in every member, so those that a build does not see
-  # get an empty one.
+  # get empty ones.
   configureCargo = crates: ''
     ${useCrates crates}
     cd /build/source
@@ -101,14 +101,8 @@ let
       folder=''${manifest%/Cargo.toml}
       [ -d "$folder/src" ] && continue
       mkdir -p "$folder/src"
-      is_library=
-      if grep -q '^\[lib\]' "$manifest" || [ "''${folder#core/}" != "$folder" ]; then
-        is_library=yes
-        : > "$folder/src/lib.rs"
-      fi
-      if [ -z "$is_library" ] || grep -q '^\[\[bin\]\]' "$manifest"; then
-        echo 'fn main() {}' > "$folder/src/main.rs"
-      fi
+      : > "$folder/src/lib.rs"
+      echo 'fn main() {}' > "$folder/src/main.rs"
     done
   '';
 
@@ -116,8 +110,10 @@ let
   # be there, and address space layout randomisation still works.
   # Panic messages name source files; those must not name the store.
   rustFlags = "-C target-feature=+crt-static -C relocation-model=pie --remap-path-prefix=${sources}=/crates";
-  # Phases begin in the source's root.
-  cargoBuild = "cd ${workspace} && cargo build --release --frozen --target x86_64-unknown-linux-gnu -j \"$NIX_BUILD_CORES\"";
+  # Phases begin in the source's root. The workspace is always built as a whole
+  # and parts are chosen by target: cargo unites the features of the packages
+  # that it is asked for, and dependencies with other features are compiled anew.
+  cargoBuild = "cd ${workspace} && cargo build --release --frozen --target x86_64-unknown-linux-gnu -j \"$NIX_BUILD_CORES\" --workspace --exclude osbuild-loader";
 
   licence = {
     license = "MIT OR Apache-2.0";
@@ -139,7 +135,8 @@ let
     keepsReferences = "cargo knows by the paths of the crates' sources that they are unchanged";
     env.RUSTFLAGS = rustFlags;
     configurePhase = configureCargo sources;
-    buildPhase = "${cargoBuild} --workspace --exclude osbuild-loader";
+    # Empty libraries have the same dependencies, and nothing is linked.
+    buildPhase = "${cargoBuild} --lib";
     # Without cargo's memory of what the compiler answered: it is written in
     # an order that differs from run to run, and asking again takes no time.
     installPhase = ''
@@ -187,7 +184,9 @@ let
         tar -xf ${compiledDependencies}/target.tar -C /build/source/${workspace}
         ${configureCargo sources}
       '';
-      buildPhase = "${cargoBuild} -p ${own.package.name}";
+      buildPhase = "${cargoBuild} ${
+        lib.concatMapStringsSep " " (program: "--bin ${program}") (builtins.attrNames programs)
+      }";
       installPhase = lib.concatMapStringsSep "\n" (
         program:
         "install -D -m 0755 ${workspace}/target/x86_64-unknown-linux-gnu/release/${program} \"$out/${programs.${program}}\""

@@ -87,11 +87,13 @@ impl Context {
     }
 }
 
-/// A program below `usr/bin` of a root, with that root's loader and libraries.
+/// A program of a root, with that root's loader and libraries.
 pub(crate) fn program_of(root: &Path, program: &str) -> Command {
     let libraries = root.join("usr/lib/x86_64-linux-gnu");
     let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
-    command.arg("--library-path").arg(&libraries).arg(root.join("usr/bin").join(program));
+    let folders = ["usr/bin", "usr/sbin"].map(|folder| root.join(folder).join(program));
+    let program = folders.iter().find(|path| path.exists()).unwrap_or(&folders[0]);
+    command.arg("--library-path").arg(&libraries).arg(program);
     command
 }
 

@@ -30,11 +30,28 @@ pub(crate) struct Start<'a> {
     pub(crate) forward: &'a [String],
     /// Who made the machine, as its firmware says.
     pub(crate) manufacturer: Option<&'a str>,
+    /// What its clock says at first.
+    pub(crate) clock: Option<&'a str>,
+    /// Where somebody listens who has power over the machine.
+    pub(crate) qmp: Option<&'a Path>,
+    /// Where every write to the disk is recorded.
+    pub(crate) log_writes: Option<&'a Path>,
 }
 
 impl<'a> Start<'a> {
     pub(crate) fn new(target: &'a str, disk: &'a Path, nonce: &'a str) -> Self {
-        Self { target, disk, nonce, variables: None, user_data: None, forward: &[], manufacturer: None }
+        Self {
+            target,
+            disk,
+            nonce,
+            variables: None,
+            user_data: None,
+            forward: &[],
+            manufacturer: None,
+            clock: None,
+            qmp: None,
+            log_writes: None,
+        }
     }
 }
 
@@ -64,9 +81,6 @@ impl Machine {
             .arg(&report)
             .arg("--serial")
             .arg(&console);
-        if let Some(variables) = start.variables {
-            command.arg("--secure-boot").arg(variables);
-        }
         if start.forward.is_empty() {
             command.args(["--network", "isolated"]);
         }
@@ -76,8 +90,18 @@ impl Machine {
         if let Some(name) = start.manufacturer {
             command.arg("--manufacturer").arg(name);
         }
-        if let Some(user_data) = start.user_data {
-            command.arg("--user-data").arg(user_data);
+        for (option, file) in [
+            ("--secure-boot", start.variables),
+            ("--user-data", start.user_data),
+            ("--qmp", start.qmp),
+            ("--log-writes", start.log_writes),
+        ] {
+            if let Some(file) = file {
+                command.arg(option).arg(file);
+            }
+        }
+        if let Some(clock) = start.clock {
+            command.args(["--clock", clock]);
         }
         let log =
             std::fs::File::create(context.scratch(&format!("{name}.log"))).map_err(|e| e.to_string())?;

@@ -7,9 +7,11 @@
 
 mod scenarios;
 
+mod adversity;
 mod contents;
 mod corruption;
 mod figures;
+mod power_cuts;
 mod runtime;
 mod secure_boot;
 mod settings;
@@ -21,8 +23,10 @@ mod host_containers;
 mod imds;
 mod join;
 mod pki;
+mod qmp;
 mod report;
 mod ssh;
+mod write_log;
 
 mod command_line;
 mod context;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::adversity;
 use crate::contents;
 use crate::context::Context;
 use crate::corruption;
@@ -12,6 +13,7 @@ use crate::gpt::{self, Bits, EMPTY, FACTORY, GOOD, bits};
 use crate::host_containers;
 use crate::join;
 use crate::machine::{Machine, Start};
+use crate::power_cuts;
 use crate::report::Report;
 use crate::runtime;
 use crate::secure_boot;
@@ -86,6 +88,36 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         what: "as an EC2 instance it joins a control plane and runs a deployment, through deaths of its daemons",
         is_short: false,
         run: join::a_cluster,
+    },
+    Scenario {
+        name: "no-network",
+        what: "without a network for a minute a node commits, and is on it when there is one",
+        is_short: false,
+        run: adversity::no_network,
+    },
+    Scenario {
+        name: "clock-1970",
+        what: "with a dead clock the time is never before the image or the last start",
+        is_short: false,
+        run: adversity::clock_of_1970,
+    },
+    Scenario {
+        name: "private-goes-bad",
+        what: "spoiled settings give way to those before; without PRIVATE the node runs and says so",
+        is_short: false,
+        run: adversity::private_goes_bad,
+    },
+    Scenario {
+        name: "data-full",
+        what: "a node whose DATA is full starts, takes settings and can be cleaned up",
+        is_short: false,
+        run: adversity::data_is_full,
+    },
+    Scenario {
+        name: "power-cuts",
+        what: "the power is cut while settings are committed: what was acknowledged is there, whole",
+        is_short: false,
+        run: power_cuts::during_commits,
     },
     Scenario {
         name: "containerd-2-boot",

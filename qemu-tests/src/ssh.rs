@@ -1,7 +1,9 @@
 //! SSH, as a person with a key uses it.
 
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::context::{Context, program_of};
@@ -60,13 +62,32 @@ impl Client {
         if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             return Ok((255, "no connection".to_owned()));
         }
+        let output = self.ssh(port, command).output().map_err(|error| format!("cannot run ssh: {error}"))?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned()))
+    }
+
+    /// Hands on each line as soon as it is said.
+    pub(crate) fn lines(&self, port: u16, command: &str, mut each: impl FnMut(&str)) -> Result<(), String> {
+        let mut ssh = self.ssh(port, command);
+        let mut child =
+            ssh.stdout(Stdio::piped()).spawn().map_err(|error| format!("cannot run ssh: {error}"))?;
+        let stdout = child.stdout.take().expect("it is piped");
+        for line in BufReader::new(stdout).lines() {
+            each(&line.map_err(|error| error.to_string())?);
+        }
+        match child.wait() {
+            Ok(status) if status.success() => Ok(()),
+            other => Err(format!("`{command}` at port {port} ended with {other:?}")),
+        }
+    }
+
+    fn ssh(&self, port: u16, command: &str) -> Command {
         let mut ssh = program_of(&self.root, "ssh");
         ssh.args(["-F", "none", "-T", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"]);
         ssh.args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=60"]);
         ssh.args(["-o", "IdentitiesOnly=yes", "-i"]).arg(&self.key);
         ssh.args(["-p", &port.to_string(), "root@127.0.0.1", command]);
-        let output = ssh.output().map_err(|error| format!("cannot run ssh: {error}"))?;
-        let said = [output.stdout, output.stderr].concat();
-        Ok((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned()))
+        ssh
     }
 }

@@ -1,7 +1,9 @@
 //! `osbuild boot`: runs what was built in QEMU, which itself comes out of the
 //! store.
 
-use std::fs::{File, OpenOptions};
+mod machine;
+
+use std::fs::File;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::FileExt;
@@ -15,6 +17,8 @@ use rustix::fs::SeekFrom;
 
 use crate::config::{self, CommonArguments};
 use crate::error::{Exit, Failure};
+
+use machine::{Machine, QEMU, SCRATCH, VARIABLES};
 
 /// Boot a variant in QEMU, its serial console on the terminal
 ///
@@ -69,6 +73,15 @@ pub(crate) struct Arguments {
     /// instance
     #[arg(long, value_name = "NAME", value_parser = parse_manufacturer)]
     manufacturer: Option<String>,
+    /// What the machine's clock says at first, in UTC (default: the time)
+    #[arg(long, value_name = "YYYY-MM-DDTHH:MM:SS", value_parser = parse_clock)]
+    clock: Option<String>,
+    /// Speak QEMU's machine protocol over this socket, at which somebody listens
+    #[arg(long, value_name = "SOCKET")]
+    qmp: Option<PathBuf>,
+    /// Record every write to the disk in this file, as dm-log-writes does
+    #[arg(long, value_name = "FILE", requires = "disk")]
+    log_writes: Option<PathBuf>,
     /// Hardware virtualisation or emulation
     #[arg(long, value_enum, default_value_t = Acceleration::Auto)]
     accel: Acceleration,
@@ -103,6 +116,16 @@ fn parse_manufacturer(text: &str) -> Result<String, String> {
     }
 }
 
+/// As QEMU reads it, and nothing else of its options.
+fn parse_clock(text: &str) -> Result<String, String> {
+    let is_time = text.len() == 19
+        && text.bytes().zip(b"0000-00-00T00:00:00").all(|(byte, form)| match form {
+            b'0' => byte.is_ascii_digit(),
+            other => byte == *other,
+        });
+    if is_time { Ok(text.to_owned()) } else { Err("give a time as 1970-01-01T00:00:00".to_owned()) }
+}
+
 fn parse_forward(text: &str) -> Result<Forward, String> {
     let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
     let parts: Vec<&str> = text.split(':').collect();
@@ -127,17 +150,6 @@ enum Acceleration {
 const POLL: Duration = Duration::from_millis(20);
 /// For QEMU to end before it is killed.
 const SWITCHING_OFF: Duration = Duration::from_secs(5);
-
-const QEMU: &str = "/usr/bin/qemu-system-x86_64";
-const FIRMWARE: &str = "usr/share/OVMF/OVMF_CODE_4M.fd";
-const SECURE_FIRMWARE: &str = "usr/share/OVMF/OVMF_CODE_4M.secboot.fd";
-const VARIABLES: &str = "usr/share/OVMF/OVMF_VARS_4M.fd";
-/// Where host files appear to QEMU.
-const DISK: &str = "/run/disk.raw";
-const SCRATCH: &str = "/run/scratch";
-const REPORT: &str = "/run/report";
-const SERIAL: &str = "/run/serial";
-const USER_DATA: &str = "/run/user-data";
 
 pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), Failure> {
     let store = config::open_store()?;
@@ -191,158 +203,6 @@ fn wait(child: &mut Child) -> Result<ExitStatus, Failure> {
         }
         std::thread::sleep(POLL);
     }
-}
-
-struct Machine<'a> {
-    arguments: &'a Arguments,
-}
-
-impl Machine<'_> {
-    fn describe(&self, tool: &mut HostRun, factory: &Path) -> Result<(), Failure> {
-        let arguments = self.arguments;
-        for word in [
-            "-no-user-config",
-            "-nodefaults",
-            "-display",
-            "none",
-            "-rtc",
-            "base=utc",
-            // A machine of always the same identity; nothing depends on it.
-            "-uuid",
-            "6f736275-696c-4d64-8e6f-646500000001",
-        ] {
-            tool.argument(word);
-        }
-        let two = |tool: &mut HostRun, option: &str, value: String| {
-            tool.argument(option).argument(value);
-        };
-        if let Some(name) = &arguments.manufacturer {
-            two(tool, "-smbios", format!("type=1,manufacturer={name}"));
-        }
-        if arguments.secure_boot.is_some() {
-            // Only code in system management mode may write the variables, or
-            // the system could enrol keys of its own.
-            two(tool, "-machine", "q35,smm=on".to_owned());
-            two(tool, "-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
-        } else {
-            two(tool, "-machine", "q35".to_owned());
-        }
-        if self.uses_kvm() {
-            tool.kvm();
-            two(tool, "-accel", "kvm".to_owned());
-            two(tool, "-cpu", "host".to_owned());
-        } else {
-            two(tool, "-accel", "tcg,thread=multi".to_owned());
-            two(tool, "-cpu", "max".to_owned());
-        }
-        two(tool, "-m", arguments.memory.to_string());
-        two(tool, "-smp", arguments.cpus.to_string());
-        let firmware = |unit: u8, file: String, extra: &str| {
-            format!("if=pflash,format=raw,unit={unit},file={file}{extra}")
-        };
-        let code = if arguments.secure_boot.is_some() { SECURE_FIRMWARE } else { FIRMWARE };
-        two(tool, "-drive", firmware(0, format!("/{code}"), ",readonly=on"));
-        two(tool, "-drive", firmware(1, format!("{SCRATCH}/variables.fd"), ""));
-        self.disk(tool, factory)?;
-        self.network(tool);
-        for device in ["virtio-rng-pci", "virtio-serial-pci", "i6300esb"] {
-            two(tool, "-device", device.to_owned());
-        }
-        two(tool, "-action", "watchdog=reset".to_owned());
-        self.channels(tool)?;
-        if arguments.no_reboot {
-            tool.argument("-no-reboot");
-        }
-        Ok(())
-    }
-
-    /// KVM only where it really runs a guest: `/dev/kvm` alone may belong to a
-    /// module that cannot.
-    fn uses_kvm(&self) -> bool {
-        let is_real = || {
-            ["kvm_intel", "kvm_amd"].iter().any(|module| Path::new("/sys/module").join(module).exists())
-                && OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok()
-        };
-        match self.arguments.accel {
-            Acceleration::Auto => is_real(),
-            Acceleration::Kvm => true,
-            Acceleration::Tcg => false,
-        }
-    }
-
-    fn disk(&self, tool: &mut HostRun, factory: &Path) -> Result<(), Failure> {
-        let overlay = match &self.arguments.disk {
-            Some(kept) => {
-                if !kept.exists() {
-                    copy_sparse(factory, kept, self.arguments.disk_size)?;
-                }
-                tool.bind(kept, DISK, true);
-                "off"
-            }
-            None => {
-                tool.bind(factory, DISK, false);
-                "on"
-            }
-        };
-        tool.argument("-drive")
-            .argument(format!("if=none,id=disk,format=raw,file={DISK},snapshot={overlay}"));
-        tool.argument("-device").argument("virtio-blk-pci,drive=disk,bootindex=0");
-        Ok(())
-    }
-
-    fn network(&self, tool: &mut HostRun) {
-        if self.arguments.network == Network::None {
-            return;
-        }
-        if self.arguments.network == Network::Isolated {
-            tool.isolate_network();
-        }
-        let mut netdev = "user,id=net".to_owned();
-        for Forward { address, host, guest } in &self.arguments.forward {
-            netdev.push_str(&format!(",hostfwd=tcp:{address}:{host}-:{guest}"));
-        }
-        tool.argument("-netdev").argument(netdev);
-        // No option ROM: the firmware is not to try the network.
-        tool.argument("-device").argument("virtio-net-pci,netdev=net,mac=52:54:00:6f:73:62,romfile=");
-    }
-
-    fn channels(&self, tool: &mut HostRun) -> Result<(), Failure> {
-        let arguments = self.arguments;
-        match &arguments.serial {
-            Some(file) => {
-                bind_new(tool, file, SERIAL)?;
-                tool.argument("-serial").argument(format!("file:{SERIAL}"));
-            }
-            None => {
-                tool.argument("-serial").argument("mon:stdio");
-            }
-        }
-        if let Some(file) = &arguments.report {
-            bind_new(tool, file, REPORT)?;
-            tool.argument("-chardev").argument(format!("file,id=report,path={REPORT}"));
-            tool.argument("-device").argument("virtserialport,chardev=report,name=org.osbuild.report.0");
-        }
-        if let Some(text) = &arguments.challenge {
-            // QEMU reads `,,` as one comma.
-            let text = text.replace(',', ",,");
-            tool.argument("-fw_cfg").argument(format!("name=opt/org.osbuild/nonce,string={text}"));
-        }
-        if let Some(file) = &arguments.user_data {
-            if !file.is_file() {
-                return Err(Failure::usage(&format!("no file {}", file.display()), ""));
-            }
-            tool.bind(file, USER_DATA, false);
-            tool.argument("-fw_cfg").argument(format!("name=opt/org.osbuild/user-data,file={USER_DATA}"));
-        }
-        Ok(())
-    }
-}
-
-/// A bind needs a file to stand on.
-fn bind_new(tool: &mut HostRun, file: &Path, inside: &str) -> Result<(), Failure> {
-    File::create(file).map_err(|error| cannot("create", file, &error))?;
-    tool.bind(file, inside, true);
-    Ok(())
 }
 
 fn copy_writable(from: &Path, to: &Path) -> Result<(), Failure> {
@@ -427,6 +287,14 @@ mod tests {
             "1.2.3.4:1:2:3",
         ] {
             assert!(parse_forward(bent).is_err(), "{bent}");
+        }
+    }
+
+    #[test]
+    fn a_clock_is_a_time_and_no_other_option() {
+        assert_eq!(parse_clock("1970-01-01T00:00:00").as_deref(), Ok("1970-01-01T00:00:00"));
+        for bent in ["", "utc", "1970-01-01", "1970-01-01T00:00:0,", "1970-01-01T00:00:00,clock=vm"] {
+            assert!(parse_clock(bent).is_err(), "{bent}");
         }
     }
 

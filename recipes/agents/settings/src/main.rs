@@ -127,7 +127,7 @@ fn tell(opened: &Opened) {
         say(WHO, 3, "no generation of the settings can be read: the factory's hold");
     }
     for (name, _) in &opened.spoiled {
-        say(WHO, 4, &format!("{name} cannot be read; the one before it counts"));
+        say(WHO, 3, &format!("{name} cannot be read; the one before it counts"));
     }
     if let Some(number) = opened.not_confirmed {
         say(

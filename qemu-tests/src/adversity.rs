@@ -117,34 +117,50 @@ pub(crate) fn private_goes_bad(context: &Context) -> Result<(), String> {
     assert_bits("after all", &disk, (GOOD, EMPTY))
 }
 
-/// DATA is full to the last block, and the node is started again.
+/// DATA is full to the last block, and the node is started again: it gives up
+/// the room that it kept, so that somebody can get in and make more.
 pub(crate) fn data_is_full(context: &Context) -> Result<(), String> {
     let node = Node::new(context, "data-full")?;
+    let reserve = |machine: &mut Machine| {
+        let report = machine.verdict()?;
+        healthy(&report).map_err(|failure| machine.failure(&failure))?;
+        let storage = report.event("started").map_or(Value::Null, |data| data["storage"]["reserve"].clone());
+        Ok::<_, String>(storage.as_str().unwrap_or_default().to_owned())
+    };
+    let expect = |start: &str, found: &str, expected: &str| {
+        if found == expected {
+            return Ok(());
+        }
+        Err(format!("in the {start} start the reserve is {found:?}, expected {expected:?}"))
+    };
     let first = nonce();
     let mut machine = Machine::start(context, &node.start(&first))?;
-    healthy(&machine.verdict()?)?;
+    expect("first", &reserve(&mut machine)?, "held")?;
     node.client.wait(node.admin)?;
     let var = "/.osbuild/host/var";
-    let fill =
-        format!("dd if=/dev/zero of={var}/filler bs=1M; dd if=/dev/zero of={var}/filler2 bs=512; sync");
-    node.client.says(node.admin, &fill, 0, "No space left on device")?;
+    let fill = format!(
+        "for size in 1073741824 16777216 1048576 4096; do \
+         while fallocate -l $size {var}/filler-$((i += 1)); do :; done; done; sync; touch {var}/one-more"
+    );
+    node.client.says(node.admin, &fill, 1, "cannot touch '/.osbuild/host/var/one-more': No space left")?;
     // Settings are not kept there.
     node.client.says(node.control, "set network.hostname=node-full", 0, "→ \"node-full\"")?;
     machine.power_off();
 
     let second = nonce();
     let mut machine = Machine::start(context, &node.start(&second))?;
-    let report = machine.verdict()?;
-    let verdict = healthy(&report);
-    verdict.map_err(|failure| machine.failure(&failure))?;
+    expect("second", &reserve(&mut machine)?, "given-up")?;
+    if !machine.console().contains("storage: DATA is full: its reserve of ") {
+        return Err(machine.failure("the console does not say that DATA is full"));
+    }
     machine.wait_for("its name", |report| report.state("hostname") == Some(&"node-full".into()))?;
     node.client.wait(node.admin)?;
-    node.client.says(node.admin, &format!("rm {var}/filler {var}/filler2; sync"), 0, "")?;
+    node.client.says(node.admin, &format!("rm {var}/filler-* && sync"), 0, "")?;
     machine.power_off();
 
     let third = nonce();
     let mut machine = Machine::start(context, &node.start(&third))?;
-    healthy(&machine.verdict()?)?;
+    expect("third", &reserve(&mut machine)?, "held")?;
     machine.power_off();
     assert_bits("after all", &node.disk, (GOOD, EMPTY))
 }

@@ -15,8 +15,11 @@ pub(crate) const ADDRESS: &str = "169.254.169.254:80";
 /// What was asked, in order: method, path, status.
 type Asked = Arc<Mutex<Vec<String>>>;
 
+type Paths = Arc<Mutex<BTreeMap<&'static str, String>>>;
+
 pub(crate) struct Imds {
     asked: Asked,
+    paths: Paths,
 }
 
 impl Imds {
@@ -24,14 +27,21 @@ impl Imds {
     pub(crate) fn serve(paths: BTreeMap<&'static str, String>) -> Result<Self, String> {
         let listener = TcpListener::bind(ADDRESS).map_err(|error| format!("{ADDRESS}: {error}"))?;
         let asked = Asked::default();
-        let log = Arc::clone(&asked);
+        let paths = Arc::new(Mutex::new(paths));
+        let (log, served) = (Arc::clone(&asked), Arc::clone(&paths));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                let paths = served.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let line = answer(&stream, &paths);
                 log.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         });
-        Ok(Self { asked })
+        Ok(Self { asked, paths })
+    }
+
+    /// Says something else from now on.
+    pub(crate) fn set(&self, path: &'static str, text: String) {
+        self.paths.lock().unwrap_or_else(PoisonError::into_inner).insert(path, text);
     }
 
     pub(crate) fn asked(&self) -> Vec<String> {

@@ -6,15 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::confinement;
 use crate::context::{Context, program_of};
 use crate::control_plane::{ControlPlane, HOST, PORT, TOKEN};
 use crate::host_containers::{ADMIN, CONTROL, expect_in_time};
 use crate::imds::Imds;
 use crate::machine::{Machine, Start};
+use crate::qmp::{Qmp, Socket};
 use crate::scenarios::nonce;
 use crate::ssh::Client;
 
@@ -26,6 +29,8 @@ const KUBELET: u16 = 10250;
 /// Ports of the namespace's own, which nobody else uses.
 const CONTROL_PORT: u16 = 4022;
 const ADMIN_PORT: u16 = 4222;
+const USER_DATA: &str = "/latest/user-data";
+const WITHOUT_NETWORK: Duration = Duration::from_secs(60);
 const POD: &str = "deployment/probe";
 
 pub(crate) fn a_cluster(context: &Context) -> Result<(), String> {
@@ -60,20 +65,67 @@ pub(crate) fn a_cluster(context: &Context) -> Result<(), String> {
 
 fn join(context: &Context, plane: &ControlPlane) -> Result<(), String> {
     let client = Client::new(context)?;
-    let imds = Imds::serve(instance(plane, &client))?;
+    let imds = Imds::serve(instance(plane, &client, "abcdef.fedcba9876543210"))?;
     let disk = context.scratch("join.raw");
-    let nonce = nonce();
     let forward = [
         format!("{NODE_ADDRESS}:{KUBELET}:{KUBELET}"),
         format!("{CONTROL_PORT}:{CONTROL}"),
         format!("{ADMIN_PORT}:{ADMIN}"),
     ];
+    let nonce = nonce();
+    let socket = Socket::new(&context.scratch("join.qmp"))?;
     let start =
         Start { forward: &forward, manufacturer: Some("Amazon EC2"), ..Start::new(TARGET, &disk, &nonce) };
+
+    let mut machine = Machine::start(context, &Start { qmp: Some(&socket.path), ..start })?;
+    let found = stays_out(&client, plane, &imds, &mut machine, &mut socket.accept()?);
+    found.map_err(|failure| machine.failure(&failure))?;
+    machine.power_off();
+
+    imds.set(USER_DATA, user_data(plane, &client, TOKEN));
     let mut machine = Machine::start(context, &start)?;
     let found = joined(&client, plane, &imds, &nonce, &mut machine);
     found.map_err(|failure| machine.failure(&failure))?;
     machine.power_off();
+    Ok(())
+}
+
+/// With no network for a minute, then with a token that the cluster does not
+/// know: the node waits for its user data, commits meanwhile, and is no member
+/// of the cluster.
+fn stays_out(
+    client: &Client,
+    plane: &ControlPlane,
+    imds: &Imds,
+    machine: &mut Machine,
+    qmp: &mut Qmp,
+) -> Result<(), String> {
+    qmp.set_link(false)?;
+    let pulled = Instant::now();
+    machine.verdict()?;
+    std::thread::sleep(WITHOUT_NETWORK.saturating_sub(pulled.elapsed()));
+    if !imds.asked().is_empty() {
+        return Err(format!("without a network the node asked {:?}", imds.asked()));
+    }
+    qmp.set_link(true)?;
+    taken(machine)?;
+    client.wait(ADMIN_PORT)?;
+    client.says(ADMIN_PORT, "for i in $(seq 60); do pgrep -x kubelet && break; sleep 1; done", 0, "")?;
+    // Time enough for it to be refused more than once.
+    client.says(ADMIN_PORT, "sleep 30; pgrep -x kubelet", 0, "")?;
+    for kind in ["nodes", "certificatesigningrequests"] {
+        let found: Value = parsed(&plane.kubectl(&["get", kind, "-o", "json"])?)?;
+        if found["items"] != json!([]) {
+            return Err(format!("with a wrong token there are {kind}: {}", found["items"]));
+        }
+    }
+    Ok(())
+}
+
+/// The user data of the metadata service.
+fn taken(machine: &mut Machine) -> Result<(), String> {
+    let is_taken = |says: &Value| says["state"] == "taken" && says["source"] == "imds";
+    machine.wait_for("the user data taken", |report| report.state("firstboot").is_some_and(is_taken))?;
     Ok(())
 }
 
@@ -85,9 +137,7 @@ fn joined(
     machine: &mut Machine,
 ) -> Result<(), String> {
     machine.verdict()?;
-    machine.wait_for("the user data taken", |report| {
-        report.state("firstboot").is_some_and(|says| says["state"] == "taken" && says["source"] == "imds")
-    })?;
+    taken(machine)?;
     let asked = imds.asked();
     if !asked.iter().all(|line| line.ends_with(" 200") || line.ends_with(" 404")) {
         return Err(format!("the metadata service was asked without a token: {asked:?}"));
@@ -138,6 +188,8 @@ fn joined(
             return Err(format!("the death of {daemon} cost the pod its container: {container}, then {now}"));
         }
     }
+    client.says(ADMIN_PORT, confinement::IMPORT, 0, "")?;
+    confinement::hold(plane)?;
     client.says(CONTROL_PORT, "get kubernetes.bootstrap-token", 0, "secret = true")?;
 
     plane.kubectl(&["drain", NODE, "--ignore-daemonsets", "--force", "--timeout=180s"])?;
@@ -153,12 +205,23 @@ fn joined(
 }
 
 /// What EC2 says to this instance.
-fn instance(plane: &ControlPlane, client: &Client) -> BTreeMap<&'static str, String> {
+fn instance(plane: &ControlPlane, client: &Client, token: &str) -> BTreeMap<&'static str, String> {
+    BTreeMap::from([
+        (USER_DATA, user_data(plane, client, token)),
+        ("/latest/meta-data/instance-id", "i-0123456789abcdef0".to_owned()),
+        ("/latest/meta-data/instance-type", "m5.large".to_owned()),
+        ("/latest/meta-data/local-hostname", NODE.to_owned()),
+        ("/latest/meta-data/placement/region", "eu-west-1".to_owned()),
+        ("/latest/meta-data/placement/availability-zone", "eu-west-1a".to_owned()),
+    ])
+}
+
+fn user_data(plane: &ControlPlane, client: &Client, token: &str) -> String {
     let key = &client.public_key;
-    let user_data = format!(
+    format!(
         "[kubernetes]\n\
          api-server = \"https://{HOST}:{PORT}\"\n\
-         bootstrap-token = \"{TOKEN}\"\n\
+         bootstrap-token = \"{token}\"\n\
          cluster-dns-ips = [\"10.96.0.10\"]\n\
          cluster-certificate = \"\"\"\n{}\"\"\"\n\
          [kubernetes.node-labels]\n\
@@ -169,15 +232,7 @@ fn instance(plane: &ControlPlane, client: &Client) -> BTreeMap<&'static str, Str
          enabled = true\n\
          user-data = \"{key}\"\n",
         plane.pki.certificate,
-    );
-    BTreeMap::from([
-        ("/latest/user-data", user_data),
-        ("/latest/meta-data/instance-id", "i-0123456789abcdef0".to_owned()),
-        ("/latest/meta-data/instance-type", "m5.large".to_owned()),
-        ("/latest/meta-data/local-hostname", NODE.to_owned()),
-        ("/latest/meta-data/placement/region", "eu-west-1".to_owned()),
-        ("/latest/meta-data/placement/availability-zone", "eu-west-1a".to_owned()),
-    ])
+    )
 }
 
 /// A pod of the image that the root carries, which answers the challenge.

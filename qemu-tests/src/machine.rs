@@ -15,6 +15,7 @@ const LIMIT: Duration = Duration::from_secs(900);
 const POLL: Duration = Duration::from_millis(20);
 
 /// How a machine is started.
+#[derive(Clone, Copy)]
 pub(crate) struct Start<'a> {
     /// What to boot: a target of `osbuild build`.
     pub(crate) target: &'a str,

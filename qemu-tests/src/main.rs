@@ -8,6 +8,7 @@
 mod scenarios;
 
 mod adversity;
+mod confinement;
 mod contents;
 mod corruption;
 mod figures;

@@ -4,6 +4,8 @@
 //! repaired is never made again by a program: it stays unmounted, /var is a
 //! tmpfs, and the node says so.
 
+mod reserve;
+
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -13,6 +15,7 @@ use osbuild_sys::block::{FileDisk, SystemDisk};
 use osbuild_sys::console::say;
 use osbuild_sys::filesystem::{self, Prepared};
 use osbuild_sys::{Failed, Result, ioctl};
+use reserve::Reserve;
 use rustix::mount::{MountFlags, mount};
 
 const WHO: &str = "storage";
@@ -29,7 +32,8 @@ fn main() -> ExitCode {
         }
         Err(error) => ("lost", Some(error.to_string())),
     };
-    let state = serde_json::json!({ "schema": 1, "data": data, "failure": failure });
+    let reserve = outcome.as_ref().is_ok_and(|prepared| *prepared != Prepared::Damaged).then(reserve);
+    let state = serde_json::json!({ "schema": 1, "data": data, "failure": failure, "reserve": reserve });
     if let Err(error) = std::fs::write(STATE, format!("{state}\n")) {
         say(WHO, 3, &format!("cannot write {STATE}: {error}"));
     }
@@ -40,6 +44,23 @@ fn main() -> ExitCode {
     }
     // A failed unit: the health contract sees it, and so does the operator.
     ExitCode::FAILURE
+}
+
+/// What became of the room that is kept for a full DATA.
+fn reserve() -> Option<&'static str> {
+    match reserve::keep(Path::new(TARGET)) {
+        Ok(found) => {
+            if let Reserve::GivenUp(bytes) = found {
+                let mebibytes = bytes >> 20;
+                say(WHO, 3, &format!("DATA is full: its reserve of {mebibytes} MiB is given up; make room"));
+            }
+            Some(found.name())
+        }
+        Err(error) => {
+            say(WHO, 4, &error.to_string());
+            None
+        }
+    }
 }
 
 fn prepare() -> Result<Prepared> {

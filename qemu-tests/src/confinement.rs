@@ -1,0 +1,105 @@
+//! What a pod without privileges can do to its node: nothing of this list.
+//! A pod that was given everything can do all of it, so each line means
+//! something.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::control_plane::ControlPlane;
+use crate::host_containers::expect_in_time;
+
+const IMAGE: &str = "osbuild.local/admin:1";
+/// The image as the root carries it, for the node's own containerd.
+pub(crate) const IMPORT: &str = "chroot /.osbuild/host /usr/bin/ctr -n k8s.io images import \
+                                 /usr/share/osbuild/images/admin-image.tar";
+
+/// Each is a command for bash that succeeds if the pod can do it.
+const ATTEMPTS: &[(&str, &str)] = &[
+    ("reach the API's socket", "test -S /run/osbuild/api/socket"),
+    ("reach it through the first process", "test -S /proc/1/root/run/osbuild/api/socket"),
+    ("read the settings", "test -d /proc/1/root/run/osbuild/private || ls /run/osbuild/*.json"),
+    ("see the host's processes", "pgrep -f /usr/lib/systemd/systemd"),
+    ("read the kernel's log", "dmesg"),
+    (
+        "change a kernel parameter",
+        "cat /proc/sys/kernel/panic > /tmp/p && cat /tmp/p > /proc/sys/kernel/panic",
+    ),
+    ("ask the kernel by sysrq", "echo h > /proc/sysrq-trigger"),
+    (
+        "write to sysfs",
+        "cat /sys/kernel/profiling > /tmp/s; echo 0 > /sys/block/vda/queue/iostats && echo 1 > /sys/block/vda/queue/iostats",
+    ),
+    ("read the node's disk", "mknod /tmp/disk b $(tr : ' ' < /sys/block/vda/dev) && head -c 512 /tmp/disk"),
+    ("mount", "mkdir -p /tmp/m && mount -t tmpfs none /tmp/m"),
+    ("set the clock", "date -s @$(date +%s)"),
+    ("change cgroups", "mkdir /sys/fs/cgroup/escape"),
+    ("trace the first process", "head -c 1 /proc/1/mem; readlink /proc/1/exe | grep systemd"),
+];
+
+/// Asks a pod of each kind.
+pub(crate) fn hold(plane: &ControlPlane) -> Result<(), String> {
+    for (name, security) in
+        [("plain", json!({})), ("plain-user", json!({ "runAsUser": 1000, "runAsNonRoot": true }))]
+    {
+        let could = outcomes(plane, name, &pod(name, &security, false))?;
+        let possible: Vec<&String> = could.iter().filter(|(_, can)| **can).map(|(what, _)| what).collect();
+        if !possible.is_empty() {
+            return Err(format!("a pod without privileges ({name}) can {possible:?}"));
+        }
+    }
+    let could = outcomes(plane, "mighty", &pod("mighty", &json!({ "privileged": true }), true))?;
+    let impossible: Vec<&String> = could.iter().filter(|(_, can)| !**can).map(|(what, _)| what).collect();
+    if !impossible.is_empty() {
+        return Err(format!("not even a pod with all privileges can {impossible:?}: this proves nothing"));
+    }
+    println!("  {} attempts: none by a plain pod, all by a privileged one", ATTEMPTS.len());
+    Ok(())
+}
+
+/// By attempt, whether it succeeded.
+fn outcomes(plane: &ControlPlane, name: &str, pod: &Value) -> Result<BTreeMap<String, bool>, String> {
+    plane.apply(pod)?;
+    let phase = || plane.kubectl(&["get", "pod", name, "-o", "jsonpath={.status.phase}"]);
+    expect_in_time(&format!("the end of pod {name}"), || Ok(phase()? == "Succeeded"))?;
+    let said = plane.kubectl(&["logs", name])?;
+    plane.kubectl(&["delete", "pod", name, "--grace-period=1"])?;
+    let mut outcomes = BTreeMap::new();
+    for line in said.lines() {
+        let (can, what) = line.split_once(' ').ok_or_else(|| format!("pod {name} said {line:?}"))?;
+        outcomes.insert(what.to_owned(), can == "0");
+    }
+    if outcomes.len() != ATTEMPTS.len() {
+        return Err(format!("pod {name} tried {} of {}: {said:?}", outcomes.len(), ATTEMPTS.len()));
+    }
+    Ok(outcomes)
+}
+
+fn pod(name: &str, security: &Value, everything: bool) -> Value {
+    let script: String = ATTEMPTS
+        .iter()
+        .map(|(what, command)| format!("( {command} ) >/dev/null 2>&1; echo \"$? {what}\"\n"))
+        .collect();
+    let mut pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": name },
+        "spec": {
+            "restartPolicy": "Never",
+            "containers": [{
+                "name": name,
+                "image": IMAGE,
+                "imagePullPolicy": "Never",
+                "command": ["/usr/bin/bash", "-c", script],
+                "securityContext": security,
+            }],
+        },
+    });
+    if everything {
+        pod["spec"]["hostPID"] = json!(true);
+        pod["spec"]["volumes"] = json!([{ "name": "run", "hostPath": { "path": "/run/osbuild" } }]);
+        pod["spec"]["containers"][0]["volumeMounts"] =
+            json!([{ "name": "run", "mountPath": "/run/osbuild" }]);
+    }
+    pod
+}

@@ -6,6 +6,7 @@
 //! the test at the end runs them over the seeds.
 
 mod archive;
+pub mod node;
 mod worker;
 
 use osbuild_core::derivation::aterm::{from_aterm, to_aterm};
@@ -150,5 +151,9 @@ mod tests {
         check("seeds/aterm", super::aterm);
         check("seeds/nar", super::nar);
         check("seeds/narinfo", super::narinfo);
+        check("seeds/user-data", super::node::user_data);
+        check("seeds/settings-api", super::node::settings_api);
+        check("seeds/settings-files", super::node::settings_files);
+        check("seeds/template", super::node::template);
     }
 }

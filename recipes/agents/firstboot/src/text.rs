@@ -5,13 +5,13 @@ use std::io::Read;
 use flate2::read::MultiGzDecoder;
 
 /// As it comes; EC2 lets 16 KiB pass.
-pub(crate) const MOST_BYTES: usize = 256 << 10;
+pub const MOST_BYTES: usize = 256 << 10;
 /// Unpacked.
 const MOST_TEXT_BYTES: u64 = 512 << 10;
 
 /// # Errors
 /// It is too large, no gzip where it says so, or no text; in words.
-pub(crate) fn decode(bytes: &[u8]) -> Result<String, String> {
+pub fn decode(bytes: &[u8]) -> Result<String, String> {
     if bytes.len() > MOST_BYTES {
         return Err(format!("it has {} bytes, at most {MOST_BYTES} are taken", bytes.len()));
     }

@@ -1,0 +1,3 @@
+//! What `firstboot` reads, apart from where it comes from.
+
+pub mod text;

@@ -88,6 +88,7 @@ const IMAGE_IS_YOUNGER: u64 = 1_735_689_600;
 
 /// PRIVATE goes bad: in the newest settings, then altogether.
 pub(crate) fn private_goes_bad(context: &Context) -> Result<(), String> {
+    context.build(TARGET)?;
     let disk = context.scratch("private.raw");
     let text = |name: &str| format!("[network]\nhostname = \"{name}\"\n");
     for name in ["node-older", "node-newer"] {
@@ -177,6 +178,7 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new(context: &Context, name: &str) -> Result<Self, String> {
+        context.build(TARGET)?;
         let client = Client::new(context)?;
         let user_data = context.scratch(&format!("{name}.toml"));
         let key = &client.public_key;

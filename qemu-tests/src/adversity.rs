@@ -141,9 +141,9 @@ pub(crate) fn data_is_full(context: &Context) -> Result<(), String> {
     let var = "/.osbuild/host/var";
     let fill = format!(
         "for size in 1073741824 16777216 1048576 4096; do \
-         while fallocate -l $size {var}/filler-$((i += 1)); do :; done; done; sync; touch {var}/one-more"
+         while fallocate -l $size {var}/filler-$((i += 1)); do :; done; done; sync; echo x > {var}/one-more"
     );
-    node.client.says(node.admin, &fill, 1, "cannot touch '/.osbuild/host/var/one-more': No space left")?;
+    node.client.says(node.admin, &fill, 1, "write error: No space left on device")?;
     // Settings are not kept there.
     node.client.says(node.control, "set network.hostname=node-full", 0, "→ \"node-full\"")?;
     machine.power_off();

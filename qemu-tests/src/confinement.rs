@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::control_plane::ControlPlane;
 use crate::host_containers::expect_in_time;
 
-const IMAGE: &str = "osbuild.local/admin:1";
+/// It has a shell and tools.
+pub(crate) const IMAGE: &str = "osbuild.local/admin:1";
 /// The image as the root carries it, for the node's own containerd.
 pub(crate) const IMPORT: &str = "chroot /.osbuild/host /usr/bin/ctr -n k8s.io images import \
                                  /usr/share/osbuild/images/admin-image.tar";

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::cluster_network;
 use crate::confinement;
 use crate::context::{Context, program_of};
 use crate::control_plane::{ControlPlane, HOST, PORT, TOKEN};
@@ -190,6 +191,7 @@ fn joined(
     }
     client.says(ADMIN_PORT, confinement::IMPORT, 0, "")?;
     confinement::hold(plane)?;
+    cluster_network::goes_first(plane)?;
     client.says(CONTROL_PORT, "get kubernetes.bootstrap-token", 0, "secret = true")?;
 
     plane.kubectl(&["drain", NODE, "--ignore-daemonsets", "--force", "--timeout=180s"])?;

@@ -8,6 +8,7 @@
 mod scenarios;
 
 mod adversity;
+mod cluster_network;
 mod confinement;
 mod contents;
 mod corruption;

@@ -90,6 +90,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: join::a_cluster,
     },
     Scenario {
+        name: "settings-migration",
+        what: "what only a newer version can be told is aside in the older one and back in the newer",
+        is_short: false,
+        run: settings::migration,
+    },
+    Scenario {
         name: "no-network",
         what: "without a network for a minute a node commits, and is on it when there is one",
         is_short: false,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::machine::{Machine, Start};
 use crate::report::Report;
-use crate::scenarios::{all_hold, nonce};
+use crate::scenarios::{all_hold, install_b, nonce};
 
 const TARGET: &str = "qemu-dev";
 
@@ -43,6 +43,51 @@ pub(crate) fn user_data(context: &Context) -> Result<(), String> {
     let kept = start(context, &disk, None)?;
     let none = json!({ "schema": 1, "source": null, "state": "none", "problem": null });
     all_hold(named("node-7", &kept, &none), &kept.report)
+}
+
+/// What a newer version alone can be told is set aside in the older one, and
+/// there again in the newer.
+pub(crate) fn migration(context: &Context) -> Result<(), String> {
+    let newer = context.build(&context.variant("v2-settings"))?;
+    let disk = context.scratch("migration.raw");
+    start(context, &disk, Some("[network]\nhostname = \"node-7\"\n"))?;
+    install_b(context, &disk, &newer)?;
+    let told = "[network]\nhostname = \"node-8\"\n[example]\nlevel = 7\n";
+    let started = start(context, &disk, Some(told))?;
+    all_hold(carried("0.2.0", &json!(7), &json!([]), &started.report), &started.report)?;
+    // The same assertion must be able to fail.
+    if carried("0.2.0", &json!(3), &json!([]), &started.report).len() != 1 {
+        return Err("the default passes for what was set".to_owned());
+    }
+    let roll_back = |running: &str| {
+        let mut command = context.osbuild();
+        context.run(command.args(["disk", "roll-back", "--running", running]).arg(&disk)).map(drop)
+    };
+    roll_back("B")?;
+    let started = start(context, &disk, None)?;
+    let aside = json!(["example.level"]);
+    all_hold(carried("0.1.0", &Value::Null, &aside, &started.report), &started.report)?;
+    roll_back("A")?;
+    let started = start(context, &disk, None)?;
+    all_hold(carried("0.2.0", &json!(7), &json!([]), &started.report), &started.report)
+}
+
+/// What is not as it should be of settings in a version.
+fn carried(version: &str, level: &Value, aside: &Value, report: &Report) -> Vec<String> {
+    let started = report.event("started").cloned().unwrap_or_default();
+    let says = report.state("settings").cloned().unwrap_or_default();
+    let settings = &says["settings"];
+    [
+        ("the version", &started["os_release"]["IMAGE_VERSION"], &json!(version)),
+        ("the verdict", &report.event("verdict").cloned().unwrap_or_default()["verdict"], &json!("healthy")),
+        ("the host name", &settings["network"]["hostname"], &json!("node-8")),
+        ("what only the newer one knows", &settings["example"]["level"], level),
+        ("what is aside", &says["aside"], aside),
+    ]
+    .into_iter()
+    .filter(|(_, found, expected)| found != expected)
+    .map(|(what, found, expected)| format!("{what}: {found}, expected {expected}"))
+    .collect()
 }
 
 struct Started {

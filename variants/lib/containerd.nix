@@ -31,7 +31,7 @@ let
     runtime_type = "io.containerd.runc.v2"
 
     [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/libexec/cni"
+    bin_dir = "/opt/cni/bin"
     conf_dir = "/etc/cni/net.d"
   '';
 
@@ -61,7 +61,7 @@ let
     runtime_type = "io.containerd.runc.v2"
 
     [plugins."io.containerd.cri.v1.runtime".cni]
-    bin_dirs = ["/usr/libexec/cni"]
+    bin_dirs = ["/opt/cni/bin"]
     conf_dir = "/etc/cni/net.d"
   '';
 

@@ -69,6 +69,23 @@ let
     OOMScoreAdjust=-999
   '';
 
+  # Where clusters' own network plugins put their programs, above those of the
+  # image: in memory, so that what a node runs is not changed for longer than
+  # until its next start.
+  pluginsMount = ''
+    [Unit]
+    Description=Network plugins of the image and of the cluster
+    Requires=systemd-tmpfiles-setup.service
+    After=systemd-tmpfiles-setup.service
+    Before=containerd.service
+
+    [Mount]
+    What=overlay
+    Where=/opt/cni/bin
+    Type=overlay
+    Options=nosuid,nodev,lowerdir=/usr/libexec/cni,upperdir=/run/cni/plugins/upper,workdir=/run/cni/plugins/work
+  '';
+
   # Proves on every start that kubelet, containerd, runc and CNI work together.
   probePod = {
     apiVersion = "v1";
@@ -145,20 +162,29 @@ in
         text = importUnit;
         wantedBy = [ "multi-user.target" ];
       };
+      "opt-cni-bin.mount" = {
+        text = pluginsMount;
+        wantedBy = [ "multi-user.target" ];
+      };
       # Started by the settings, as soon as they say all that it needs.
       "kubelet.service".text = kubeletUnit;
     };
+
+    directories = [ { path = "opt/cni/bin"; } ];
 
     files."usr/lib/tmpfiles.d/osbuild-k8s.conf" = ''
       d /var/lib/kubelet 0755 root root -
       d /var/log/pods 0755 root root -
       d /var/log/containers 0755 root root -
       d /run/cni 0755 root root -
+      d /run/cni/plugins/upper 0755 root root -
+      d /run/cni/plugins/work 0755 root root -
     '';
 
     etc = {
       "kubernetes/manifests/probe.json" = builtins.toJSON probePod;
-      "cni/net.d/10-pods.conflist" = builtins.toJSON bridge;
+      # The last by name, so that a cluster's own goes before it.
+      "cni/net.d/99-pods.conflist" = builtins.toJSON bridge;
     };
 
     settings.declare = {

@@ -5,7 +5,6 @@
 //! node's own address, which leads through QEMU to the guest.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -13,18 +12,19 @@ use sha2::{Digest, Sha256};
 
 use crate::cluster_network;
 use crate::confinement;
-use crate::context::{Context, program_of};
+use crate::context::Context;
 use crate::control_plane::{ControlPlane, HOST, PORT, TOKEN};
 use crate::host_containers::{ADMIN, CONTROL, expect_in_time};
 use crate::imds::Imds;
 use crate::machine::{Machine, Start};
+use crate::namespace;
 use crate::qmp::{Qmp, Socket};
 use crate::scenarios::nonce;
 use crate::ssh::Client;
 
 const TARGET: &str = "aws-k8s";
-const INSIDE: &str = "OSBUILD_TEST_INSIDE";
 const NODE: &str = "ip-10-0-2-15.eu-west-1.compute.internal";
+const METADATA: &str = "169.254.169.254";
 const NODE_ADDRESS: &str = "10.0.2.15";
 const KUBELET: u16 = 10250;
 /// Ports of the namespace's own, which nobody else uses.
@@ -36,32 +36,12 @@ const POD: &str = "deployment/probe";
 
 pub(crate) fn a_cluster(context: &Context) -> Result<(), String> {
     let programs = context.build("pkgs.control-plane")?;
-    let root = context.build("pkgs.admin-image.root")?;
     context.build(TARGET)?;
     context.build("pkgs.qemu")?;
-    if std::env::var_os(INSIDE).is_some() {
-        let ip = |words: &str| context.run(program_of(&root, "ip").args(words.split(' '))).map(drop);
-        ip("link set lo up")?;
-        ip("address add 169.254.169.254/32 dev lo")?;
-        ip(&format!("address add {NODE_ADDRESS}/32 dev lo"))?;
-        // Whoever connects to it would come from that very address, which the
-        // guest takes for its own.
-        ip(&format!("route replace local {NODE_ADDRESS} dev lo table local src 127.0.0.1"))?;
+    namespace::with_addresses(context, "aws-k8s-join", &[METADATA, NODE_ADDRESS], || {
         let plane = ControlPlane::start(&programs, &context.scratch("control-plane"))?;
-        return join(context, &plane).map_err(|failure| format!("{failure}\n{}", plane.logs()));
-    }
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let output = Command::new("unshare")
-        .args(["--map-root-user", "--net", "--"])
-        .arg(program)
-        .arg("aws-k8s-join")
-        .env(INSIDE, "1")
-        .output()
-        .map_err(|error| format!("cannot run unshare: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+        join(context, &plane).map_err(|failure| format!("{failure}\n{}", plane.logs()))
+    })
 }
 
 fn join(context: &Context, plane: &ControlPlane) -> Result<(), String> {

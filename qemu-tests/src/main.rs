@@ -13,6 +13,7 @@ mod confinement;
 mod contents;
 mod corruption;
 mod figures;
+mod network;
 mod power_cuts;
 mod runtime;
 mod secure_boot;
@@ -34,6 +35,7 @@ mod command_line;
 mod context;
 mod control_plane;
 mod machine;
+mod namespace;
 
 use std::process::ExitCode;
 use std::time::Instant;

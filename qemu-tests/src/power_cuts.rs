@@ -181,7 +181,8 @@ fn start_after_cuts(
         let nonce = nonce();
         let mut machine =
             Machine::start(context, &Start { forward: &[], user_data: None, ..node.start(&nonce) })?;
-        healthy(&machine.verdict()?)?;
+        let verdict = healthy(&machine.verdict()?);
+        verdict.map_err(|failure| machine.failure(&format!("after a cut before write {cut}: {failure}")))?;
         let report = machine.wait_for("its name", |report| report.state("hostname").is_some())?;
         let name = report.state("hostname").unwrap_or(&json!(null)).as_str().unwrap_or_default().to_owned();
         let found = name.strip_prefix("node-").and_then(|number| number.parse().ok());

@@ -13,6 +13,7 @@ use crate::gpt::{self, Bits, EMPTY, FACTORY, GOOD, bits};
 use crate::host_containers;
 use crate::join;
 use crate::machine::{Machine, Start};
+use crate::network;
 use crate::power_cuts;
 use crate::report::Report;
 use crate::runtime;
@@ -88,6 +89,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         what: "as an EC2 instance it joins a control plane and runs a deployment, through deaths of its daemons",
         is_short: false,
         run: join::a_cluster,
+    },
+    Scenario {
+        name: "network-settings",
+        what: "MTU on trial, static addresses, a time server and a proxy do what the settings say",
+        is_short: false,
+        run: network::settings,
     },
     Scenario {
         name: "settings-migration",

@@ -178,7 +178,11 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new(context: &Context, name: &str) -> Result<Self, String> {
-        context.build(TARGET)?;
+        Self::of(context, TARGET, name)
+    }
+
+    pub(crate) fn of(context: &Context, target: &str, name: &str) -> Result<Self, String> {
+        context.build(target)?;
         let client = Client::new(context)?;
         let user_data = context.scratch(&format!("{name}.toml"));
         let key = &client.public_key;

@@ -19,11 +19,17 @@ const LEAST_LINES: usize = 100;
 pub(crate) fn no_shell(context: &Context, target: &str) -> Result<(), String> {
     for line in listing(context, target)? {
         let path = line.split(" -> ").next().unwrap_or("");
-        if DENIED.contains(&path.rsplit('/').next().unwrap_or("")) {
+        if DENIED.contains(&path.rsplit('/').next().unwrap_or("")) || changes_identity(&line) {
             return Err(format!("the root holds {line}"));
         }
     }
     Ok(())
+}
+
+/// A program that runs as its owner or group, whoever starts it.
+pub(crate) fn changes_identity(line: &str) -> bool {
+    let mode = line.split(' ').next().unwrap_or_default();
+    mode.starts_with('-') && mode.contains(['s', 'S'])
 }
 
 pub(crate) fn as_recorded(context: &Context, variant: &str) -> Result<(), String> {
@@ -52,7 +58,7 @@ fn shown(file: &Path, context: &Context) -> String {
 
 /// Mode, owner and path of every entry, without sizes, which change with
 /// every compiler.
-fn listing(context: &Context, target: &str) -> Result<Vec<String>, String> {
+pub(crate) fn listing(context: &Context, target: &str) -> Result<Vec<String>, String> {
     const ROOT: &str = "squashfs-root";
     let root = context.build(target)?.join("slot/root.squashfs");
     let text = context.run(context.judge("unsquashfs")?.arg("-lln").arg(&root))?;
@@ -72,4 +78,23 @@ fn differences(recorded: &[String], found: &[String]) -> Vec<String> {
     let gone = recorded.iter().filter(|line| !found.contains(line)).map(|line| format!("- {line}"));
     let new = found.iter().filter(|line| !recorded.contains(line)).map(|line| format!("+ {line}"));
     gone.chain(new).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_with_an_identity_of_its_own_is_seen() {
+        for (line, expected) in [
+            ("-rwsr-xr-x 0/0 /usr/bin/su", true),
+            ("-rwxr-sr-x 0/42 /usr/bin/chage", true),
+            ("-rwSr--r-- 0/0 /a", true),
+            ("-rwxr-xr-x 0/0 /usr/bin/systemctl", false),
+            ("drwxrwxrwt 0/0 /tmp", false),
+            ("lrwxrwxrwx 0/0 /usr/bin/s -> sss", false),
+        ] {
+            assert_eq!(changes_identity(line), expected, "{line}");
+        }
+    }
 }

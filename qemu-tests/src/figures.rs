@@ -13,7 +13,7 @@ use crate::machine::{Machine, Start};
 use crate::report::Report;
 use crate::scenarios::nonce;
 
-const RUNS: usize = 5;
+pub(crate) const RUNS: usize = 5;
 /// Above it, the figures say more of the neighbours than of the system.
 const IDLE_LOAD: f64 = 0.5;
 
@@ -23,9 +23,7 @@ const STRETCHES: [&str; 7] = ["firmware", "loader", "kernel", "early", "systemd"
 pub(crate) fn boot(context: &Context) -> Result<(), String> {
     let target = "qemu-dev";
     context.build(target)?;
-    let load = load_average();
-    let idle = if load < IDLE_LOAD { "" } else { ": not idle, not to be quoted" };
-    println!("  load before: {load:.2}{idle}");
+    print_load();
     let reference_disk = context.scratch("reference.raw");
     edited_disk(context, target, &reference_disk, "init=/usr/lib/osbuild/early", "early", |_| {
         "init=/none".to_owned()
@@ -105,11 +103,18 @@ fn early_seconds(report: &Report, field: &str) -> Result<f64, String> {
 }
 
 /// Median, least and greatest.
-fn spread(seconds: &[f64]) -> String {
+pub(crate) fn spread(seconds: &[f64]) -> String {
     let mut sorted = seconds.to_vec();
     sorted.sort_by(f64::total_cmp);
     let (least, most) = (sorted[0], sorted[sorted.len() - 1]);
     format!("{:.1} s ({least:.1} to {most:.1}, {} runs)", sorted[sorted.len() / 2], sorted.len())
+}
+
+/// How busy this machine is with other things.
+pub(crate) fn print_load() {
+    let load = load_average();
+    let idle = if load < IDLE_LOAD { "" } else { ": not idle, not to be quoted" };
+    println!("  load before: {load:.2}{idle}");
 }
 
 fn load_average() -> f64 {

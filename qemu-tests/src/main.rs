@@ -14,6 +14,7 @@ mod contents;
 mod corruption;
 mod figures;
 mod network;
+mod node_figures;
 mod power_cuts;
 mod runtime;
 mod secure_boot;

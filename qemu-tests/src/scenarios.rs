@@ -14,6 +14,7 @@ use crate::host_containers;
 use crate::join;
 use crate::machine::{Machine, Start};
 use crate::network;
+use crate::node_figures;
 use crate::power_cuts;
 use crate::report::Report;
 use crate::runtime;
@@ -32,13 +33,13 @@ pub(crate) struct Scenario {
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "no-shell-qemu-dev",
-        what: "the root of qemu-dev holds no shell and no interpreter",
+        what: "the root of qemu-dev holds no shell, no interpreter and nothing setuid",
         is_short: true,
         run: |context| contents::no_shell(context, "qemu-dev"),
     },
     Scenario {
         name: "no-shell-aws-k8s",
-        what: "the root of aws-k8s holds no shell and no interpreter",
+        what: "the root of aws-k8s holds no shell, no interpreter and nothing setuid",
         is_short: true,
         run: |context| contents::no_shell(context, "aws-k8s"),
     },
@@ -161,6 +162,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         what: "systems in which an asserted property is false make that assertion fail",
         is_short: false,
         run: twins::all_go_red,
+    },
+    Scenario {
+        name: "node-figures",
+        what: "when the parts of an aws-k8s node are up, its memory, sizes, processes and ports (on an idle machine)",
+        is_short: false,
+        run: node_figures::node,
     },
     Scenario {
         name: "boot-figures",

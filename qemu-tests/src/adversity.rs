@@ -185,15 +185,22 @@ impl Node {
         context.build(target)?;
         let client = Client::new(context)?;
         let user_data = context.scratch(&format!("{name}.toml"));
-        let key = &client.public_key;
-        let text = format!(
-            "[host-containers.control]\nuser-data = \"{key}\"\n\
-             [host-containers.admin]\nenabled = true\nuser-data = \"{key}\"\n"
-        );
-        std::fs::write(&user_data, text).map_err(|error| error.to_string())?;
         let (control, admin) = (free_port()?, free_port()?);
         let forward = [format!("{control}:{CONTROL}"), format!("{admin}:{ADMIN}")];
-        Ok(Self { client, disk: context.scratch(&format!("{name}.raw")), user_data, control, admin, forward })
+        let disk = context.scratch(&format!("{name}.raw"));
+        let node = Self { client, disk, user_data, control, admin, forward };
+        node.tell("")?;
+        Ok(node)
+    }
+
+    /// Its user data in the next start: its keys, and more.
+    pub(crate) fn tell(&self, more: &str) -> Result<(), String> {
+        let key = &self.client.public_key;
+        let text = format!(
+            "[host-containers.control]\nuser-data = \"{key}\"\n\
+             [host-containers.admin]\nenabled = true\nuser-data = \"{key}\"\n{more}"
+        );
+        std::fs::write(&self.user_data, text).map_err(|error| error.to_string())
     }
 
     pub(crate) fn start<'a>(&'a self, nonce: &'a str) -> Start<'a> {

@@ -8,6 +8,7 @@
 mod scenarios;
 
 mod adversity;
+mod bootstrap;
 mod cluster_network;
 mod confinement;
 mod contents;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::adversity;
+use crate::bootstrap;
 use crate::contents;
 use crate::context::Context;
 use crate::corruption;
@@ -90,6 +91,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         what: "as an EC2 instance it joins a control plane and runs a deployment, through deaths of its daemons",
         is_short: false,
         run: join::a_cluster,
+    },
+    Scenario {
+        name: "bootstrap-containers",
+        what: "once, always, essential: what runs when, and kubelet waits without the start being judged",
+        is_short: false,
+        run: bootstrap::containers,
     },
     Scenario {
         name: "network-settings",

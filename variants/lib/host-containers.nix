@@ -10,6 +10,7 @@ let
   inherit (lib) mkOption types;
   inherit (lib.settingTypes)
     bool
+    choice
     longText
     map
     record
@@ -48,6 +49,24 @@ let
     ExecStart=/usr/lib/osbuild/hostcontainer %I
     Restart=always
     RestartSec=10
+    TimeoutStopSec=60
+    KillMode=mixed
+  '';
+
+  # It does not end before the container has done its work, so whoever comes
+  # after it waits for that.
+  bootstrapUnit = ''
+    [Unit]
+    Description=Bootstrap container %I of the node
+    Requires=host-containerd.service
+    Wants=osbuild-settings.service
+    After=host-containerd.service osbuild-settings.service
+
+    [Service]
+    Type=oneshot
+    RemainAfterExit=yes
+    ExecStart=/usr/lib/osbuild/hostcontainer bootstrap %I
+    TimeoutStartSec=infinity
     TimeoutStopSec=60
     KillMode=mixed
   '';
@@ -95,6 +114,7 @@ in
       # Started by the first container that needs it.
       "host-containerd.service".text = containerdUnit;
       "host-container@.service".text = containerUnit;
+      "bootstrap-container@.service".text = bootstrapUnit;
     };
 
     etc."host-containerd/config.toml" = ''
@@ -120,6 +140,7 @@ in
         d /var/lib/host-containerd 0700 root root -
         d /var/lib/osbuild 0755 root root -
         d /var/lib/osbuild/host-containers 0700 root root -
+        d /var/lib/osbuild/bootstrap-containers 0700 root root -
       '';
     };
 
@@ -158,6 +179,37 @@ in
       description = "The node's own containers, by name.";
     };
 
+    settings.declare."bootstrap-containers" = {
+      type = map "name" (record {
+        image = {
+          type = text "image";
+          description = "What it runs.";
+        };
+        mode = {
+          type = choice [
+            "off"
+            "once"
+            "always"
+          ];
+          default = "off";
+          description = "On every start, or until it has succeeded once as it is defined.";
+        };
+        essential = {
+          type = bool;
+          default = false;
+          description = "Whether kubelet waits until it has succeeded; otherwise only until it has ended.";
+        };
+        user-data = {
+          type = longText "lines" 65536;
+          description = "What it is told, in /.osbuild/kept/user-data.";
+        };
+      });
+      default = { };
+      description = "Containers that prepare the node before kubelet starts, by name. They see the host, and what they mount below its files is there for all.";
+    };
+
+    # Before those of kubelet, so that it finds their units.
+    settings.templates."55-bootstrap-containers" = ./templates/bootstrap-container;
     settings.templates."70-host-containers" = ./templates/host-container;
   };
 }

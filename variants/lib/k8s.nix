@@ -126,6 +126,13 @@ let
     };
   };
 
+  # When kubelet is meant to run: once the node has all that its settings need
+  # for it, and when its bootstrap containers are done.
+  started = {
+    needs = "/etc/kubernetes/kubelet.env";
+    unless = "/run/osbuild/held";
+  };
+
   bridge = {
     cniVersion = "0.4.0";
     name = "pods";
@@ -246,6 +253,7 @@ in
       "61-kubelet-bootstrap" = ./templates/kubelet-bootstrap;
       "62-kubelet" = ./templates/kubelet;
       "63-kubelet-flags" = ./templates/kubelet-flags;
+      "64-kubelet-waits" = ./templates/kubelet-waits;
     };
 
     settings.facts = {
@@ -259,12 +267,14 @@ in
         name = "kubelet is up";
         kind = "http";
         url = "http://127.0.0.1:10248/healthz";
+        inherit (started) needs unless;
       }
       {
         name = "the static pod answered";
         kind = "container";
         log = "/var/log/pods/kube-system_probe-*/probe/*.log";
         answers = "pod";
+        inherit (started) needs unless;
       }
     ];
 

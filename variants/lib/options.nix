@@ -188,6 +188,16 @@ in
             default = "always";
             description = "On every start, or only in the trial of a new version.";
           };
+          needs = mkOption {
+            type = types.nullOr types.str;
+            default = null;
+            description = "File without which the settings do not ask for it; no start is judged by it then.";
+          };
+          unless = mkOption {
+            type = types.nullOr types.str;
+            default = null;
+            description = "Directory; while it holds anything, no start is judged by this.";
+          };
           unit = mkOption {
             type = types.nullOr types.str;
             default = null;

@@ -114,6 +114,12 @@ impl Board {
         self.entries.iter().all(|entry| entry.passed)
     }
 
+    /// Whether the settings keep all that is missing from passing.
+    pub fn is_held(&self) -> bool {
+        let mut missing = self.entries.iter().filter(|entry| !entry.passed).peekable();
+        missing.peek().is_some() && missing.all(|entry| entry.check.is_held())
+    }
+
     pub fn not_passed(&self) -> Vec<String> {
         self.entries.iter().filter(|entry| !entry.passed).map(|entry| entry.check.name.clone()).collect()
     }

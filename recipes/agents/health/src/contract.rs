@@ -3,6 +3,8 @@
 //! It lies in the verified root, which is what makes it signed. Settings may
 //! add checks and lengthen the deadline, never remove.
 
+use std::path::Path;
+
 use serde::Deserialize;
 
 const PATH: &str = "/usr/share/osbuild/health.toml";
@@ -23,6 +25,10 @@ pub struct Check {
     pub name: String,
     #[serde(default)]
     pub when: When,
+    /// A file without which the settings do not ask for what is checked.
+    pub needs: Option<String>,
+    /// A directory; while it holds anything, what is checked is held back.
+    pub unless: Option<String>,
     #[serde(flatten)]
     pub kind: Kind,
 }
@@ -93,6 +99,14 @@ impl Contract {
 }
 
 impl Check {
+    /// Whether the settings keep it from passing: a start is not judged by
+    /// what it was told, nor by what it waits for because of that.
+    pub fn is_held(&self) -> bool {
+        let is_missing = |file: &String| !Path::new(file).exists();
+        let holds_any = |folder: &String| std::fs::read_dir(folder).is_ok_and(|mut all| all.next().is_some());
+        self.needs.as_ref().is_some_and(is_missing) || self.unless.as_ref().is_some_and(holds_any)
+    }
+
     /// Depends on something outside the node, so that an outage there must not
     /// spend tries.
     fn is_outside(&self) -> bool {
@@ -103,6 +117,24 @@ impl Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_settings_hold_back_is_held() {
+        let place = tempfile::tempdir().unwrap();
+        let (file, folder) = (place.path().join("file"), place.path().join("folder"));
+        let text = format!(
+            "schema = 1\n[[check]]\nname = \"a\"\nkind = \"lease\"\nwhen = \"trial\"\nneeds = {file:?}\nunless = {folder:?}\n"
+        );
+        let contract = Contract::parse(&text).unwrap();
+        let is_held = || contract.check[0].is_held();
+        assert!(is_held(), "the file is missing");
+        std::fs::write(&file, "").unwrap();
+        assert!(!is_held(), "the folder is missing");
+        std::fs::create_dir(&folder).unwrap();
+        assert!(!is_held(), "the folder is empty");
+        std::fs::write(folder.join("x"), "").unwrap();
+        assert!(is_held(), "the folder holds something");
+    }
 
     #[test]
     fn reads_every_kind() {

@@ -82,7 +82,8 @@ enum Outcome {
 /// Looks until every check has passed, the deadline has, or we are asked to end.
 fn judge(contract: &Contract, challenge: &Challenge, states: &mut States, report: &mut Report) -> Outcome {
     let is_trial = commit::Slots::find().is_ok_and(|slots| slots.is_trial());
-    let deadline = Instant::now() + Duration::from_secs(contract.deadline_s);
+    let allowed = Duration::from_secs(contract.deadline_s);
+    let mut deadline = Instant::now() + allowed;
     let mut board = Board::new(contract, is_trial);
     let mut next_word = Instant::now() + PATIENCE;
     loop {
@@ -92,10 +93,17 @@ fn judge(contract: &Contract, challenge: &Challenge, states: &mut States, report
         if board.all_passed() {
             return Outcome::Holds;
         }
+        // Nobody is judged by what the settings hold back: the time for it
+        // begins when they no longer do.
+        let is_held = board.is_held();
+        if is_held {
+            deadline = Instant::now() + allowed;
+        }
         if Instant::now() >= next_word {
             let waiting = board.not_passed();
-            say(WHO, 3, &format!("still waiting for: {}", waiting.join(", ")));
-            report.line("waiting", &json!({ "for": waiting }));
+            let why = if is_held { " (held back by the settings)" } else { "" };
+            say(WHO, 3, &format!("still waiting for: {}{why}", waiting.join(", ")));
+            report.line("waiting", &json!({ "for": waiting, "held": is_held }));
             next_word += PATIENCE;
         }
         if signals::is_terminated() {

@@ -2,21 +2,27 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
-
 pub(crate) const CTR: &str = "/usr/bin/ctr";
 /// Of the containerd that runs these containers alone.
 pub(crate) const SOCKET: &str = "/run/host-containerd/containerd.sock";
 pub(crate) const NAMESPACE: &str = "host";
 
-/// As the settings have it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+/// What a container may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Power {
+    /// What any container may.
+    Plain,
+    /// It sees the host: its processes, its files, its devices.
+    Superpowered,
+    /// The same, and what it mounts below the host's files is there for all.
+    Preparing,
+}
+
+/// What is run, and what it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Container {
     pub(crate) image: String,
-    /// Whether it sees the host: its processes, its files, its devices.
-    pub(crate) superpowered: bool,
-    #[serde(default)]
+    pub(crate) power: Power,
     pub(crate) user_data: String,
 }
 
@@ -36,8 +42,9 @@ pub(crate) fn run(name: &str, container: &Container, kept: &Path) -> Vec<String>
     mount(&kept.display().to_string(), "/.osbuild/kept", "rbind:rw");
     mount(API, API, "rbind:rw");
     mount("/etc/resolv.conf", "/etc/resolv.conf", "rbind:ro");
-    if container.superpowered {
-        mount("/", HOST, "rbind:rslave:rw");
+    if container.power != Power::Plain {
+        let way = if container.power == Power::Preparing { "rbind:rshared:rw" } else { "rbind:rslave:rw" };
+        mount("/", HOST, way);
         mount("/dev", "/dev", "rbind:rslave:rw");
         words.push("--privileged".to_owned());
         words.push("--with-ns".to_owned());
@@ -54,32 +61,28 @@ pub(crate) fn run(name: &str, container: &Container, kept: &Path) -> Vec<String>
 mod tests {
     use super::*;
 
-    fn words(superpowered: bool) -> String {
-        let text = format!(r#"{{"image":"r.example/a:1","superpowered":{superpowered},"userData":"x"}}"#);
-        let container: Container = serde_json::from_str(&text).unwrap();
-        assert_eq!(container.user_data, "x");
+    fn words(power: Power) -> String {
+        let container = Container { image: "r.example/a:1".to_owned(), power, user_data: "x".to_owned() };
         run("admin", &container, Path::new("/var/kept")).join(" ")
     }
 
     #[test]
     fn only_the_superpowered_see_the_host() {
-        let plain = words(false);
+        let plain = words(Power::Plain);
         assert!(
             plain.starts_with("-a /run/host-containerd/containerd.sock -n host run --rm --net-host "),
             "{plain}"
         );
         assert!(plain.ends_with(" --seccomp r.example/a:1 admin"), "{plain}");
-        for power in ["--privileged", "src=/,", "src=/dev,", "pid:"] {
-            assert!(!plain.contains(power), "{plain}");
-            assert!(words(true).contains(power), "{}", words(true));
+        for power in [Power::Superpowered, Power::Preparing] {
+            for sign in ["--privileged", "src=/,", "src=/dev,", "pid:"] {
+                assert!(!plain.contains(sign), "{plain}");
+                assert!(words(power).contains(sign), "{}", words(power));
+            }
+            assert!(!words(power).contains("--seccomp"));
         }
-        assert!(!words(true).contains("--seccomp"));
-    }
-
-    #[test]
-    fn what_is_no_container_is_refused() {
-        for bent in ["{}", r#"{"image":"a"}"#, r#"{"image":"a","superpowered":true,"more":1}"#] {
-            assert!(serde_json::from_str::<Container>(bent).is_err(), "{bent}");
-        }
+        assert!(
+            words(Power::Preparing).contains("rshared") && !words(Power::Superpowered).contains("rshared")
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use osbuild_sys::{command, signals};
 
@@ -13,6 +13,8 @@ const CARRIED: &str = "/usr/share/osbuild/images/carried.json";
 const IMPORTING: Duration = Duration::from_secs(120);
 const PULLING: Duration = Duration::from_secs(600);
 const QUICK: Duration = Duration::from_secs(30);
+/// Through whom images are pulled; it is not there if that is nobody.
+const PROXY: &str = "/etc/osbuild/proxy.env";
 /// Between two tries to get an image.
 const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -20,21 +22,32 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Sees to it that an image is there. `tell` hears why it takes long.
 ///
 /// # Errors
-/// An image of the root cannot be imported, or we were asked to end.
-pub(crate) fn provide(reference: &str, tell: &mut dyn FnMut(&str)) -> Result<(), String> {
+/// An image of the root cannot be imported, another did not come for as long
+/// as `patience`, or we were asked to end.
+pub(crate) fn provide(
+    reference: &str,
+    patience: Option<Duration>,
+    tell: &mut dyn FnMut(&str),
+) -> Result<(), String> {
     if is_there(reference) {
         return Ok(());
     }
     if let Some(archive) = carried(Path::new(CARRIED), reference)? {
-        return ctr(&["images", "import", &archive], IMPORTING);
+        return ctr(&["images", "import", &archive], &[], IMPORTING);
     }
+    let began = Instant::now();
     let mut pause = PAUSE;
     loop {
-        match ctr(&["images", "pull", reference], PULLING) {
+        // Each time anew: the settings may say otherwise meanwhile.
+        let proxy = std::fs::read_to_string(PROXY).unwrap_or_default();
+        match ctr(&["images", "pull", reference], &variables(&proxy), PULLING) {
             Ok(()) => return Ok(()),
+            Err(reason) if patience.is_some_and(|patience| began.elapsed() >= patience) => {
+                return Err(format!("cannot get {reference}: {reason}"));
+            }
             Err(reason) => tell(&format!("cannot get {reference} yet: {reason}")),
         }
-        let waited = std::time::Instant::now();
+        let waited = Instant::now();
         while waited.elapsed() < pause {
             if signals::is_terminated() {
                 return Err(format!("{reference} did not come"));
@@ -59,11 +72,29 @@ fn carried(index: &Path, reference: &str) -> Result<Option<String>, String> {
     Ok(archives.get(reference).cloned())
 }
 
-fn ctr(words: &[&str], limit: Duration) -> Result<(), String> {
+/// The lines of an environment file of ours: no quotes, no continuation.
+fn variables(text: &str) -> Vec<(&str, &str)> {
+    text.lines().filter_map(|line| line.split_once('=')).collect()
+}
+
+fn ctr(words: &[&str], environment: &[(&str, &str)], limit: Duration) -> Result<(), String> {
     let whole = [&[CTR, "-a", SOCKET, "-n", NAMESPACE], words].concat();
-    let output = command::run(&whole, limit)?;
+    let output = command::run_in(&whole, environment, limit)?;
     if output.status == 0 {
         return Ok(());
     }
     Err(output.stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no reason given").to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_proxy_is_what_the_settings_wrote() {
+        let text = "HTTPS_PROXY=http://10.0.0.1:3128/?a=b\nNO_PROXY=localhost,.example.com\n\n";
+        let expected = [("HTTPS_PROXY", "http://10.0.0.1:3128/?a=b"), ("NO_PROXY", "localhost,.example.com")];
+        assert_eq!(variables(text), expected);
+        assert_eq!(variables(""), []);
+    }
 }

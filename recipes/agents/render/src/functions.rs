@@ -4,10 +4,12 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 use serde_json::Value as Json;
 
 use crate::form::toml_document;
+use crate::template::instances;
 
 /// `document(table)`: a whole TOML document. `merged(table, other)`: the first
 /// with what the second says, table by table; where both say something, the
-/// second counts. `fail(reason)`: there is no file.
+/// second counts. `instance(unit, name)`: the unit for a name, as `run` starts
+/// it. `fail(reason)`: there is no file.
 pub(crate) fn add(environment: &mut Environment<'_>) {
     environment.add_function("document", |table: Value| -> Result<Value, Error> {
         let text = toml_document(&json(&table)?).map_err(invalid)?;
@@ -17,6 +19,9 @@ pub(crate) fn add(environment: &mut Environment<'_>) {
         let mut table = json(&table)?;
         merge(&mut table, json(&other)?);
         Ok(Value::from_serialize(table))
+    });
+    environment.add_function("instance", |unit: String, name: String| -> String {
+        instances(&[unit], &name).remove(0)
     });
     environment.add_function("fail", |reason: String| -> Result<String, Error> { Err(invalid(reason)) });
 }

@@ -21,7 +21,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// # Errors
 /// It cannot be started, or did not end in time.
 pub fn run(call: &[&str], limit: Duration) -> Result<Output, String> {
-    run_with_input(call, &[], limit)
+    run_whole(call, &[], &[], limit)
 }
 
 /// As [`run`], with something on its standard input.
@@ -29,11 +29,29 @@ pub fn run(call: &[&str], limit: Duration) -> Result<Output, String> {
 /// # Errors
 /// As [`run`].
 pub fn run_with_input(call: &[&str], input: &[u8], limit: Duration) -> Result<Output, String> {
+    run_whole(call, &[], input, limit)
+}
+
+/// As [`run`], with more in its environment than a path.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_in(call: &[&str], environment: &[(&str, &str)], limit: Duration) -> Result<Output, String> {
+    run_whole(call, environment, &[], limit)
+}
+
+fn run_whole(
+    call: &[&str],
+    environment: &[(&str, &str)],
+    input: &[u8],
+    limit: Duration,
+) -> Result<Output, String> {
     let program = call[0];
     let mut child = Command::new(program)
         .args(&call[1..])
         .env_clear()
         .env("PATH", "/usr/bin:/usr/sbin")
+        .envs(environment.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

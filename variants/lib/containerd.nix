@@ -9,7 +9,8 @@
 }:
 let
   # The service manager alone makes cgroups: runc asks it over its private
-  # socket, so that no message bus is needed. The plugin `opt`, disabled in both, makes a directory on the read-only root.
+  # socket, so that no message bus is needed. The plugin `opt`, disabled in
+  # both, makes a directory on the read-only root.
   first = ''
     version = 2
     root = "/var/lib/containerd"

@@ -22,7 +22,9 @@ pub(crate) fn containers(context: &Context) -> Result<(), String> {
         container("repeated", "always", true, &always),
         container("careless", "always", false, "exit 3"),
     ];
-    node.tell(&three.concat())?;
+    // Kubelet starts only with a configuration of providers that it takes.
+    let provider = "[kubernetes.credential-providers.stand-in]\nenabled = true\nimage-patterns = [\"*.registry.example.com\"]\n";
+    node.tell(&[&three.concat(), provider].concat())?;
 
     for start in 1..=2 {
         let nonce = nonce();
@@ -48,7 +50,7 @@ pub(crate) fn containers(context: &Context) -> Result<(), String> {
             0,
             "prepared /var/prepared tmpfs",
         )?;
-        node.client.says(node.admin, "pgrep -x kubelet", 0, "")?;
+        node.client.says(node.admin, "pgrep -f 'kubelet .*--image-credential-provider-bin-dir='", 0, "")?;
         machine.power_off();
     }
 

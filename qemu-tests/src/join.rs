@@ -159,7 +159,12 @@ fn joined(
 
     client.wait(ADMIN_PORT)?;
     // The service manager knows of the pods, since it made their cgroups.
-    client.says(ADMIN_PORT, "chroot /.osbuild/host /usr/bin/systemctl is-active kubepods.slice", 0, "active")?;
+    client.says(
+        ADMIN_PORT,
+        "chroot /.osbuild/host /usr/bin/systemctl is-active kubepods.slice",
+        0,
+        "active",
+    )?;
     let container = running_container(plane)?;
     for daemon in
         ["/usr/bin/kubelet", "/usr/bin/containerd --config /etc/containerd", "/usr/lib/osbuild/settings"]

@@ -8,14 +8,18 @@
 let
   inherit (pkgs) kubelet pause-image probe-image;
   inherit (lib.settingTypes)
+    bool
     integer
     list
     longText
     map
+    record
     table
     text
     ;
   containerd = config.containerd.package;
+  providers = config.credentialProviders;
+  providerNames = builtins.attrNames providers;
   namespace = "k8s.io";
 
   # Images that the root carries, for pods that need no registry.
@@ -54,9 +58,10 @@ let
     [Service]
     EnvironmentFile=-/etc/osbuild/proxy.env
     EnvironmentFile=/etc/kubernetes/kubelet.env
+    EnvironmentFile=-/etc/kubernetes/credential-providers.env
     ExecStart=/usr/bin/kubelet \
       --config=/etc/kubernetes/kubelet.json \
-      $NAME $CLUSTER $ADDRESS $PROVIDER $LABELS $TAINTS \
+      $NAME $CLUSTER $ADDRESS $PROVIDER $LABELS $TAINTS $CREDENTIALS \
       --container-runtime=remote \
       --container-runtime-endpoint=unix:///run/containerd/containerd.sock \
       --image-service-endpoint=unix:///run/containerd/containerd.sock \
@@ -153,12 +158,39 @@ let
   };
 in
 {
+  options.credentialProviders = lib.mkOption {
+    type = lib.types.attrsOf (
+      lib.types.submodule {
+        options = {
+          package = lib.mkOption {
+            type = lib.types.package;
+            description = "What brings the program.";
+          };
+          program = lib.mkOption {
+            type = lib.types.str;
+            description = "Its path in the root.";
+          };
+        };
+      }
+    );
+    default = { };
+    description = "Programs that kubelet asks for what a registry wants to be shown (kubelet.config.k8s.io, CredentialProviderConfig), by name. Settings enable them.";
+  };
+
   config = {
     packages = [
       kubelet
       pkgs.cni-plugins
       pkgs.nodeconfig
-    ];
+    ]
+    ++ builtins.map (name: providers.${name}.package) providerNames;
+
+    links = builtins.listToAttrs (
+      builtins.map (name: {
+        name = "usr/libexec/kubernetes/credential-providers/${name}";
+        value = "/${providers.${name}.program}";
+      }) providerNames
+    );
 
     services = {
       "osbuild-nodeconfig.service" = {
@@ -241,10 +273,63 @@ in
         default = 110;
         description = "How many pods the node runs.";
       };
+      "kubernetes.image-gc-high-threshold-percent" = {
+        type = integer 1 100;
+        default = 85;
+        description = "How full DATA is when unused images are removed; 100: never.";
+      };
+      "kubernetes.image-gc-low-threshold-percent" = {
+        type = integer 0 99;
+        default = 80;
+        description = "How full it may be left then; always below the other.";
+      };
+      "kubernetes.container-log-max-size" = {
+        type = text "quantity";
+        default = "10Mi";
+        description = "Of a container's log before the next one is begun.";
+      };
+      "kubernetes.container-log-max-files" = {
+        type = integer 2 100;
+        default = 5;
+        description = "How many logs of a container are kept.";
+      };
       "kubernetes.kubelet" = {
         type = table;
         default = { };
         description = "Options of kubelet, as in KubeletConfiguration; they go before ours.";
+      };
+    }
+    // lib.optionalAttrs (providers != { }) {
+      "kubernetes.credential-providers" = {
+        type = record (
+          builtins.mapAttrs (_: _: {
+            type = record {
+              enabled = {
+                type = bool;
+                default = false;
+                description = "Whether kubelet asks it.";
+              };
+              image-patterns = {
+                type = list (text "line");
+                default = [ ];
+                description = "For which images, as *.registry.example.com/path; without any it is not asked.";
+              };
+              cache-duration = {
+                type = text "duration";
+                default = "12h";
+                description = "How long an answer counts that does not say so itself.";
+              };
+              arguments = {
+                type = list (text "line");
+                default = [ ];
+                description = "Its command line.";
+              };
+            };
+            description = "A provider of the image.";
+          }) providers
+        );
+        default = { };
+        description = "Programs that kubelet asks for what a registry wants to be shown.";
       };
     };
 
@@ -254,6 +339,10 @@ in
       "62-kubelet" = ./templates/kubelet;
       "63-kubelet-flags" = ./templates/kubelet-flags;
       "64-kubelet-waits" = ./templates/kubelet-waits;
+    }
+    // lib.optionalAttrs (providers != { }) {
+      "65-credential-providers" = ./templates/credential-providers;
+      "66-credential-providers-env" = ./templates/credential-providers-env;
     };
 
     settings.facts = {

@@ -1,10 +1,15 @@
-# aws-k8s that carries one image more: it runs its user data as a script.
+# aws-k8s that carries one image more, which runs its user data as a script, and
+# a program that stands in for a credential provider.
 { lib, pkgs, ... }:
 lib.evalVariant {
   name = "aws-k8s";
   inherit pkgs;
   module = {
     imports = [ ../../../variants/aws-k8s/variant.nix ];
+    config.credentialProviders.stand-in = {
+      package = pkgs.probe;
+      program = "usr/bin/probe";
+    };
     config.hostContainers.script.image = lib.ociImage {
       pname = "script-image";
       reference = "osbuild.local/script:1";

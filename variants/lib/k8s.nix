@@ -299,7 +299,7 @@ in
         description = "Options of kubelet, as in KubeletConfiguration; they go before ours.";
       };
     }
-    // lib.optionalAttrs (providers != { }) {
+    // (if providers == { } then { } else {
       "kubernetes.credential-providers" = {
         type = record (
           builtins.mapAttrs (_: _: {
@@ -331,7 +331,7 @@ in
         default = { };
         description = "Programs that kubelet asks for what a registry wants to be shown.";
       };
-    };
+    });
 
     settings.templates = {
       "60-cluster-certificate" = ./templates/cluster-certificate;
@@ -340,10 +340,10 @@ in
       "63-kubelet-flags" = ./templates/kubelet-flags;
       "64-kubelet-waits" = ./templates/kubelet-waits;
     }
-    // lib.optionalAttrs (providers != { }) {
+    // (if providers == { } then { } else {
       "65-credential-providers" = ./templates/credential-providers;
       "66-credential-providers-env" = ./templates/credential-providers-env;
-    };
+    });
 
     settings.facts = {
       node_ip = "10.0.2.15";

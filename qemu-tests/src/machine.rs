@@ -35,6 +35,8 @@ pub(crate) struct Start<'a> {
     pub(crate) clock: Option<&'a str>,
     /// Where somebody listens who has power over the machine.
     pub(crate) qmp: Option<&'a Path>,
+    /// A second disk.
+    pub(crate) extra_disk: Option<&'a Path>,
     /// Where every write to the disk is recorded.
     pub(crate) log_writes: Option<&'a Path>,
 }
@@ -51,6 +53,7 @@ impl<'a> Start<'a> {
             manufacturer: None,
             clock: None,
             qmp: None,
+            extra_disk: None,
             log_writes: None,
         }
     }
@@ -96,6 +99,7 @@ impl Machine {
             ("--user-data", start.user_data),
             ("--qmp", start.qmp),
             ("--log-writes", start.log_writes),
+            ("--extra-disk", start.extra_disk),
         ] {
             if let Some(file) = file {
                 command.arg(option).arg(file);

@@ -13,6 +13,7 @@ mod cluster_network;
 mod confinement;
 mod contents;
 mod corruption;
+mod ephemeral;
 mod figures;
 mod network;
 mod node_figures;

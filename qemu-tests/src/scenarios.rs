@@ -8,6 +8,7 @@ use crate::bootstrap;
 use crate::contents;
 use crate::context::Context;
 use crate::corruption;
+use crate::ephemeral;
 use crate::evidence::{judge, judge_bits};
 use crate::figures;
 use crate::gpt::{self, Bits, EMPTY, FACTORY, GOOD, bits};
@@ -97,6 +98,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         what: "once, always, essential: what runs when, and kubelet waits without the start being judged",
         is_short: false,
         run: bootstrap::containers,
+    },
+    Scenario {
+        name: "ephemeral-disk",
+        what: "containers write to a disk of their own; one that holds somebody else's data is left alone",
+        is_short: false,
+        run: ephemeral::disk,
     },
     Scenario {
         name: "network-settings",

@@ -41,6 +41,20 @@ let
     ExecStart=/usr/lib/osbuild/firstboot
     TimeoutStartSec=infinity
   '';
+
+  # It never fails: without the disk, DATA is used.
+  ephemeralUnit = ''
+    [Unit]
+    Description=Put what containers write on a disk of its own
+    After=local-fs.target systemd-tmpfiles-setup.service
+    Before=containerd.service
+
+    [Service]
+    Type=oneshot
+    RemainAfterExit=yes
+    ExecStart=/usr/lib/osbuild/storage ephemeral
+    TimeoutStartSec=infinity
+  '';
 in
 {
   config = {
@@ -50,6 +64,8 @@ in
     ];
 
     services = {
+      # Started by the settings, if they name a disk.
+      "osbuild-ephemeral.service".text = ephemeralUnit;
       "osbuild-settings.service" = {
         text = settingsUnit;
         wantedBy = [ "sysinit.target" ];
@@ -122,6 +138,27 @@ in
         default = { };
         description = "Kernel parameters by name.";
       };
+      "storage.ephemeral.disk" = {
+        type = text "path";
+        description = "A disk for what containers write, which may be gone after a stop of the machine: /dev/nvme1n1.";
+      };
+      "storage.ephemeral.for" = {
+        type = list (choice [
+          "containerd"
+          "kubelet"
+          "logs"
+        ]);
+        default = [
+          "containerd"
+          "logs"
+        ];
+        description = "What is put on it: images and containers, volumes of pods, their logs.";
+      };
+      "storage.ephemeral.wipe" = {
+        type = bool;
+        default = false;
+        description = "Whether data that somebody else left on it may be lost.";
+      };
       "containerd.config" = {
         type = table;
         default = { };
@@ -136,6 +173,8 @@ in
       "22-resolved" = ./templates/resolved;
       "23-timesyncd" = ./templates/timesyncd;
       "30-proxy" = ./templates/proxy;
+      "40-ephemeral" = ./templates/ephemeral;
+      "41-ephemeral-first" = ./templates/ephemeral-first;
       "50-containerd" = ./templates/containerd;
     };
   };

@@ -37,6 +37,9 @@ pub(crate) struct Arguments {
     /// Size of a disk that --disk makes, in MiB (default: the image's)
     #[arg(long, value_name = "MIB", requires = "disk")]
     disk_size: Option<u64>,
+    /// Another disk, kept in this raw image, which must exist (repeatable)
+    #[arg(long, value_name = "FILE")]
+    extra_disk: Vec<PathBuf>,
     /// Memory in MiB
     #[arg(long, value_name = "MIB", default_value_t = 2048)]
     memory: u32,

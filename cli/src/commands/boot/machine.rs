@@ -124,6 +124,18 @@ impl Machine<'_> {
         };
         tool.argument("-drive").argument(format!("if=none,id=disk,{drive}"));
         tool.argument("-device").argument("virtio-blk-pci,drive=disk,bootindex=0");
+        for (number, file) in self.arguments.extra_disk.iter().enumerate() {
+            if !file.is_file() {
+                return Err(Failure::usage(
+                    &format!("no disk {}", file.display()),
+                    "make it: truncate -s 1G FILE",
+                ));
+            }
+            let inside = format!("/run/extra-{number}.raw");
+            tool.bind(file, &inside, true);
+            tool.argument("-drive").argument(format!("if=none,id=extra{number},format=raw,file={inside}"));
+            tool.argument("-device").argument(format!("virtio-blk-pci,drive=extra{number}"));
+        }
         Ok(())
     }
 

@@ -2,8 +2,10 @@
 //!
 //! Runs before anything that writes to /var. A file system that cannot be
 //! repaired is never made again by a program: it stays unmounted, /var is a
-//! tmpfs, and the node says so.
+//! tmpfs, and the node says so. `storage ephemeral` puts what containers write
+//! on a disk of its own, if the settings name one.
 
+mod ephemeral;
 mod reserve;
 
 use std::path::Path;
@@ -23,6 +25,10 @@ const TARGET: &str = "/var";
 const STATE: &str = "/run/osbuild/storage.json";
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).is_some_and(|word| word == "ephemeral") {
+        ephemeral::provide();
+        return ExitCode::SUCCESS;
+    }
     let outcome = prepare();
     let (data, failure) = match &outcome {
         Ok(Prepared::Formatted) => ("fresh", None),

@@ -37,7 +37,21 @@ pub fn prepare(disk: &SystemDisk, role: Role, who: &str) -> Result<Prepared> {
         return check(&device, who);
     }
     say(who, 5, &format!("formatting {} ({})", role.name(), device.display()));
-    let label = role.name();
+    make(&device, role.name())?;
+    disk.update_table(|table| {
+        let Some(mut entry) = table.partition(role) else { return (false, ()) };
+        entry.attributes |= formatted;
+        table.set_partition(role, &entry);
+        (true, ())
+    })?;
+    Ok(Prepared::Formatted)
+}
+
+/// Makes an ext4 file system, and sees to it that it is on the disk.
+///
+/// # Errors
+/// mke2fs could not be run or failed.
+pub fn make(device: &Path, label: &str) -> Result<()> {
     // Inode tables are zeroed in the background, so that a large disk does not
     // hold up the first start; no reserved blocks, since nobody logs in.
     let status = run(&[
@@ -56,20 +70,17 @@ pub fn prepare(disk: &SystemDisk, role: Role, who: &str) -> Result<Prepared> {
     ])?;
     if status != 0 {
         let source = std::io::Error::other(format!("mke2fs ended with status {status}"));
-        return Err(Failed { action: "make a file system on", path: device, source });
+        return Err(Failed { action: "make a file system on", path: device.to_owned(), source });
     }
-    let handle = std::fs::File::open(&device).map_err(Failed::at("open", &device))?;
-    handle.sync_all().map_err(Failed::at("sync", &device))?;
-    disk.update_table(|table| {
-        let Some(mut entry) = table.partition(role) else { return (false, ()) };
-        entry.attributes |= formatted;
-        table.set_partition(role, &entry);
-        (true, ())
-    })?;
-    Ok(Prepared::Formatted)
+    let handle = std::fs::File::open(device).map_err(Failed::at("open", device))?;
+    handle.sync_all().map_err(Failed::at("sync", device))
 }
 
-fn check(device: &Path, who: &str) -> Result<Prepared> {
+/// Checks an ext4 file system, and repairs what is safe to repair.
+///
+/// # Errors
+/// e2fsck could not be run.
+pub fn check(device: &Path, who: &str) -> Result<Prepared> {
     // e2fsck(8): 0 clean, 1 corrected, 2 corrected and reboot asked; more: not.
     let status = run(&["/usr/sbin/e2fsck".as_ref(), "-p".as_ref(), device.as_os_str()])?;
     match status {

@@ -80,9 +80,12 @@ let
   pluginsMount = ''
     [Unit]
     Description=Network plugins of the image and of the cluster
+    # By default it would come before the directories that it is made of.
+    DefaultDependencies=no
+    Conflicts=umount.target
     Requires=systemd-tmpfiles-setup.service
     After=systemd-tmpfiles-setup.service
-    Before=containerd.service
+    Before=containerd.service umount.target
 
     [Mount]
     What=overlay

@@ -15,6 +15,7 @@ use crate::control_plane::{ControlPlane, HOST, PORT, TOKEN};
 use crate::host_containers::{ADMIN, CONTROL, expect_in_time};
 use crate::imds::Imds;
 use crate::machine::{Machine, Start};
+use crate::operate;
 use crate::scenarios::nonce;
 use crate::ssh::Client;
 
@@ -71,13 +72,14 @@ fn join(context: &Context, plane: &ControlPlane) -> Result<(), String> {
     let start =
         Start { forward: &forward, manufacturer: Some("Amazon EC2"), ..Start::new(TARGET, &disk, &nonce) };
     let mut machine = Machine::start(context, &start)?;
-    let found = joined(&client, plane, &imds, &nonce, &mut machine);
+    let found = joined(context, &client, plane, &imds, &nonce, &mut machine);
     found.map_err(|failure| machine.failure(&failure))?;
     machine.power_off();
     Ok(())
 }
 
 fn joined(
+    context: &Context,
     client: &Client,
     plane: &ControlPlane,
     imds: &Imds,
@@ -139,6 +141,7 @@ fn joined(
         }
     }
     client.says(CONTROL_PORT, "get kubernetes.bootstrap-token", 0, "secret = true")?;
+    operate::with_a_secret(context, client, (CONTROL_PORT, ADMIN_PORT), TOKEN)?;
 
     plane.kubectl(&["drain", NODE, "--ignore-daemonsets", "--force", "--timeout=180s"])?;
     let pods: Value = parsed(&plane.kubectl(&["get", "pods", "-o", "json"])?)?;

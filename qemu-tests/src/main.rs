@@ -28,6 +28,7 @@ mod command_line;
 mod context;
 mod control_plane;
 mod machine;
+mod operate;
 
 use std::process::ExitCode;
 use std::time::Instant;

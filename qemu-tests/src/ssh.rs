@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::context::{Context, program_of};
@@ -55,18 +56,32 @@ impl Client {
         ))
     }
 
+    /// What it writes to its output, which may be no text.
+    pub(crate) fn output(&self, port: u16, command: &str) -> Result<Vec<u8>, String> {
+        let output = self.ssh(port, command).output().map_err(|error| format!("cannot run ssh: {error}"))?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        Err(format!("`{command}` at port {port} ended with {} and said {said:?}", output.status))
+    }
+
     /// Its exit status, and all that it says.
     pub(crate) fn run(&self, port: u16, command: &str) -> Result<(i32, String), String> {
         if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             return Ok((255, "no connection".to_owned()));
         }
+        let output = self.ssh(port, command).output().map_err(|error| format!("cannot run ssh: {error}"))?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned()))
+    }
+
+    fn ssh(&self, port: u16, command: &str) -> Command {
         let mut ssh = program_of(&self.root, "ssh");
         ssh.args(["-F", "none", "-T", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"]);
         ssh.args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=60"]);
         ssh.args(["-o", "IdentitiesOnly=yes", "-i"]).arg(&self.key);
         ssh.args(["-p", &port.to_string(), "root@127.0.0.1", command]);
-        let output = ssh.output().map_err(|error| format!("cannot run ssh: {error}"))?;
-        let said = [output.stdout, output.stderr].concat();
-        Ok((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned()))
+        ssh
     }
 }

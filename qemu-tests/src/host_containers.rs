@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::context::Context;
 use crate::machine::{Machine, Start};
+use crate::operate;
 use crate::scenarios::nonce;
 use crate::ssh::Client;
 
@@ -45,6 +46,7 @@ pub(crate) fn by_ssh(context: &Context) -> Result<(), String> {
     client.says(admin, "ls /.osbuild/host/bin/sh /.osbuild/host/bin/bash; true", 0, "No such file")?;
     client.says(admin, "touch /.osbuild/host/usr/x", 1, "Read-only file system")?;
 
+    operate::a_node(context, &client, control, admin)?;
     names_on_trial(&client, control, admin)?;
 
     // A container that was given the API goes on with the one that follows.

@@ -18,6 +18,7 @@ use crate::host_containers::{ADMIN, CONTROL, expect_in_time};
 use crate::imds::Imds;
 use crate::machine::{Machine, Start};
 use crate::namespace;
+use crate::operate;
 use crate::qmp::{Qmp, Socket};
 use crate::scenarios::nonce;
 use crate::ssh::Client;
@@ -65,7 +66,7 @@ fn join(context: &Context, plane: &ControlPlane) -> Result<(), String> {
 
     imds.set(USER_DATA, user_data(plane, &client, TOKEN));
     let mut machine = Machine::start(context, &start)?;
-    let found = joined(&client, plane, &imds, &nonce, &mut machine);
+    let found = joined(context, &client, plane, &imds, &nonce, &mut machine);
     found.map_err(|failure| machine.failure(&failure))?;
     machine.power_off();
     Ok(())
@@ -111,6 +112,7 @@ fn taken(machine: &mut Machine) -> Result<(), String> {
 }
 
 fn joined(
+    context: &Context,
     client: &Client,
     plane: &ControlPlane,
     imds: &Imds,
@@ -180,6 +182,7 @@ fn joined(
     confinement::hold(plane)?;
     cluster_network::goes_first(plane)?;
     client.says(CONTROL_PORT, "get kubernetes.bootstrap-token", 0, "secret = true")?;
+    operate::with_a_secret(context, client, (CONTROL_PORT, ADMIN_PORT), TOKEN)?;
 
     plane.kubectl(&["drain", NODE, "--ignore-daemonsets", "--force", "--timeout=180s"])?;
     let pods: Value = parsed(&plane.kubectl(&["get", "pods", "-o", "json"])?)?;

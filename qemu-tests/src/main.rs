@@ -39,6 +39,7 @@ mod context;
 mod control_plane;
 mod machine;
 mod namespace;
+mod operate;
 
 use std::process::ExitCode;
 use std::time::Instant;

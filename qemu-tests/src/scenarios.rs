@@ -83,7 +83,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "host-containers",
-        what: "settings by SSH: what changes is what it concerns, and goes back on trial; nobody without a key",
+        what: "by SSH: settings change what they concern, and go back on trial; the node is looked at; nobody without a key",
         is_short: true,
         run: host_containers::by_ssh,
     },

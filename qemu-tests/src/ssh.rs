@@ -57,6 +57,16 @@ impl Client {
         ))
     }
 
+    /// What it writes to its output, which may be no text.
+    pub(crate) fn output(&self, port: u16, command: &str) -> Result<Vec<u8>, String> {
+        let output = self.ssh(port, command).output().map_err(|error| format!("cannot run ssh: {error}"))?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        Err(format!("`{command}` at port {port} ended with {} and said {said:?}", output.status))
+    }
+
     /// Its exit status, and all that it says.
     pub(crate) fn run(&self, port: u16, command: &str) -> Result<(i32, String), String> {
         if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {

@@ -132,6 +132,7 @@ in
           ../../variants/lib/options.nix
           ../../variants/lib/base.nix
           ../../variants/lib/settings.nix
+          ../../variants/lib/inspect.nix
           ../../variants/lib/host-containers.nix
           module
         ];

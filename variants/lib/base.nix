@@ -250,6 +250,10 @@ in
         net.ipv6.conf.all.forwarding = 1
         fs.inotify.max_user_instances = 8192
         fs.inotify.max_user_watches = 524288
+        fs.protected_fifos = 2
+        fs.protected_hardlinks = 1
+        fs.protected_regular = 2
+        fs.protected_symlinks = 1
         vm.overcommit_memory = 1
       '';
     };

@@ -14,9 +14,9 @@ use std::process::Command;
 
 use osbuild_boot::layout::Role;
 use osbuild_sys::block::SystemDisk;
-use osbuild_sys::clock;
 use osbuild_sys::console::say;
 use osbuild_sys::filesystem::{self, Prepared};
+use osbuild_sys::{clock, ioctl};
 use state::{PrivateState, State};
 
 const WHO: &str = "early";
@@ -31,6 +31,7 @@ fn main() {
     state.began_ms = clock::uptime_ms();
     let watchdog = open_watchdog();
     state.watchdog = watchdog.is_some();
+    state.watchdog_identity = watchdog.as_ref().and_then(|device| ioctl::watchdog_identity(device).ok());
 
     let disk = match SystemDisk::find() {
         Ok(disk) => Some(disk),

@@ -34,7 +34,10 @@ pub fn private(device: &Path) -> Result<()> {
     make_directory(osbuild_sys::private::MOUNT, 0o700)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOATIME;
     mount(device, osbuild_sys::private::MOUNT, "ext4", flags, c"")
-        .map_err(Failed::at("mount", osbuild_sys::private::MOUNT))
+        .map_err(Failed::at("mount", osbuild_sys::private::MOUNT))?;
+    // The mode of the file system's own root, which its maker leaves open.
+    std::fs::set_permissions(osbuild_sys::private::MOUNT, std::fs::Permissions::from_mode(0o700))
+        .map_err(Failed::at("set the mode of", osbuild_sys::private::MOUNT))
 }
 
 /// What stands in for a lost PRIVATE until the next start.

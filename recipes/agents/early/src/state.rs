@@ -25,6 +25,8 @@ pub struct State {
     pub slot: Option<&'static str>,
     pub private: PrivateState,
     pub watchdog: bool,
+    /// What the device says it is.
+    pub watchdog_identity: Option<String>,
     /// Since the kernel started.
     pub began_ms: u64,
     failures: Vec<String>,
@@ -51,6 +53,7 @@ impl State {
             "slot": self.slot,
             "private": private,
             "watchdog": self.watchdog,
+            "watchdog_identity": self.watchdog_identity,
             "began_ms": self.began_ms,
             "ended_ms": clock::uptime_ms(),
             "failures": self.failures,

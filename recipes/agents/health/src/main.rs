@@ -124,21 +124,25 @@ fn commit_and_stay(
     report: &mut Report,
 ) {
     let committed = running.and_then(|slots| slots.commit());
+    let verdict = Verdict {
+        name: if committed.is_ok() { "healthy" } else { "uncommitted" },
+        uptime_ms: clock::uptime_ms(),
+    };
     match committed {
         Ok(bits) => {
             console::announce(WHO, &summary(contract));
             report.line("committed", &json!({ "slots": bits }));
-            report.line("verdict", &json!({ "verdict": "healthy" }));
+            report.line("verdict", &json!({ "verdict": verdict.name }));
         }
         Err(error) => {
             say(WHO, 3, &format!("the contract holds, but the commit failed: {error}"));
-            report.line("verdict", &json!({ "verdict": "uncommitted", "failure": error.to_string() }));
+            report.line("verdict", &json!({ "verdict": verdict.name, "failure": error.to_string() }));
         }
     }
     // O2c: what fails from here on is reported and reboots nothing.
     let mut watch = Board::new(contract, false);
     let mut was_well = true;
-    tell_others(true, &[]);
+    tell_others(&verdict, true, &[]);
     let calm = CALM_TICK.min(Duration::from_secs(contract.deadline_s));
     let mut looked = Instant::now();
     while !signals::is_terminated() {
@@ -151,7 +155,7 @@ fn commit_and_stay(
         looked = Instant::now();
         watch.look_again(challenge);
         let is_well = watch.all_passed();
-        tell_others(is_well, &watch.not_passed());
+        tell_others(&verdict, is_well, &watch.not_passed());
         if is_well != was_well {
             report.line("health", &json!({ "well": is_well, "failing": watch.not_passed() }));
             was_well = is_well;
@@ -159,10 +163,22 @@ fn commit_and_stay(
     }
 }
 
+/// What was said of this start, and when.
+struct Verdict {
+    name: &'static str,
+    uptime_ms: u64,
+}
+
 /// For programs of the node that act on it: settings on trial go back if the
 /// node is not well with them.
-fn tell_others(is_well: bool, failing: &[String]) {
-    let says = json!({ "schema": 1, "well": is_well, "failing": failing });
+fn tell_others(verdict: &Verdict, is_well: bool, failing: &[String]) {
+    let says = json!({
+        "schema": 1,
+        "well": is_well,
+        "failing": failing,
+        "verdict": verdict.name,
+        "verdict_ms": verdict.uptime_ms,
+    });
     if let Err(error) = state::write(STATE, &format!("{says}\n")) {
         say(WHO, 3, &error.to_string());
     }

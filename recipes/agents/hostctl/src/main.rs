@@ -5,10 +5,14 @@
 //! may open the socket can.
 
 mod ask;
+mod bundle;
+mod node;
 mod settings;
 mod show;
+mod tar;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -94,8 +98,27 @@ enum Command {
         /// A setting or a group (default: all)
         key: Option<String>,
     },
-    /// Show how the node is
+    /// Show how the settings are
     Status,
+    /// Show units, those that failed first, and why they failed
+    Services {
+        /// Only this one, with its last lines
+        name: Option<String>,
+    },
+    /// Show lines of the journal, oldest first
+    Logs(node::Logs),
+    /// Show what started, how long it took, and who would notice a hang
+    Boot,
+    /// Show the two slots of the disk
+    Slots,
+    /// Show what should hold of a node, whether it does, and how one sees it
+    Report,
+    /// Write all of this to one archive (tar.gz), without secrets
+    Bundle {
+        /// The file, which must not be there yet; - is standard output
+        #[arg(default_value = "-")]
+        file: String,
+    },
 }
 
 /// How changes are made.
@@ -122,7 +145,8 @@ fn main() -> ExitCode {
     };
     match run(&arguments) {
         Ok(text) => {
-            print!("{text}");
+            // Whoever reads it may have seen enough.
+            let _ = std::io::stdout().lock().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
         Err(Failure { status, lines }) => {
@@ -173,6 +197,18 @@ fn run(arguments: &Arguments) -> Result<String, Failure> {
         Command::Audit { most } => ask::ask("GET", &format!("/v1/audit?most={most}"), None)?,
         Command::Describe { .. } => ask::ask("GET", "/v1/schema", None)?,
         Command::Status => ask::ask("GET", "/v1/status", None)?,
+        Command::Services { name } => node::services(name.as_deref())?,
+        Command::Logs(wanted) => node::logs(wanted)?,
+        Command::Boot => ask::ask("GET", "/v1/node/boot", None)?,
+        Command::Slots => ask::ask("GET", "/v1/node/slots", None)?,
+        Command::Report => ask::ask("GET", "/v1/node/report", None)?,
+        Command::Bundle { .. } if json => {
+            return Err(Failure::usage("a bundle is an archive: the records are in it"));
+        }
+        Command::Bundle { file } => {
+            bundle::write(file)?;
+            return Ok(String::new());
+        }
     };
     if json {
         return Ok(format!("{record}\n"));
@@ -183,6 +219,11 @@ fn run(arguments: &Arguments) -> Result<String, Failure> {
         Command::Audit { .. } => show::audit(&record),
         Command::Describe { key } => show::schema(&record, key.as_deref())?,
         Command::Status => show::status(&record),
+        Command::Services { .. } => show::node::services(&record),
+        Command::Logs(_) => show::node::logs(&record),
+        Command::Boot => show::node::boot(&record),
+        Command::Slots => show::node::slots(&record),
+        Command::Report => show::node::report(&record),
         Command::Pending { name: None } => show::transactions(&record),
         _ => show::changes(&record),
     })

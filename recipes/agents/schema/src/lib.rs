@@ -18,6 +18,7 @@ mod kind;
 mod problem;
 mod sample;
 mod schema;
+mod secrets;
 mod text;
 
 pub use carry::{Carried, carry};

@@ -12,10 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use osbuild_schema::Schema;
+use osbuild_settings::answer::Request;
 use osbuild_settings::applier::Programs;
 use osbuild_settings::audit::Audit;
 use osbuild_settings::files::Directory;
-use osbuild_settings::node::{Node, Request};
+use osbuild_settings::inspection::Inspector;
+use osbuild_settings::node::Node;
 use osbuild_settings::server::{Asked, serve};
 use osbuild_settings::store::{Moment, Opened, Store};
 use osbuild_sys::console::say;
@@ -27,6 +29,8 @@ const SCHEMA: &str = "/usr/share/osbuild/settings/schema.json";
 /// In a directory of its own, so that containers can be given that: a socket
 /// that they were given would be of no use after a restart.
 const SOCKET: &str = "/run/osbuild/api/socket";
+/// Of the program that looks at the running system.
+const INSPECT: &str = "/run/osbuild/inspect.socket";
 const HEALTH: &str = "/run/osbuild/health.json";
 /// A service that starts anew is not there for a moment, and health looks
 /// every ten seconds.
@@ -59,6 +63,7 @@ fn run() -> Result<(), String> {
     let audit = Audit::open(open()?).map_err(at(&place))?;
     let node = Node::start(store, opened, audit, Programs);
     publish(&node);
+    let secrets = node.secrets();
     let node = Arc::new(Mutex::new(node));
     let around = Path::new(SOCKET).parent().expect("it is in a directory");
     std::fs::create_dir_all(around).map_err(at(around))?;
@@ -70,10 +75,16 @@ fn run() -> Result<(), String> {
     notify::ready();
     let watched = Arc::clone(&node);
     std::thread::spawn(move || watch(&watched));
+    let inspector = Inspector::new(INSPECT);
     let answer = move |asked: &Asked| {
         let Asked { method, path, query, body, who } = asked;
+        let request = Request { method, path, query, body, who: who.clone() };
+        if let Some(mut answer) = inspector.answer(&request) {
+            secrets.hide(&mut answer.body);
+            return answer;
+        }
         let mut node = node.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = node.answer(&Request { method, path, query, body, who: who.clone() }, &now());
+        let answer = node.answer(&request, &now());
         if method != "GET" {
             publish(&node);
         }

@@ -1,7 +1,11 @@
 //! What can be asked over the socket: one table, from which requests are
 //! understood and the OpenAPI description is made.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
+
+use crate::answer::Refusal;
 
 /// A question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +29,26 @@ pub enum Ask {
     Apply,
     Check,
     Status,
+    Services,
+    Logs,
+    Boot,
+    Slots,
+    Report,
+}
+
+impl Ask {
+    /// What the program that looks at the running system calls it; `None`: it
+    /// is about settings.
+    pub const fn subject(self) -> Option<&'static str> {
+        match self {
+            Self::Services => Some("services"),
+            Self::Logs => Some("logs"),
+            Self::Boot => Some("boot"),
+            Self::Slots => Some("slots"),
+            Self::Report => Some("report"),
+            _ => None,
+        }
+    }
 }
 
 /// How it is asked.
@@ -40,6 +64,17 @@ pub struct Route {
     pub body: &'static str,
     /// Whether it changes anything, and so is in the audit log.
     pub changes: bool,
+}
+
+impl Route {
+    /// # Errors
+    /// Something follows the question mark that has no place here.
+    pub(crate) fn check_query(&self, query: &BTreeMap<String, String>) -> Result<(), Refusal> {
+        match query.keys().find(|key| self.query.iter().all(|(name, _)| name != key)) {
+            Some(key) => Err(Refusal::new(400, "query", format!("{} has no '{key}'", self.path))),
+            None => Ok(()),
+        }
+    }
 }
 
 const MESSAGE: (&str, &str) = ("message", "What to say of it in the history.");
@@ -218,6 +253,58 @@ pub const ROUTES: &[Route] = &[
         body: "",
         changes: false,
     },
+    Route {
+        method: "GET",
+        path: "/v1/node/services",
+        ask: Ask::Services,
+        summary: "Units of the service manager, those that failed first, and why they failed.",
+        query: &[("name", "Only this unit, with its last lines in the journal.")],
+        body: "",
+        changes: false,
+    },
+    Route {
+        method: "GET",
+        path: "/v1/node/logs",
+        ask: Ask::Logs,
+        summary: "Lines of the journal, oldest first: the last ones that fit.",
+        query: &[
+            ("unit", "Only this unit's."),
+            ("since", "Only later ones: a time (RFC 3339), or how long ago (`15m`)."),
+            ("from", "`boot`: the first lines of this start instead of the last."),
+            ("lines", "How many; default: 200, at most 10000."),
+            ("priority", "Only this one and worse: `emerg` to `debug`, or 0 to 7."),
+            ("source", "`kernel`: only the kernel's own."),
+        ],
+        body: "",
+        changes: false,
+    },
+    Route {
+        method: "GET",
+        path: "/v1/node/boot",
+        ask: Ask::Boot,
+        summary: "This start: kernel, command line, how long it took, watchdog, verdict.",
+        query: &[],
+        body: "",
+        changes: false,
+    },
+    Route {
+        method: "GET",
+        path: "/v1/node/slots",
+        ask: Ask::Slots,
+        summary: "The two slots of the disk, and what is remembered of failed versions.",
+        query: &[],
+        body: "",
+        changes: false,
+    },
+    Route {
+        method: "GET",
+        path: "/v1/node/report",
+        ask: Ask::Report,
+        summary: "What should hold of a node of this kind, whether it does, and how one sees it.",
+        query: &[],
+        body: "",
+        changes: false,
+    },
 ];
 
 /// The route of a request, with the name in its path; `Err` says which methods
@@ -289,7 +376,7 @@ pub fn open_api(settings: &Value) -> Value {
     }
     json!({
         "openapi": "3.1.0",
-        "info": { "title": "The settings of a node", "version": "1" },
+        "info": { "title": "A node: its settings, and how it is", "version": "1" },
         "servers": [{ "url": "http://localhost", "description": "Over the unix socket /run/osbuild/api/socket." }],
         "paths": paths,
         "components": { "schemas": {

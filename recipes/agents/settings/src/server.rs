@@ -1,14 +1,13 @@
 //! The API's socket: HTTP/1.1 for local programs.
 //!
 //! Who may connect is the socket's mode; who did is what the kernel says of
-//! the other end. One question is answered at a time. Requests are small and
-//! soon over, or they are given up.
+//! the other end. Requests are small and soon over, or they are given up.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::os::unix::net::UnixListener;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -21,8 +20,8 @@ use serde_json::json;
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 
+use crate::answer::Answer;
 use crate::generation::Who;
-use crate::node::Answer;
 
 /// Of a body: a schema has some 100 KiB.
 const BODY_BYTES: usize = 1 << 20;
@@ -40,18 +39,19 @@ pub struct Asked {
     pub who: Who,
 }
 
-/// Answers until `is_over`, which is asked about ten times a second.
+/// Answers until `is_over`, which is asked about ten times a second. Several
+/// may be asked at once: `answer` says who waits for whom.
 ///
 /// # Errors
 /// The socket cannot be listened on.
 pub fn serve(
     listener: UnixListener,
-    answer: impl FnMut(&Asked) -> Answer + Send + 'static,
+    answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
     is_over: impl Fn() -> bool,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = Arc::new(Mutex::new(answer));
+    let answer = Arc::new(answer);
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     runtime.block_on(async {
         let listener = tokio::net::UnixListener::from_std(listener)?;
@@ -83,10 +83,10 @@ pub fn serve(
 async fn respond<A>(
     request: Request<Incoming>,
     who: Who,
-    answer: Arc<Mutex<A>>,
+    answer: Arc<A>,
 ) -> Result<Response<Full<Bytes>>, Infallible>
 where
-    A: FnMut(&Asked) -> Answer + Send + 'static,
+    A: Fn(&Asked) -> Answer + Send + Sync + 'static,
 {
     let (head, body) = request.into_parts();
     let body = tokio::time::timeout(PATIENCE, Limited::new(body, BODY_BYTES).collect()).await;
@@ -104,10 +104,7 @@ where
     let (method, path) = (head.method.as_str().to_owned(), head.uri.path().to_owned());
     let asked = Asked { method, path, query, body, who };
     // Applying settings takes as long as services take to start.
-    let done = tokio::task::spawn_blocking(move || {
-        let mut answer = answer.lock().unwrap_or_else(PoisonError::into_inner);
-        answer(&asked)
-    });
+    let done = tokio::task::spawn_blocking(move || answer(&asked));
     Ok(match done.await {
         Ok(answer) => response(&answer),
         Err(_) => refused(500, "bug", "a bug, please report it"),

@@ -84,6 +84,21 @@ impl SystemDisk {
         Ok(result)
     }
 
+    /// Reads the table and changes nothing: what a torn copy needs, whoever
+    /// changes the table next does.
+    ///
+    /// # Errors
+    /// The disk cannot be read, or holds no valid table.
+    pub fn read_table(&self) -> Result<gpt::Loaded> {
+        // Nobody has written yet if there is no lock.
+        let lock = File::open(LOCK).ok();
+        if let Some(lock) = &lock {
+            rustix::fs::flock(lock, FlockOperation::LockShared).map_err(Failed::at("lock", LOCK))?;
+        }
+        let mut disk = FileDisk::open_to_read(&self.device())?;
+        gpt::load(&mut disk).map_err(|error| self.table_error(error))
+    }
+
     fn table_error(&self, error: gpt::LoadError<std::io::Error>) -> Failed {
         let source = match error {
             gpt::LoadError::Disk(source) => source,
@@ -105,7 +120,17 @@ impl FileDisk {
     /// # Errors
     /// Opening the device or asking its size failed.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(Failed::at("open", path))?;
+        Self::of(path, OpenOptions::new().read(true).write(true))
+    }
+
+    /// # Errors
+    /// As [`FileDisk::open`].
+    pub fn open_to_read(path: &Path) -> Result<Self> {
+        Self::of(path, OpenOptions::new().read(true))
+    }
+
+    fn of(path: &Path, options: &OpenOptions) -> Result<Self> {
+        let file = options.open(path).map_err(Failed::at("open", path))?;
         let size = ioctl::device_size(&file).map_err(Failed::at("ask the size of", path))?;
         Ok(Self { file, sectors: size / SECTOR_SIZE })
     }

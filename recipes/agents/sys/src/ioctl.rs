@@ -65,6 +65,28 @@ pub fn device_size(device: impl AsFd) -> io::Result<u64> {
     if result == 0 { Ok(size) } else { Err(io::Error::last_os_error()) }
 }
 
+/// `WDIOC_GETSUPPORT`: what a watchdog says it is, as `i6300ESB timer`.
+pub fn watchdog_identity(device: impl AsFd) -> io::Result<String> {
+    /// linux/watchdog.h, `struct watchdog_info`.
+    #[repr(C)]
+    struct Info {
+        options: u32,
+        firmware_version: u32,
+        identity: [u8; 32],
+    }
+    const WDIOC_GETSUPPORT: libc::c_ulong = 0x8028_5700;
+    let mut info = Info { options: 0, firmware_version: 0, identity: [0; 32] };
+    // SAFETY: the descriptor is open for the call, and WDIOC_GETSUPPORT writes
+    // one `watchdog_info`, whose layout `Info` has, to the address given, which
+    // is that of a live local.
+    let result = unsafe { libc::ioctl(device.as_fd().as_raw_fd(), WDIOC_GETSUPPORT as _, &raw mut info) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let end = info.identity.iter().position(|byte| *byte == 0).unwrap_or(info.identity.len());
+    Ok(String::from_utf8_lossy(&info.identity[..end]).into_owned())
+}
+
 /// `DM_TABLE_STATUS` with `DM_STATUS_TABLE_FLAG`: sends a filled `dm_ioctl`
 /// buffer and returns it as the kernel left it.
 pub(crate) fn device_mapper_table(control: impl AsFd, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {

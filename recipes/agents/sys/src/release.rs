@@ -3,6 +3,7 @@
 //! The root's file system is not asked: it is not mapped, and what it says is
 //! in the image's `.osrel` section too, word for word.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -16,20 +17,43 @@ use crate::{Failed, Result, ioctl, os_release};
 /// What is read of an image before its length is known.
 const HEAD_BYTES: usize = 4096;
 
-/// The release index in the image of a BOOT partition; `None` if there is no
-/// image that could start, or it does not say.
+/// What such an image says of its release: the fields of its os-release.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Release {
+    fields: BTreeMap<String, String>,
+}
+
+impl Release {
+    fn of(os_release: &str) -> Self {
+        Self { fields: os_release::parse(os_release) }
+    }
+
+    pub fn version(&self) -> Option<&str> {
+        self.fields.get("VERSION_ID").map(String::as_str)
+    }
+
+    pub fn rollback_index(&self) -> Option<u64> {
+        self.fields.get("OSBUILD_ROLLBACK_INDEX")?.parse().ok()
+    }
+}
+
+/// The release in the image of a BOOT partition; `None` if there is no image
+/// that could start, or it does not say.
 ///
 /// # Errors
 /// The partition cannot be read.
-pub fn rollback_index(disk: &SystemDisk, boot: Role) -> Result<Option<u64>> {
-    let path = disk.partition(boot);
-    let image = read_image(&path)?;
+pub fn read(disk: &SystemDisk, boot: Role) -> Result<Option<Release>> {
+    let image = read_image(&disk.partition(boot))?;
     let text = image.as_deref().and_then(|image| uki::section(image, b".osrel"));
-    Ok(text.and_then(|text| index_in(&String::from_utf8_lossy(text))))
+    Ok(text.map(|text| Release::of(&String::from_utf8_lossy(text))))
 }
 
-fn index_in(os_release: &str) -> Option<u64> {
-    os_release::parse(os_release).get("OSBUILD_ROLLBACK_INDEX")?.parse().ok()
+/// Its release index.
+///
+/// # Errors
+/// As [`read`].
+pub fn rollback_index(disk: &SystemDisk, boot: Role) -> Result<Option<u64>> {
+    Ok(read(disk, boot)?.and_then(|release| release.rollback_index()))
 }
 
 fn read_image(path: &Path) -> Result<Option<Vec<u8>>> {
@@ -47,10 +71,11 @@ fn read_image(path: &Path) -> Result<Option<Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
-    use super::index_in;
+    use super::Release;
 
     #[test]
     fn the_index_is_a_number_or_unknown() {
+        let index_in = |text: &str| Release::of(text).rollback_index();
         assert_eq!(index_in("ID=x\nOSBUILD_ROLLBACK_INDEX=7\n"), Some(7));
         assert_eq!(index_in("OSBUILD_ROLLBACK_INDEX=\"12\"\n"), Some(12));
         assert_eq!(index_in("OSBUILD_ROLLBACK_INDEX=soon\n"), None);

@@ -2,17 +2,20 @@
 //! without a socket, without a clock, without starting a program.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use osbuild_schema::{Document, Problem, Schema, TextError, carry, read_toml};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::answer::{Answer, Refusal, Request};
 use crate::audit::{self, Audit};
 use crate::files::Files;
 use crate::generation::{Cause, Generation, Who};
 use crate::routes::{Ask, find, open_api};
-use crate::store::{Moment, Opened, Proposal, Store, StoreError};
+use crate::secrets::Secrets;
+use crate::store::{Moment, Opened, Proposal, Store};
 
 /// Makes settings hold.
 pub trait Applier {
@@ -33,6 +36,7 @@ pub struct Node<F, A> {
     store: Store<F>,
     audit: Audit<F>,
     applier: A,
+    secrets: Arc<Secrets>,
     opened: Opened,
     transactions: BTreeMap<String, Transaction>,
     /// Why the present settings do not hold, in lines.
@@ -54,56 +58,6 @@ const TRANSACTIONS: usize = 32;
 /// Patches of one, of at most as many bytes each as a request may have.
 const PATCHES: usize = 64;
 
-/// A request, by whatever way it came.
-pub struct Request<'r> {
-    pub method: &'r str,
-    pub path: &'r str,
-    pub query: &'r BTreeMap<String, String>,
-    pub body: &'r [u8],
-    pub who: Who,
-}
-
-/// Its answer: a status of HTTP and a record.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
-    pub status: u16,
-    pub body: Value,
-}
-
-/// Why a request is not granted.
-struct Refusal {
-    status: u16,
-    kind: &'static str,
-    message: String,
-    problems: Vec<Problem>,
-}
-
-impl Refusal {
-    fn new(status: u16, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind, message: message.into(), problems: Vec::new() }
-    }
-}
-
-impl From<Vec<Problem>> for Refusal {
-    fn from(problems: Vec<Problem>) -> Self {
-        let message = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-        Self { problems, ..Self::new(422, "invalid", message) }
-    }
-}
-
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Invalid(problems) => problems.into(),
-            error @ (StoreError::Unconfirmed { .. } | StoreError::NothingUnconfirmed) => {
-                Self::new(409, "conflict", error.to_string())
-            }
-            error @ StoreError::NoGeneration(_) => Self::new(404, "not-found", error.to_string()),
-            error @ StoreError::Io { .. } => Self::new(500, "storage", error.to_string()),
-        }
-    }
-}
-
 /// A record, and what changed.
 type Granted = Result<(Value, Vec<Value>), Refusal>;
 
@@ -111,8 +65,20 @@ impl<F: Files, A: Applier> Node<F, A> {
     /// Applies what is set. A node whose settings cannot be applied runs on
     /// and says so.
     pub fn start(store: Store<F>, opened: Opened, audit: Audit<F>, mut applier: A) -> Self {
-        let not_applied = applier.apply(&store.effective()).err().unwrap_or_default();
-        Self { store, audit, applier, opened, transactions: BTreeMap::new(), not_applied, user_data: None }
+        let secrets = Arc::new(Secrets::default());
+        for generation in store.history().unwrap_or_default() {
+            secrets.add(&generation.document.secrets(store.schema()));
+        }
+        let effective = store.effective();
+        secrets.add(&effective.secrets(store.schema()));
+        let not_applied = applier.apply(&effective).err().unwrap_or_default();
+        let transactions = BTreeMap::new();
+        Self { store, audit, applier, secrets, opened, transactions, not_applied, user_data: None }
+    }
+
+    /// What is to be kept out of what others say of the node.
+    pub fn secrets(&self) -> Arc<Secrets> {
+        Arc::clone(&self.secrets)
     }
 
     pub fn store(&self) -> &Store<F> {
@@ -134,25 +100,23 @@ impl<F: Files, A: Applier> Node<F, A> {
         let (route, name) = match find(request.method, request.path) {
             Ok(found) => found,
             Err(methods) if methods.is_empty() => {
-                return refused(Refusal::new(404, "not-found", format!("there is no {}", request.path)));
+                return Refusal::new(404, "not-found", format!("there is no {}", request.path)).into();
             }
             Err(methods) => {
                 let message = format!("{} knows {}", request.path, methods.join(", "));
-                return refused(Refusal::new(405, "method", message));
+                return Refusal::new(405, "method", message).into();
             }
         };
-        let unknown = request.query.keys().find(|key| route.query.iter().all(|(name, _)| name != key));
-        let granted = match unknown {
-            Some(key) => Err(Refusal::new(400, "query", format!("{} has no '{key}'", route.path))),
-            None => self.grant(route.ask, name.unwrap_or_default(), request, now),
-        };
+        let granted = route
+            .check_query(request.query)
+            .and_then(|()| self.grant(route.ask, name.unwrap_or_default(), request, now));
         let mut entry = audit::entry(now, &request.who, format!("{} {}", request.method, request.path));
         let mut answer = match granted {
             Ok((body, changes)) => {
                 entry.changes = changes;
                 Answer { status: 200, body }
             }
-            Err(refusal) => refused(refusal),
+            Err(refusal) => refusal.into(),
         };
         if route.changes {
             (entry.status, entry.generation) = (answer.status, self.store.current().number);
@@ -280,6 +244,11 @@ impl<F: Files, A: Applier> Node<F, A> {
             Ask::Apply => Ok((self.applied(&[]), Vec::new())),
             Ask::Check => self.check(request.body),
             Ask::Status => Ok((self.status(now), Vec::new())),
+            // Whoever serves this asks the one that looks, before it waits for
+            // the settings.
+            Ask::Services | Ask::Logs | Ask::Boot | Ask::Slots | Ask::Report => {
+                Err(Refusal::new(503, "inspect", "the settings know nothing of the running system"))
+            }
         }
     }
 
@@ -383,7 +352,10 @@ impl<F: Files, A: Applier> Node<F, A> {
 
     /// Makes the present settings hold; what was done.
     fn apply(&mut self) -> Value {
-        match self.applier.apply(&self.store.effective()) {
+        let effective = self.store.effective();
+        // Before anybody is told them.
+        self.secrets.add(&effective.secrets(self.store.schema()));
+        match self.applier.apply(&effective) {
             Ok(done) => {
                 self.not_applied.clear();
                 done
@@ -545,16 +517,6 @@ fn confirm_within(text: Option<&str>) -> Result<Option<Duration>, Refusal> {
         Ok(seconds @ 1..=MOST) => Ok(Some(Duration::from_secs(seconds))),
         _ => Err(Refusal::new(400, "query", format!("confirm: expected seconds from 1 to {MOST}"))),
     }
-}
-
-fn refused(refusal: Refusal) -> Answer {
-    let Refusal { status, kind, message, problems } = refusal;
-    let problems: Vec<Value> = problems
-        .iter()
-        .map(|problem| json!({ "at": problem.at, "message": problem.what.to_string() }))
-        .collect();
-    let error = json!({ "kind": kind, "message": message, "problems": problems });
-    Answer { status, body: json!({ "schema": 1, "error": error }) }
 }
 
 #[cfg(test)]

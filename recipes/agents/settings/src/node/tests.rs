@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+
 use crate::files::memory::Memory;
 
 const SECRET: &str = "SECRET-VALUE";
@@ -275,6 +276,27 @@ fn a_secret_is_in_no_answer_and_no_log() {
     }
     assert!(!said.contains(SECRET), "{said}");
     assert_eq!(fixture.node.applier.applied.last().unwrap()["token"], SECRET, "whoever needs it has it");
+}
+
+#[test]
+fn a_secret_is_kept_out_of_what_others_say_even_once_it_is_another() {
+    let mut fixture = Fixture::new();
+    let hidden = |fixture: &Fixture| {
+        let mut record = json!({ "message": format!("token {SECRET} refused") });
+        fixture.node.secrets().hide(&mut record);
+        record["message"] == "token (secret) refused"
+    };
+    assert!(!hidden(&fixture));
+    fixture.good("PATCH", "/v1/settings", json!({ "token": SECRET }));
+    assert!(hidden(&fixture));
+    fixture.good("PATCH", "/v1/settings", json!({ "token": "another" }));
+    assert!(hidden(&fixture));
+}
+
+#[test]
+fn questions_about_the_running_system_are_not_the_settings() {
+    let (status, message) = Fixture::new().bad("GET", "/v1/node/boot", json!(null));
+    assert_eq!((status, message.as_str()), (503, "the settings know nothing of the running system"));
 }
 
 impl Fixture {

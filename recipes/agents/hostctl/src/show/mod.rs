@@ -1,5 +1,8 @@
 //! The API's records as people read them.
 
+pub(crate) mod node;
+mod table;
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use osbuild_schema::Schema;
@@ -200,10 +203,11 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
+/// 9999-12-31, in seconds since 1970: later has no such form.
+const LAST: u64 = 253_402_300_799;
+
 /// `2026-11-27T05:35:54Z`.
 fn time(at: &Value) -> String {
-    /// 9999-12-31: later has no such form.
-    const LAST: u64 = 253_402_300_799;
     let seconds = at.as_u64().unwrap_or(0).min(LAST);
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
 }

@@ -22,6 +22,8 @@ let
 
     [Service]
     Type=notify
+    # Its socket's: who is in it may ask.
+    Group=osbuild-api
     ExecStart=/usr/lib/osbuild/settings
     Restart=always
     RestartSec=1
@@ -41,6 +43,30 @@ let
     ExecStart=/usr/lib/osbuild/firstboot
     TimeoutStartSec=infinity
   '';
+
+  inherit (lib.sandbox) because onConsole without;
+
+  settingsSandbox =
+    onConsole [ ]
+    // without [
+      "ProcSubset"
+      "ProtectProc"
+    ] "who asks is known by the control group of its process, and a generation by the start of the node that made it"
+    // without [ "PrivateTmp" ] "it starts before /var is there"
+    // {
+      ReadWritePaths = because "the files that follow from the settings; its socket, and PRIVATE" "/etc /run/osbuild";
+    };
+
+  firstbootSandbox =
+    onConsole [ "block-* r" ]
+    // without [ "PrivateNetwork" ] "user data may come from EC2's metadata service"
+    // {
+      CapabilityBoundingSet = because "mounts the config disk, where nobody else sees it" "CAP_SYS_ADMIN";
+      IPAddressAllow = because "EC2's metadata service" "169.254.169.254";
+      ReadWritePaths = because "where the config disk is mounted, and what it says of itself" "/run/osbuild";
+      RestrictAddressFamilies = because "the settings' and the metadata service's" "AF_UNIX AF_INET";
+      SystemCallFilter = because "mounts the config disk" "@system-service @mount";
+    };
 in
 {
   config = {
@@ -53,12 +79,16 @@ in
       "osbuild-settings.service" = {
         text = settingsUnit;
         wantedBy = [ "sysinit.target" ];
+        sandbox = settingsSandbox;
       };
       "osbuild-firstboot.service" = {
         text = firstbootUnit;
         wantedBy = [ "multi-user.target" ];
+        sandbox = firstbootSandbox;
       };
     };
+
+    groups.osbuild-api = 195;
 
     settings.declare = {
       "network.hostname" = {

@@ -91,7 +91,9 @@ impl Context {
 pub(crate) fn program_of(root: &Path, program: &str) -> Command {
     let libraries = root.join("usr/lib/x86_64-linux-gnu");
     let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
-    command.arg("--library-path").arg(&libraries).arg(root.join("usr/bin").join(program));
+    // Those of the service manager's programs are in a directory of its own.
+    let path = format!("{0}:{0}/systemd", libraries.display());
+    command.arg("--library-path").arg(path).arg(root.join("usr/bin").join(program));
     command
 }
 

@@ -12,6 +12,7 @@ mod corruption;
 mod figures;
 mod runtime;
 mod secure_boot;
+mod security;
 mod settings;
 mod twins;
 

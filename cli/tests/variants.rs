@@ -72,6 +72,44 @@ fn kubelet_and_containerd_that_share_no_interface_are_refused() {
     assert!(out.ends_with("-my-os-0.1.0.drv"), "{out}");
 }
 
+/// The first refuses at evaluation; the second says that the strict base will do.
+#[test]
+fn a_service_says_what_it_needs() {
+    let service = |sandbox: &str| {
+        format!(
+            "services.\"mine.service\" = {{ text = \"[Service]\\nExecStart=/usr/bin/mine\\n\"; {sandbox} }};"
+        )
+    };
+    let (_, err, code) = eval("qemu-dev", &service(""), "drvPath");
+    assert_eq!(code, 1, "{err}");
+    let first = err.lines().next().unwrap_or_default();
+    assert!(
+        first.starts_with("error: variant 'my-os': services.\"mine.service\" does not say what it needs: ")
+            && first.contains("`sandbox = { }`"),
+        "{err}"
+    );
+    let (out, err, code) = eval("qemu-dev", &service("sandbox = { };"), "drvPath");
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.ends_with("-my-os-0.1.0.drv"), "{out}");
+}
+
+#[test]
+fn a_sandbox_is_the_base_but_for_exceptions_by_reason() {
+    let setting = r#"etc.x = lib.sandbox.dropIn (
+        lib.sandbox.without [ "ProtectHome" "PrivateTmp" ] "one"
+        // { UMask = { value = "0022"; reason = "other"; }; SystemCallFilter = { value = [ "@mount" "~@swap" ]; reason = "one"; }; }
+    );"#;
+    let (out, err, code) = eval("qemu-dev", setting, "config.etc.x");
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.starts_with("[Service]\nCapabilityBoundingSet=\nIPAddressDeny=any\n"), "{out}");
+    let exceptions = "\n# one\n# Not restricted: PrivateTmp, ProtectHome\nSystemCallFilter=@mount\n\
+                      SystemCallFilter=~@swap\n\n# other\nUMask=0022\n";
+    assert!(out.ends_with(exceptions), "{out}");
+    for left_out in ["PrivateTmp=", "ProtectHome=", "UMask=0077", "@system-service"] {
+        assert!(!out.contains(left_out), "{left_out}: {out}");
+    }
+}
+
 /// Priorities count for each member of a set; without one, two values are a
 /// conflict that names both places.
 #[test]

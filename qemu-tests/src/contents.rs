@@ -33,15 +33,24 @@ pub(crate) fn changes_identity(line: &str) -> bool {
 }
 
 pub(crate) fn as_recorded(context: &Context, variant: &str) -> Result<(), String> {
-    let file = context.project.join("variants").join(variant).join("contents.snap");
-    let found = listing(context, variant)?;
+    matches_snapshot(context, variant, "contents.snap", &listing(context, variant)?)
+}
+
+/// Compares with a file of the variant, or writes it if that is asked for.
+pub(crate) fn matches_snapshot(
+    context: &Context,
+    variant: &str,
+    name: &str,
+    found: &[String],
+) -> Result<(), String> {
+    let file = context.project.join("variants").join(variant).join(name);
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         let text: String = found.iter().map(|line| format!("{line}\n")).collect();
         return std::fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()));
     }
     let recorded = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let recorded: Vec<String> = recorded.lines().map(str::to_owned).collect();
-    let changes = differences(&recorded, &found);
+    let changes = differences(&recorded, found);
     if changes.is_empty() {
         return Ok(());
     }

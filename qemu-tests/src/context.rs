@@ -93,7 +93,9 @@ pub(crate) fn program_of(root: &Path, program: &str) -> Command {
     let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
     let folders = ["usr/bin", "usr/sbin"].map(|folder| root.join(folder).join(program));
     let program = folders.iter().find(|path| path.exists()).unwrap_or(&folders[0]);
-    command.arg("--library-path").arg(&libraries).arg(program);
+    // Those of the service manager's programs are in a directory of its own.
+    let path = format!("{0}:{0}/systemd", libraries.display());
+    command.arg("--library-path").arg(path).arg(program);
     command
 }
 

@@ -2,7 +2,7 @@
 //! make up: the kernel's verity table against the manifest of the build, an
 //! answer to a challenge computed inside a container.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::gpt::{Bits, GOOD};
@@ -24,6 +24,9 @@ pub(crate) fn judge(report: &Report, manifest: &Value, nonce: &str, with_pod: bo
         "version is the built one",
         equal_values(&started["os_release"]["IMAGE_VERSION"], &manifest["version"]),
     );
+    assert("the kernel is locked down", locked_down(&started));
+    assert("no module can be loaded", equal_values(&started["takes_modules"], &json!(false)));
+    assert("the kernel took its parameters", equal_values(&started["sysctls"], &json!({})));
     assert("no unit has failed", present(report.check("no unit has failed")));
     assert("containerd is up", present(report.check("containerd answers")));
     assert("a container ran", answered(report.check("a container runs"), nonce, "container"));
@@ -80,6 +83,13 @@ fn read_only(started: &Value) -> Result<(), String> {
         return Err(format!("the root is mounted as {mount}"));
     }
     Ok(())
+}
+
+/// The kernel marks the level that holds (kernel_lockdown(7)).
+fn locked_down(started: &Value) -> Result<(), String> {
+    let levels = started["lockdown"].as_str().unwrap_or_default();
+    let holds = ["[integrity]", "[confidentiality]"].iter().any(|level| levels.contains(level));
+    if holds { Ok(()) } else { Err(format!("its levels are {}", started["lockdown"])) }
 }
 
 fn answered(detail: Option<&Value>, nonce: &str, name: &str) -> Result<(), String> {

@@ -20,6 +20,7 @@ mod node_figures;
 mod power_cuts;
 mod runtime;
 mod secure_boot;
+mod security;
 mod settings;
 mod twins;
 

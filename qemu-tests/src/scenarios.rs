@@ -21,6 +21,7 @@ use crate::power_cuts;
 use crate::report::Report;
 use crate::runtime;
 use crate::secure_boot;
+use crate::security;
 use crate::settings;
 use crate::twins;
 
@@ -56,6 +57,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         what: "the root of aws-k8s holds what variants/aws-k8s/contents.snap says",
         is_short: true,
         run: |context| contents::as_recorded(context, "aws-k8s"),
+    },
+    Scenario {
+        name: "security-qemu-dev",
+        what: "the services of qemu-dev are as confined as variants/qemu-dev/security.snap says",
+        is_short: true,
+        run: |context| security::as_recorded(context, "qemu-dev"),
+    },
+    Scenario {
+        name: "security-aws-k8s",
+        what: "the services of aws-k8s are as confined as variants/aws-k8s/security.snap says",
+        is_short: true,
+        run: |context| security::as_recorded(context, "aws-k8s"),
     },
     Scenario {
         name: "qemu-dev-five-boots",

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::evidence::{judge, judge_bits};
 use crate::gpt::{self, FACTORY};
 use crate::scenarios::{Booted, boot_once, nonce};
+use crate::security;
 
 /// Assertion, variant in which it is false.
 const TWINS: &[(&str, &str)] = &[
@@ -21,6 +22,7 @@ const TWINS: &[(&str, &str)] = &[
     ("a start spends a try", "twin-no-decrement"),
     ("only a start that holds is committed", "twin-commits-anyway"),
     ("the static pod answered", "twin-no-pod"),
+    ("the kernel took its parameters", "twin-unknown-sysctl"),
 ];
 
 pub(crate) fn all_go_red(context: &Context) -> Result<(), String> {
@@ -32,12 +34,15 @@ pub(crate) fn all_go_red(context: &Context) -> Result<(), String> {
     }
     let unverified = unverified_root(context)?;
     expect_red("a linear mapping", "verity is active", &unverified)?;
+    let open = without_lockdown(context)?;
+    expect_red("no lockdown", "the kernel is locked down", &open)?;
     match no_shell(context, &context.variant("twin-shell")) {
         Err(why) if why.contains("the root holds") => println!("  twin-shell: {why}"),
         other => return Err(format!("twin-shell: 'no shell' did not go red: {other:?}")),
     }
     let doctored = doctored_evidence(context)?;
-    println!("  {} went red", TWINS.len() + 2 + doctored);
+    let confined = security::goes_red(context)?;
+    println!("  {} went red", TWINS.len() + 3 + doctored + confined);
     Ok(())
 }
 
@@ -75,6 +80,14 @@ fn unverified_root(context: &Context) -> Result<Vec<String>, String> {
     failures_of(context, target, &disk)
 }
 
+/// The same disk, and a kernel that is not told to lock itself down.
+fn without_lockdown(context: &Context) -> Result<Vec<String>, String> {
+    let target = "qemu-dev";
+    let disk = context.scratch("twin-lockdown.raw");
+    edited_disk(context, target, &disk, " lockdown=", "integrity", |_| String::new())?;
+    failures_of(context, target, &disk)
+}
+
 /// The same judge on a true report that is held against another truth.
 fn doctored_evidence(context: &Context) -> Result<usize, String> {
     let target = "qemu-dev";
@@ -86,7 +99,12 @@ fn doctored_evidence(context: &Context) -> Result<usize, String> {
     other_hash["root"]["root_hash"] = json!("00".repeat(32));
     let mut other_version = manifest.clone();
     other_version["version"] = json!("9.9.9");
+    let mut with_modules = report.clone();
+    for line in with_modules.lines.iter_mut().filter(|line| line["event"] == "started") {
+        line["data"]["takes_modules"] = json!(true);
+    }
     let cases = [
+        ("no module can be loaded", judge(&with_modules, &manifest, &nonce, false)),
         ("verity is active", judge(&report, &other_hash, &nonce, false)),
         ("version is the built one", judge(&report, &other_version, &nonce, false)),
         ("a container ran", judge(&report, &manifest, "another nonce", false)),

@@ -80,6 +80,7 @@ let
       ;
     inherit (call ./documentation.nix) documentOptions;
     inherit (call ./settings.nix) settingTypes settingsPackage;
+    inherit (call ./sandbox.nix) sandbox;
     inherit (call ./image.nix) composeImage;
     inherit (call ./variants.nix) evalVariant;
   };

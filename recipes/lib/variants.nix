@@ -49,6 +49,15 @@ let
     concatStringsSep "" (map (name: "${name}:x:${toString groups.${name}}:\n") (byId (gid: gid) groups));
   byId = id: set: builtins.sort (a: b: id set.${a} < id set.${b}) (attrNames set);
 
+  # sysctl.d(5).
+  sysctlText =
+    sysctls:
+    concatStringsSep "\n" (
+      map (name: "# ${sysctls.${name}.reason}\n${name} = ${toString sysctls.${name}.value}\n") (
+        attrNames sysctls
+      )
+    );
+
   # Units and their enablement links, as files below /usr/lib/systemd/system.
   unitDirectory = "usr/lib/systemd/system";
 
@@ -64,6 +73,8 @@ let
         }) units.${unit}.wantedBy
       ) (attrNames units);
       text = value: { text = value; };
+      made = lib.filterAttrs (_: unit: unit.text != null) units;
+      sandboxed = lib.filterAttrs (_: unit: unit.sandbox != null) units;
       etc = listToAttrs (
         map (path: {
           name = "usr/share/factory/etc/${path}";
@@ -79,8 +90,17 @@ let
           map (unit: {
             name = "${unitDirectory}/${unit}";
             value = text units.${unit}.text;
-          }) (attrNames units)
+          }) (attrNames made)
         )
+        // listToAttrs (
+          map (unit: {
+            name = "${unitDirectory}/${unit}.d/20-sandbox.conf";
+            value = text (lib.sandbox.dropIn units.${unit}.sandbox);
+          }) (attrNames sandboxed)
+        )
+        // {
+          "usr/lib/sysctl.d/10-osbuild.conf" = text (sysctlText config.kernel.sysctls);
+        }
         // listToAttrs (
           map (path: {
             name = path;
@@ -131,6 +151,7 @@ in
         modules = [
           ../../variants/lib/options.nix
           ../../variants/lib/base.nix
+          ../../variants/lib/hardening.nix
           ../../variants/lib/settings.nix
           ../../variants/lib/inspect.nix
           ../../variants/lib/host-containers.nix
@@ -142,6 +163,11 @@ in
       platform = lib.systems.${lib.system};
 
       outside = builtins.filter (check: check.kind == "lease" && check.when == "always") config.health.checks;
+
+      # Nobody is left unconfined by mistake.
+      unsaid = builtins.filter (
+        unit: lib.hasSuffix ".service" unit && config.services.${unit}.sandbox == null
+      ) (attrNames config.services);
 
       image = lib.composeImage {
         inherit name;
@@ -207,6 +233,8 @@ in
       name = "variant '${name}'";
       inherit config;
     } true;
+    assert lib.assertMsg (unsaid == [ ])
+      "variant '${name}': services.\"${builtins.head unsaid}\" does not say what it needs: give it `sandbox = { }`, the strict base, or exceptions from that with their reasons (recipes/lib/sandbox.nix)";
     assert lib.assertMsg (outside == [ ])
       "variant '${name}': health check '${(builtins.head outside).name}' depends on the network, so it must say when = \"trial\"";
     image

@@ -62,6 +62,39 @@ let
     OOMScoreAdjust=-999
   '';
 
+  inherit (lib.sandbox) because onConsole onHostMounts unconfined without;
+
+  storageSandbox =
+    onHostMounts "what it mounts is everybody's /var"
+    // onConsole [ "block-* rw" ]
+    // {
+      CapabilityBoundingSet =
+        because "mounts DATA, tells the kernel the partition's new size; grows a mounted file system"
+          "CAP_SYS_ADMIN CAP_SYS_RESOURCE";
+      RestrictAddressFamilies = because "it speaks to nobody" "none";
+      SystemCallFilter = because "mounts DATA" "@system-service @mount";
+    };
+
+  healthSandbox =
+    onHostMounts "that the root takes no write, and what is mounted where, is what it judges"
+    // onConsole [
+      "/dev/mapper/control rw"
+      "block-* rw"
+      "char-virtio-portsdev w"
+    ]
+    // without [ "PrivateNetwork" ] "kubelet answers on the node's loopback"
+    // without [ "ProtectHostname" ] "it tells the node's name, which changes"
+    // {
+      CapabilityBoundingSet =
+        because "asks the device mapper for the root's hash; `ctr` mounts a container's root to look up its groups; a node that cannot reboot in order is rebooted"
+          "CAP_SYS_ADMIN CAP_SYS_BOOT";
+      IPAddressAllow = because "it judges by nothing outside the node" "localhost";
+      RestrictAddressFamilies = because "kubelet's and containerd's" "AF_UNIX AF_INET AF_INET6";
+      SystemCallFilter = because "mounts, as said; reboots" "@system-service @mount reboot";
+    };
+
+  runtimeSandbox = unconfined "containers inherit what is taken from their runtime: filters of system calls, capabilities, devices; and its mounts must be the node's, or volumes would not come through";
+
   id = uid: description: {
     inherit uid description;
     gid = uid;
@@ -172,14 +205,17 @@ in
       "osbuild-storage.service" = {
         text = storageUnit;
         wantedBy = [ "local-fs.target" ];
+        sandbox = storageSandbox;
       };
       "osbuild-health.service" = {
         text = healthUnit;
         wantedBy = [ "multi-user.target" ];
+        sandbox = healthSandbox;
       };
       "containerd.service" = {
         text = containerdUnit;
         wantedBy = [ "multi-user.target" ];
+        sandbox = runtimeSandbox;
       };
     };
 
@@ -225,6 +261,7 @@ in
         After=osbuild-storage.service
       '';
       "usr/lib/tmpfiles.d/osbuild.conf" = ''
+        d /run/containerd 0711 root root -
         d /run/lock 0755 root root -
         d /run/systemd/netif 0755 systemd-network systemd-network -
         d /run/systemd/netif/leases 0755 systemd-network systemd-network -
@@ -237,24 +274,6 @@ in
         d /var/log 0755 root root -
         d /var/tmp 1777 root root 30d
         L /var/run - - - - ../run
-      '';
-      "usr/lib/sysctl.d/10-osbuild.conf" = ''
-        kernel.kptr_restrict = 2
-        kernel.dmesg_restrict = 1
-        kernel.unprivileged_bpf_disabled = 1
-        kernel.yama.ptrace_scope = 1
-        kernel.panic = 10
-        kernel.panic_on_oops = 1
-        net.ipv4.ip_forward = 1
-        net.ipv4.conf.all.rp_filter = 2
-        net.ipv6.conf.all.forwarding = 1
-        fs.inotify.max_user_instances = 8192
-        fs.inotify.max_user_watches = 524288
-        fs.protected_fifos = 2
-        fs.protected_hardlinks = 1
-        fs.protected_regular = 2
-        fs.protected_symlinks = 1
-        vm.overcommit_memory = 1
       '';
     };
 

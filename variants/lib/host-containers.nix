@@ -70,6 +70,25 @@ let
     TimeoutStopSec=60
     KillMode=mixed
   '';
+
+  inherit (lib.sandbox) because onConsole unconfined without;
+
+  containerSandbox =
+    onConsole [ ]
+    // without [
+      "IPAddressDeny"
+      "PrivateNetwork"
+    ] "`ctr` fetches images itself, from wherever they are"
+    // without [ "CapabilityBoundingSet" ] "a container that sees the host gets the capabilities of the `ctr` that asks for it"
+    // {
+      ReadWritePaths =
+        because "what containers keep; their pipes; their roots, which `ctr` mounts to look up users"
+          "-/run/containerd -/run/host-containerd -/var/lib/host-containerd -/var/lib/osbuild";
+      RestrictAddressFamilies = because "containerd's, and registries'" "AF_UNIX AF_INET AF_INET6";
+      SystemCallFilter =
+        because "`ctr` mounts a container's root, where nobody else sees it"
+          "@system-service @mount";
+    };
 in
 {
   options.hostContainers = mkOption {
@@ -112,9 +131,22 @@ in
 
     services = {
       # Started by the first container that needs it.
-      "host-containerd.service".text = containerdUnit;
-      "host-container@.service".text = containerUnit;
-      "bootstrap-container@.service".text = bootstrapUnit;
+      "host-containerd.service" = {
+        text = containerdUnit;
+        sandbox = unconfined "as for containerd.service: containers inherit what is taken from their runtime";
+      };
+      "host-container@.service" = {
+        text = containerUnit;
+        sandbox = containerSandbox;
+      };
+      "bootstrap-container@.service" = {
+        text = bootstrapUnit;
+        sandbox = containerSandbox // {
+          ReadWritePaths =
+            because "the same; that kubelet waits, and what is done for good"
+              "-/run/containerd -/run/host-containerd -/var/lib/host-containerd -/var/lib/osbuild /run/osbuild";
+        };
+      };
     };
 
     etc."host-containerd/config.toml" = ''
@@ -137,6 +169,7 @@ in
         )
       );
       "usr/lib/tmpfiles.d/osbuild-host-containers.conf" = ''
+        d /run/host-containerd 0711 root root -
         d /var/lib/host-containerd 0700 root root -
         d /var/lib/osbuild 0755 root root -
         d /var/lib/osbuild/host-containers 0700 root root -

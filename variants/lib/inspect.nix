@@ -1,6 +1,6 @@
 # Whoever asks the API how the node is, asks this: a program of its own, started
 # for each question and gone with the answer.
-{ pkgs, ... }:
+{ lib, pkgs, ... }:
 let
   # Its one client is the API's server. The limit on how often it may be
   # started would make the socket fail, and so the node: the server has its own.
@@ -19,10 +19,8 @@ let
     TriggerLimitIntervalSec=0
   '';
 
-  # It may look at everything and change nothing. Three capabilities: to read
-  # what belongs to others, to see what other programs have open, and to ask
-  # the device mapper. Its own starting and ending is kept out of the journal
-  # that it is asked about.
+  # Its own starting and ending is kept out of the journal that it is asked
+  # about.
   serviceUnit = ''
     [Unit]
     Description=Look at the running system
@@ -40,28 +38,30 @@ let
     RuntimeMaxSec=60
     MemoryMax=256M
     TasksMax=32
-    CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_SYS_PTRACE CAP_SYS_ADMIN
-    DevicePolicy=closed
-    DeviceAllow=block-* r
-    DeviceAllow=/dev/mapper/control rw
-    LockPersonality=yes
-    MemoryDenyWriteExecute=yes
-    NoNewPrivileges=yes
-    ProtectClock=yes
-    ProtectControlGroups=yes
-    ProtectHome=yes
-    ProtectHostname=yes
-    ProtectKernelLogs=yes
-    ProtectKernelModules=yes
-    ProtectKernelTunables=yes
-    ProtectSystem=strict
-    RestrictAddressFamilies=AF_UNIX
-    RestrictNamespaces=yes
-    RestrictRealtime=yes
-    RestrictSUIDSGID=yes
-    SystemCallArchitectures=native
-    SystemCallFilter=@system-service
   '';
+
+  inherit (lib.sandbox) because without;
+
+  # It may look at everything and change nothing.
+  inspectSandbox =
+    without [
+      "PrivateDevices"
+      "PrivateNetwork"
+      "PrivateTmp"
+      "ProcSubset"
+      "ProtectProc"
+    ] "the node's devices, ports and programs are what it is asked about"
+    // {
+      CapabilityBoundingSet =
+        because "reads what belongs to others, sees what other programs have open, asks the device mapper"
+          "CAP_DAC_READ_SEARCH CAP_SYS_PTRACE CAP_SYS_ADMIN";
+      DeviceAllow = because "partition tables, and the mapping of the root" [
+        "block-* r"
+        "/dev/mapper/control rw"
+      ];
+      DevicePolicy = because "no other device opens" "closed";
+      SystemCallFilter = because "journalctl and systemctl, which it starts, ask for more" "@system-service";
+    };
 in
 {
   config = {
@@ -72,7 +72,10 @@ in
         text = socketUnit;
         wantedBy = [ "sockets.target" ];
       };
-      "osbuild-inspect@.service".text = serviceUnit;
+      "osbuild-inspect@.service" = {
+        text = serviceUnit;
+        sandbox = inspectSandbox;
+      };
     };
   };
 }

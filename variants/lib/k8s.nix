@@ -44,6 +44,10 @@ let
     After=osbuild-settings.service
 
     [Service]
+    User=osbuild-nodeconfig
+    SupplementaryGroups=osbuild-api
+    RuntimeDirectory=osbuild/nodeconfig
+    RuntimeDirectoryPreserve=yes
     ExecStart=/usr/lib/osbuild/nodeconfig
     Restart=always
     RestartSec=2
@@ -93,6 +97,36 @@ let
     Type=overlay
     Options=nosuid,nodev,lowerdir=/usr/libexec/cni,upperdir=/run/cni/plugins/upper,workdir=/run/cni/plugins/work
   '';
+
+  inherit (lib.sandbox) because unconfined without;
+
+  nodeconfigSandbox =
+    without [ "PrivateNetwork" ] "the node's address, and EC2's metadata service"
+    // {
+      IPAddressAllow =
+        because "EC2's metadata service; to learn its address, nothing is sent"
+          "169.254.169.254";
+      RestrictAddressFamilies =
+        because "the settings', the metadata service's, and the kinds of address that a node has"
+          "AF_UNIX AF_INET AF_INET6";
+      UMask = because "anybody may read the facts" "0022";
+    };
+
+  own = because "only its own children inherit it: pods are the runtime's";
+  kubeletSandbox =
+    unconfined "it mounts volumes for pods, moves processes between their groups, reads and tunes what is theirs: it is root, and the socket of the runtime would make it so"
+    // {
+      LockPersonality = own "yes";
+      NoNewPrivileges = own "yes";
+      RestrictAddressFamilies = own "AF_UNIX AF_INET AF_INET6 AF_NETLINK";
+      RestrictNamespaces = own "yes";
+      RestrictRealtime = own "yes";
+      SystemCallArchitectures = own "native";
+      SystemCallErrorNumber = own "EPERM";
+      SystemCallFilter =
+        because "the clock, other kernels and other programs' memory are not its business"
+          "~@clock @cpu-emulation @debug @module @obsolete @raw-io @reboot @swap";
+    };
 
   # Proves on every start that kubelet, containerd, runc and CNI work together.
   probePod = {
@@ -199,20 +233,32 @@ in
       "osbuild-nodeconfig.service" = {
         text = nodeconfigUnit;
         wantedBy = [ "multi-user.target" ];
+        sandbox = nodeconfigSandbox;
       };
       "osbuild-images.service" = {
         text = importUnit;
         wantedBy = [ "multi-user.target" ];
+        sandbox = { };
       };
       "opt-cni-bin.mount" = {
         text = pluginsMount;
         wantedBy = [ "multi-user.target" ];
       };
       # Started by the settings, as soon as they say all that it needs.
-      "kubelet.service".text = kubeletUnit;
+      "kubelet.service" = {
+        text = kubeletUnit;
+        sandbox = kubeletSandbox;
+      };
     };
 
     directories = [ { path = "opt/cni/bin"; } ];
+
+    users.osbuild-nodeconfig = {
+      uid = 196;
+      gid = 196;
+      description = "facts about the node";
+    };
+    groups.osbuild-nodeconfig = 196;
 
     files."usr/lib/tmpfiles.d/osbuild-k8s.conf" = ''
       d /var/lib/kubelet 0755 root root -

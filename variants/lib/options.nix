@@ -86,6 +86,18 @@ in
           };
         }
       );
+      sysctls = set "Kernel parameters that every start sets, by name; `*` stands for a part of a name." (
+        types.submodule {
+          value = mkOption {
+            type = types.either types.int types.str;
+            description = "The value.";
+          };
+          reason = mkOption {
+            type = types.singleLineStr;
+            description = "Why the kernel's own choice will not do.";
+          };
+        }
+      );
     };
 
     containerd.package = mkOption {
@@ -97,13 +109,32 @@ in
     services = set "Units by file name." (
       types.submodule {
         text = mkOption {
-          type = types.str;
-          description = "The unit file.";
+          type = types.nullOr types.str;
+          default = null;
+          description = "The unit file; null: a package brings it.";
         };
         wantedBy = mkOption {
           type = types.listOf types.str;
           default = [ ];
           description = "Targets that start it.";
+        };
+        sandbox = mkOption {
+          type = types.nullOr (
+            types.attrsOf (
+              types.submodule {
+                value = mkOption {
+                  type = types.nullOr (types.either types.str (types.listOf types.str));
+                  description = "Value of the directive; null: it is left out.";
+                };
+                reason = mkOption {
+                  type = types.singleLineStr;
+                  description = "Why the service needs it.";
+                };
+              }
+            )
+          );
+          default = null;
+          description = "What a service needs beyond the strict base of recipes/lib/sandbox.nix, by directive; null: the unit is no service, or its own text says all.";
         };
       }
     );

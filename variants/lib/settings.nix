@@ -22,6 +22,8 @@ let
 
     [Service]
     Type=notify
+    # Its socket's: who is in it may ask.
+    Group=osbuild-api
     ExecStart=/usr/lib/osbuild/settings
     Restart=always
     RestartSec=1
@@ -55,6 +57,45 @@ let
     ExecStart=/usr/lib/osbuild/storage ephemeral
     TimeoutStartSec=infinity
   '';
+
+  inherit (lib.sandbox)
+    because
+    onConsole
+    onHostMounts
+    without
+    ;
+
+  settingsSandbox =
+    onConsole [ ]
+    // without [
+      "ProcSubset"
+      "ProtectProc"
+    ] "who asks is known by the control group of its process, and a generation by the start of the node that made it"
+    // without [ "PrivateTmp" ] "it starts before /var is there"
+    // {
+      ReadWritePaths = because "the files that follow from the settings; its socket, and PRIVATE" "/etc /run/osbuild";
+    };
+
+  firstbootSandbox =
+    onConsole [ "block-* r" ]
+    // without [ "PrivateNetwork" ] "user data may come from EC2's metadata service"
+    // {
+      CapabilityBoundingSet = because "mounts the config disk, where nobody else sees it" "CAP_SYS_ADMIN";
+      IPAddressAllow = because "EC2's metadata service" "169.254.169.254";
+      ReadWritePaths = because "where the config disk is mounted, and what it says of itself" "/run/osbuild";
+      RestrictAddressFamilies = because "the settings' and the metadata service's" "AF_UNIX AF_INET";
+      SystemCallFilter = because "mounts the config disk" "@system-service @mount";
+    };
+
+  # As for DATA's own: variants/lib/base.nix.
+  ephemeralSandbox =
+    onHostMounts "what it mounts is everybody's /var"
+    // onConsole [ "block-* rw" ]
+    // {
+      CapabilityBoundingSet = because "mounts the disk and directories of it" "CAP_SYS_ADMIN";
+      RestrictAddressFamilies = because "it speaks to nobody" "none";
+      SystemCallFilter = because "mounts" "@system-service @mount";
+    };
 in
 {
   config = {
@@ -65,16 +106,23 @@ in
 
     services = {
       # Started by the settings, if they name a disk.
-      "osbuild-ephemeral.service".text = ephemeralUnit;
+      "osbuild-ephemeral.service" = {
+        text = ephemeralUnit;
+        sandbox = ephemeralSandbox;
+      };
       "osbuild-settings.service" = {
         text = settingsUnit;
         wantedBy = [ "sysinit.target" ];
+        sandbox = settingsSandbox;
       };
       "osbuild-firstboot.service" = {
         text = firstbootUnit;
         wantedBy = [ "multi-user.target" ];
+        sandbox = firstbootSandbox;
       };
     };
+
+    groups.osbuild-api = 195;
 
     settings.declare = {
       "network.hostname" = {

@@ -15,6 +15,7 @@ lib.evalVariant {
         ExecStart=/usr/bin/systemctl start does-not-exist.service
       '';
       wantedBy = [ "multi-user.target" ];
+      sandbox = { };
     };
   };
 }

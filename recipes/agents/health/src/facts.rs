@@ -1,9 +1,11 @@
 //! What the report says of the system before any check: the kernel's word,
 //! not ours, wherever there is one.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
-use crate::commit;
+use crate::{commit, sysctls};
 
 pub struct Facts {
     value: Value,
@@ -25,6 +27,9 @@ pub fn gather() -> Facts {
         "root_writable": root_is_writable(),
         "command_line": text("/proc/cmdline"),
         "kernel": text("/proc/sys/kernel/osrelease"),
+        "lockdown": text("/sys/kernel/security/lockdown"),
+        "takes_modules": Path::new("/proc/modules").exists(),
+        "sysctls": sysctls::differing(),
         "os_release": osbuild_sys::os_release::read().ok(),
         "machine_id": text("/etc/machine-id"),
         "early": json_file("/run/osbuild/early.json"),

@@ -13,6 +13,7 @@ mod facts;
 mod http;
 mod report;
 mod states;
+mod sysctls;
 
 use std::time::{Duration, Instant};
 

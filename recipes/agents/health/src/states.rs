@@ -7,7 +7,7 @@ use crate::report::Report;
 
 /// By the name that it has in the report.
 const FILES: [(&str, &str); 4] = [
-    ("facts", "/run/osbuild/facts.json"),
+    ("facts", "/run/osbuild/nodeconfig/facts.json"),
     ("firstboot", "/run/osbuild/firstboot.json"),
     ("hostname", "/proc/sys/kernel/hostname"),
     ("settings", "/run/osbuild/settings.json"),

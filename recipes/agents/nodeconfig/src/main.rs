@@ -16,7 +16,8 @@ use osbuild_sys::state;
 use serde_json::{Map, Value, json};
 
 const WHO: &str = "nodeconfig";
-const FACTS: &str = "/run/osbuild/facts.json";
+/// In a directory of its own, since it is nobody's but its user's.
+const FACTS: &str = "/run/osbuild/nodeconfig/facts.json";
 /// While something is missing, and once all is known.
 const SOON: Duration = Duration::from_secs(2);
 const LATER: Duration = Duration::from_secs(30);

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 const TEMPLATES: &str = "/usr/share/osbuild/templates";
 const SCHEMA: &str = "/usr/share/osbuild/settings/schema.json";
-const FACTS: &str = "/run/osbuild/facts.json";
+const FACTS: &str = "/run/osbuild/nodeconfig/facts.json";
 const ETC: &str = "/etc";
 
 fn main() -> ExitCode {

@@ -42,6 +42,15 @@ pub(crate) fn by_ssh(context: &Context) -> Result<(), String> {
     client.says(admin, "echo $((6 * 7)); id -u", 0, "42\n0\n")?;
     client.says(admin, "hostctl get network.hostname", 0, "hostname = \"node-9\"")?;
     client.says(admin, "ls /.osbuild/host/usr/lib/osbuild/early", 0, "/early")?;
+    // What a version without that setting would do with it.
+    let schema = "/.osbuild/host/usr/share/osbuild/settings/schema.json";
+    client.says(admin, &format!("hostctl check {schema}"), 0, "takes all settings as they are")?;
+    client.says(
+        admin,
+        &format!("sed s/network.hostname/network.hostnane/ {schema} | hostctl check -"),
+        0,
+        "would be set aside: network.hostname: no such setting",
+    )?;
     // It sees the host's files, and there is no shell among them.
     client.says(admin, "ls /.osbuild/host/bin/sh /.osbuild/host/bin/bash; true", 0, "No such file")?;
     client.says(admin, "touch /.osbuild/host/usr/x", 1, "Read-only file system")?;

@@ -85,6 +85,11 @@ enum Command {
         /// Its number (default: the one before)
         to: Option<u64>,
     },
+    /// Say what would become of the settings under another version
+    Check {
+        /// That version's schema, usr/share/osbuild/settings/schema.json of its root; - is standard input
+        schema: String,
+    },
     /// Show generations of the settings, newest first
     History,
     /// Show who asked for changes, newest first
@@ -193,6 +198,7 @@ fn run(arguments: &Arguments) -> Result<String, Failure> {
             let query = to.map(|to| format!("?to={to}")).unwrap_or_default();
             ask::ask("POST", &format!("/v1/undo{query}"), None)?
         }
+        Command::Check { schema } => settings::check(schema)?,
         Command::History => ask::ask("GET", "/v1/history", None)?,
         Command::Audit { most } => ask::ask("GET", &format!("/v1/audit?most={most}"), None)?,
         Command::Describe { .. } => ask::ask("GET", "/v1/schema", None)?,
@@ -215,6 +221,7 @@ fn run(arguments: &Arguments) -> Result<String, Failure> {
     }
     Ok(match &arguments.command {
         Command::Get { .. } => show::toml(&record["settings"]),
+        Command::Check { .. } => show::check(&record),
         Command::History => show::history(&record),
         Command::Audit { .. } => show::audit(&record),
         Command::Describe { key } => show::schema(&record, key.as_deref())?,

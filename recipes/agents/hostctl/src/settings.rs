@@ -34,7 +34,8 @@ pub(crate) fn unset(keys: &[String], how: &How) -> Result<Value, Failure> {
     change(&patch, how)
 }
 
-pub(crate) fn apply(file: &str, how: &How) -> Result<Value, Failure> {
+/// The text of a file, or of standard input.
+fn text_of(file: &str) -> Result<String, Failure> {
     let mut text = String::new();
     let read = if file == "-" {
         std::io::stdin().read_to_string(&mut text).map(drop)
@@ -42,6 +43,17 @@ pub(crate) fn apply(file: &str, how: &How) -> Result<Value, Failure> {
         std::fs::read_to_string(file).map(|read| text = read)
     };
     read.map_err(|error| Failure::usage(format!("{file}: {error}")))?;
+    Ok(text)
+}
+
+pub(crate) fn check(file: &str) -> Result<Value, Failure> {
+    let other = serde_json::from_str(&text_of(file)?);
+    let other: Value = other.map_err(|error| Failure::usage(format!("{file}: no schema: {error}")))?;
+    ask("POST", "/v1/check", Some(&other))
+}
+
+pub(crate) fn apply(file: &str, how: &How) -> Result<Value, Failure> {
+    let text = text_of(file)?;
     let said = read_toml(&schema()?, &text).map_err(|error| {
         let lines = error.to_string().lines().map(|line| format!("{file}: {line}")).collect();
         Failure { status: 1, lines }

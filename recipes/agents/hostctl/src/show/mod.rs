@@ -99,6 +99,16 @@ fn change_line(change: &Value) -> String {
     format!("{at}: {} → {}", shown(&change["was"]), shown(&change["is"]))
 }
 
+/// What another version would do with the settings.
+pub(crate) fn check(record: &Value) -> String {
+    let lines = |what: &str, field: &str| -> String {
+        let entries = record[field].as_array().into_iter().flatten().filter_map(Value::as_str);
+        entries.map(|entry| format!("{what}: {}\n", table::clean(entry))).collect()
+    };
+    let all = lines("would be set aside", "dropped") + &lines("would be back", "returned");
+    if all.is_empty() { "that version takes all settings as they are\n".to_owned() } else { all }
+}
+
 pub(crate) fn history(record: &Value) -> String {
     let mut text = String::new();
     for one in list(&record["generations"]) {
@@ -217,6 +227,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn another_version_says_what_it_would_do() {
+        let none = json!({ "dropped": [], "returned": [] });
+        assert_eq!(check(&none), "that version takes all settings as they are\n");
+        let some = json!({ "dropped": ["a.b: no such setting"], "returned": ["c"] });
+        assert_eq!(check(&some), "would be set aside: a.b: no such setting\nwould be back: c\n");
+    }
 
     #[test]
     fn settings_are_shown_as_they_are_written() {

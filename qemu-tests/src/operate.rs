@@ -186,10 +186,10 @@ fn bundle(context: &Context, client: &Client, control: u16) -> Result<PathBuf, S
         ("boot.txt", "watchdog"),
         ("slots.txt", "GOOD"),
         ("settings.txt", "hostname"),
-        ("audit.txt", "PATCH /v1/settings"),
+        ("audit.txt", "POST /v1/user-data"),
         ("journal-start.txt", "Linux version"),
         ("kernel.json", "Linux version"),
-        ("history.txt", "network.hostname"),
+        ("history.txt", "user data from"),
     ] {
         let text = std::fs::read_to_string(files.join(file)).map_err(|error| format!("{file}: {error}"))?;
         if !text.contains(part) {

@@ -7,40 +7,19 @@
 
 mod scenarios;
 
-mod adversity;
-mod bootstrap;
-mod cluster_network;
-mod confinement;
-mod contents;
-mod corruption;
-mod ephemeral;
-mod figures;
-mod network;
-mod node_figures;
-mod power_cuts;
-mod runtime;
-mod secure_boot;
-mod security;
-mod settings;
-mod twins;
-
+mod command_line;
+mod context;
+mod control_plane;
 mod evidence;
 mod gpt;
-mod host_containers;
 mod imds;
-mod join;
+mod machine;
+mod namespace;
 mod pki;
 mod qmp;
 mod report;
 mod ssh;
 mod write_log;
-
-mod command_line;
-mod context;
-mod control_plane;
-mod machine;
-mod namespace;
-mod operate;
 
 use std::process::ExitCode;
 use std::time::Instant;

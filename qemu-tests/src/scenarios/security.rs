@@ -7,8 +7,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::contents::matches_snapshot;
 use crate::context::Context;
+use crate::scenarios::contents::matches_snapshot;
 
 const UNITS: &str = "usr/lib/systemd/system";
 const SNAPSHOT: &str = "security.snap";

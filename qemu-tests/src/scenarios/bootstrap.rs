@@ -1,8 +1,8 @@
 //! Bootstrap containers: what runs when, and who waits for whom.
 
-use crate::adversity::{Node, healthy};
 use crate::context::Context;
 use crate::machine::{Machine, Start};
+use crate::scenarios::adversity::{Node, healthy};
 use crate::scenarios::nonce;
 
 /// Where the node's files are for those that prepare it.

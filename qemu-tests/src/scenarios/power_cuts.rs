@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::adversity::{Node, healthy};
 use crate::context::Context;
 use crate::gpt;
 use crate::machine::{Machine, Start};
+use crate::scenarios::adversity::{Node, healthy};
 use crate::scenarios::nonce;
 use crate::write_log::{Chance, WriteLog};
 

@@ -1,29 +1,33 @@
 //! What is tried. Each scenario is one story; its assertions are named.
 
+mod adversity;
+mod bootstrap;
+mod cluster_network;
+mod confinement;
+mod contents;
+mod corruption;
+mod ephemeral;
+mod figures;
+mod host_containers;
+mod join;
+mod network;
+mod node_figures;
+mod operate;
+mod power_cuts;
+mod runtime;
+mod secure_boot;
+mod security;
+mod settings;
+mod twins;
+
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::adversity;
-use crate::bootstrap;
-use crate::contents;
 use crate::context::Context;
-use crate::corruption;
-use crate::ephemeral;
 use crate::evidence::{judge, judge_bits};
-use crate::figures;
 use crate::gpt::{self, Bits, EMPTY, FACTORY, GOOD, bits};
-use crate::host_containers;
-use crate::join;
 use crate::machine::{Machine, Start};
-use crate::network;
-use crate::node_figures;
-use crate::power_cuts;
 use crate::report::Report;
-use crate::runtime;
-use crate::secure_boot;
-use crate::security;
-use crate::settings;
-use crate::twins;
 
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,

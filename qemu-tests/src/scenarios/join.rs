@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::cluster_network;
-use crate::confinement;
 use crate::context::Context;
 use crate::control_plane::{ControlPlane, HOST, PORT, TOKEN};
-use crate::host_containers::{ADMIN, CONTROL, expect_in_time};
 use crate::imds::Imds;
 use crate::machine::{Machine, Start};
 use crate::namespace;
-use crate::operate;
 use crate::qmp::{Qmp, Socket};
+use crate::scenarios::cluster_network;
+use crate::scenarios::confinement;
+use crate::scenarios::host_containers::{ADMIN, CONTROL, expect_in_time};
 use crate::scenarios::nonce;
+use crate::scenarios::operate;
 use crate::ssh::Client;
 
 const TARGET: &str = "aws-k8s";

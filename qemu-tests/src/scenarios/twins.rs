@@ -6,12 +6,12 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::command_line::edited_disk;
-use crate::contents::no_shell;
 use crate::context::Context;
 use crate::evidence::{judge, judge_bits};
 use crate::gpt::{self, FACTORY};
+use crate::scenarios::contents::no_shell;
+use crate::scenarios::security;
 use crate::scenarios::{Booted, boot_once, nonce};
-use crate::security;
 
 /// Assertion, variant in which it is false.
 const TWINS: &[(&str, &str)] = &[

@@ -4,11 +4,11 @@
 use std::fs;
 use std::time::Instant;
 
-use crate::adversity::Node;
-use crate::contents::{changes_identity, listing};
 use crate::context::Context;
-use crate::figures::{RUNS, print_load, spread};
 use crate::machine::{Machine, Start};
+use crate::scenarios::adversity::Node;
+use crate::scenarios::contents::{changes_identity, listing};
+use crate::scenarios::figures::{RUNS, print_load, spread};
 use crate::scenarios::nonce;
 
 const TARGET: &str = "aws-k8s";

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::context::Context;
 use crate::machine::{Machine, Start};
-use crate::operate;
 use crate::scenarios::nonce;
+use crate::scenarios::operate;
 use crate::ssh::Client;
 
 const TARGET: &str = "qemu-dev";

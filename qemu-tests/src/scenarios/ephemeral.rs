@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use crate::adversity::{Node, healthy};
 use crate::context::Context;
-use crate::host_containers::expect_in_time;
 use crate::machine::{Machine, Start};
+use crate::scenarios::adversity::{Node, healthy};
+use crate::scenarios::host_containers::expect_in_time;
 use crate::scenarios::nonce;
 
 const BYTES: u64 = 512 << 20;

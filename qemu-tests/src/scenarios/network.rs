@@ -6,11 +6,11 @@ use std::net::{TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::adversity::{Node, healthy};
 use crate::context::Context;
-use crate::host_containers::expect_in_time;
 use crate::machine::Machine;
 use crate::namespace;
+use crate::scenarios::adversity::{Node, healthy};
+use crate::scenarios::host_containers::expect_in_time;
 use crate::scenarios::nonce;
 
 /// This host, as guests see it.

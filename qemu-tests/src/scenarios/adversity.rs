@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::gpt::{self, EMPTY, GOOD};
-use crate::host_containers::{ADMIN, CONTROL, expect_in_time, free_port};
 use crate::machine::{Machine, Start};
 use crate::qmp::Socket;
 use crate::report::Report;
+use crate::scenarios::host_containers::{ADMIN, CONTROL, expect_in_time, free_port};
 use crate::scenarios::{assert_bits, nonce};
 use crate::ssh::Client;
 

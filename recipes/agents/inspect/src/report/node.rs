@@ -28,7 +28,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "node.sockets",
-        title: "The sockets of API and container runtimes are root's alone",
+        title: "The sockets of container runtimes are root's alone, the API's its group's, too",
         references: &[],
         look: control_sockets,
     },
@@ -125,7 +125,6 @@ fn secrets(node: &Node) -> Finding {
 
 fn control_sockets(node: &Node) -> Finding {
     let sockets = [
-        "/run/osbuild/api/socket",
         "/run/osbuild/inspect.socket",
         "/run/containerd/containerd.sock",
         "/run/host-containerd/containerd.sock",
@@ -136,7 +135,26 @@ fn control_sockets(node: &Node) -> Finding {
         return Finding::Unknown("there are none".to_owned());
     }
     // Its group is root's, too.
-    node.is_roots_alone(&there, 0o007)
+    let others = node.is_roots_alone(&there, 0o007);
+    if !matches!(others, Finding::Holds(_)) {
+        return others;
+    }
+    // Agents that are not root belong to a group that may ask.
+    let group = node.system.text("/etc/group").and_then(|text| group_number(&text, "osbuild-api"));
+    match node.is_roots_and(group.unwrap_or(0), &[PathBuf::from("/run/osbuild/api/socket")], 0o007) {
+        Finding::Holds(api) => Finding::Holds(super::listed(&[api, super::listed(&shown(&there))])),
+        other => other,
+    }
+}
+
+/// Of a group, as group(5) has it.
+fn group_number(text: &str, name: &str) -> Option<u32> {
+    let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    lines.find(|fields| fields.first() == Some(&name))?.get(2)?.parse().ok()
+}
+
+fn shown(paths: &[PathBuf]) -> Vec<String> {
+    paths.iter().map(|path| path.display().to_string()).collect()
 }
 
 fn no_login(node: &Node) -> Finding {
@@ -247,18 +265,22 @@ fn time(node: &Node) -> Finding {
 impl Node {
     /// Whether these belong to root and have none of these bits.
     pub fn is_roots_alone(&self, paths: &[PathBuf], bits: u32) -> Finding {
+        self.is_roots_and(0, paths, bits)
+    }
+
+    /// The same of what is also a group's.
+    fn is_roots_and(&self, group: u32, paths: &[PathBuf], bits: u32) -> Finding {
         let mut against = Vec::new();
         for path in paths {
             let shown = path.display();
-            match self.owner(&path.to_string_lossy()) {
+            match self.owner(&path.to_string_lossy(), group) {
                 None => against.push(format!("{shown} is gone")),
                 Some((mode, _)) if mode & bits != 0 => against.push(format!("{shown} has mode {mode:04o}")),
                 Some((_, false)) => against.push(format!("{shown} is not root's")),
                 Some(_) => {}
             }
         }
-        let shown: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-        Finding::without(&against, super::listed(&shown))
+        Finding::without(&against, super::listed(&shown(paths)))
     }
 
     fn find_secrets(&self, directory: &Path, found: &mut Vec<PathBuf>) {
@@ -304,6 +326,14 @@ mod tests {
             }
             finding => finding,
         }
+    }
+
+    #[test]
+    fn a_group_has_the_number_of_its_line() {
+        let text = "root:x:0:\nosbuild-api-x:x:7:\nosbuild-api:x:195:\nbroken\n";
+        assert_eq!(group_number(text, "osbuild-api"), Some(195));
+        assert_eq!(group_number(text, "broken"), None);
+        assert_eq!(group_number(text, "nobody"), None);
     }
 
     #[test]

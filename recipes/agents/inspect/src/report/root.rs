@@ -190,10 +190,11 @@ impl Node {
         })
     }
 
-    /// Mode, and whether it is root's; `None` if it is not there.
-    pub fn owner(&self, path: &str) -> Option<(u32, bool)> {
+    /// Mode, and whether it is root's and the group's of that number; `None` if
+    /// it is not there.
+    pub fn owner(&self, path: &str, group: u32) -> Option<(u32, bool)> {
         let metadata = self.system.path(path).symlink_metadata().ok()?;
-        Some((metadata.permissions().mode() & 0o7777, metadata.uid() == 0 && metadata.gid() == 0))
+        Some((metadata.permissions().mode() & 0o7777, metadata.uid() == 0 && metadata.gid() == group))
     }
 }
 

@@ -41,6 +41,8 @@ let
     OOMScoreAdjust=-900
   '';
 
+  # After a power cut it may have much to read on a slow disk: whether it took
+  # too long is for the health contract to say.
   containerdUnit = ''
     [Unit]
     Description=Container runtime
@@ -53,6 +55,7 @@ let
     ExecStart=/usr/bin/containerd --config /etc/containerd/config.toml
     Delegate=yes
     KillMode=process
+    TimeoutStartSec=infinity
     Restart=always
     RestartSec=5
     LimitNPROC=infinity

@@ -31,6 +31,7 @@ let
     ExecStart=/usr/bin/containerd --config /etc/host-containerd/config.toml
     Delegate=yes
     KillMode=process
+    TimeoutStartSec=infinity
     Restart=always
     RestartSec=5
     LimitNOFILE=1048576

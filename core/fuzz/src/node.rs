@@ -7,10 +7,11 @@ use std::io::{self, ErrorKind};
 use osbuild_firstboot::text;
 use osbuild_render::Template;
 use osbuild_schema::{Document, Schema, TextError, read_toml};
+use osbuild_settings::answer::Request;
 use osbuild_settings::audit::Audit;
 use osbuild_settings::files::Files;
 use osbuild_settings::generation::{Generation, Who};
-use osbuild_settings::node::{Applier, Node, Request};
+use osbuild_settings::node::{Applier, Node};
 use osbuild_settings::store::{Moment, Store};
 use serde_json::{Value, json};
 

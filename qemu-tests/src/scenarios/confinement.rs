@@ -20,7 +20,7 @@ const ATTEMPTS: &[(&str, &str)] = &[
     ("reach the API's socket", "test -S /run/osbuild/api/socket"),
     ("reach it through the first process", "test -S /proc/1/root/run/osbuild/api/socket"),
     ("read the settings", "test -d /proc/1/root/run/osbuild/private || ls /run/osbuild/*.json"),
-    ("see the host's processes", "pgrep -f /usr/lib/systemd/systemd"),
+    ("see the host's processes", "pgrep -x systemd-udevd"),
     ("read the kernel's log", "dmesg"),
     (
         "change a kernel parameter",

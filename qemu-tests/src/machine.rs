@@ -164,11 +164,12 @@ impl Machine {
 
     /// Waits until the console shows a text.
     pub(crate) fn wait_for_console(&mut self, text: &str) -> Result<(), String> {
+        let since = Instant::now();
         while !self.console().contains(text) {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(self.failure(&format!("the machine ended ({status}) before {text:?}")));
             }
-            if self.started.elapsed() > SILENCE.mul_f64(self.factor) {
+            if since.elapsed() > SILENCE.mul_f64(self.factor) {
                 return Err(
                     self.failure(&format!("no {text:?} on the console within {} s", SILENCE.as_secs()))
                 );

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use osbuild_sys::{command, signals};
+use osbuild_sys::{command, lock, signals};
 
 use crate::call::{CTR, NAMESPACE, SOCKET};
 
 /// Archives in the root, by the reference that they are imported under.
 const CARRIED: &str = "/usr/share/osbuild/images/carried.json";
-const IMPORTING: Duration = Duration::from_secs(120);
+const LOCK: &str = "/run/host-containerd/images.lock";
+const IMPORTING: Duration = Duration::from_secs(600);
 const PULLING: Duration = Duration::from_secs(600);
 const QUICK: Duration = Duration::from_secs(30);
 /// Through whom images are pulled; it is not there if that is nobody.
@@ -33,6 +34,11 @@ pub(crate) fn provide(
         return Ok(());
     }
     if let Some(archive) = carried(Path::new(CARRIED), reference)? {
+        // At a start several want theirs, often the same one.
+        let _turn = lock::exclusive(LOCK).map_err(|error| error.to_string())?;
+        if is_there(reference) {
+            return Ok(());
+        }
         return ctr(&["images", "import", &archive], &[], IMPORTING);
     }
     let began = Instant::now();

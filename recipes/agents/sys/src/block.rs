@@ -12,7 +12,7 @@ use osbuild_boot::layout::{Role, SECTOR_SIZE};
 use osbuild_boot::slot::Slot;
 use rustix::fs::FlockOperation;
 
-use crate::{Failed, Result, ioctl};
+use crate::{Failed, Result, ioctl, lock};
 
 const SYS_BLOCK: &str = "/sys/class/block";
 const LOCK: &str = "/run/osbuild/gpt.lock";
@@ -67,13 +67,7 @@ impl SystemDisk {
     /// # Errors
     /// The disk cannot be read or written, or holds no valid table.
     pub fn update_table<T>(&self, change: impl FnOnce(&mut Gpt) -> (bool, T)) -> Result<T> {
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(LOCK)
-            .map_err(Failed::at("open", LOCK))?;
-        rustix::fs::flock(&lock, FlockOperation::LockExclusive).map_err(Failed::at("lock", LOCK))?;
+        let _turn = lock::exclusive(LOCK)?;
         let mut disk = FileDisk::open(&self.device())?;
         let mut table = gpt::load_and_repair(&mut disk).map_err(|error| self.table_error(error))?;
         let (is_changed, result) = change(&mut table);

@@ -11,6 +11,7 @@ pub mod console;
 pub mod dm;
 pub mod filesystem;
 pub mod ioctl;
+pub mod lock;
 pub mod notify;
 pub mod os_release;
 pub mod private;

@@ -146,7 +146,7 @@ in
             default = [ ];
           };
           gateway = field (text "ip") "Where everything else goes.";
-          mtu = field (integer 576 9216) "Bytes of a packet.";
+          mtu = field (integer 576 9216) "Bytes of a packet; the last one stays until the next start if it is unset.";
           dns = field (list (text "ip")) "Servers that are asked for names." // {
             default = [ ];
           };

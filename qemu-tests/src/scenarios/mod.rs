@@ -124,7 +124,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "network-settings",
-        what: "MTU on trial, static addresses, a time server and a proxy do what the settings say",
+        what: "MTU, static addresses on trial, a time server and a proxy do what the settings say",
         is_short: false,
         run: network::settings,
     },

@@ -137,6 +137,7 @@ pub(crate) fn data_is_full(context: &Context) -> Result<(), String> {
     let first = nonce();
     let mut machine = Machine::start(context, &node.start(&first))?;
     expect("first", &reserve(&mut machine)?, "held")?;
+    node.client.wait(node.control)?;
     node.client.wait(node.admin)?;
     let var = "/.osbuild/host/var";
     let fill = format!(

@@ -28,6 +28,7 @@ pub(crate) fn settings(context: &Context) -> Result<(), String> {
         let nonce = nonce();
         let mut machine = Machine::start(context, &node.start(&nonce))?;
         healthy(&machine.verdict()?)?;
+        node.client.wait(node.control)?;
         node.client.wait(node.admin)?;
         let found = packets(&node)
             .and_then(|()| addresses(&node))

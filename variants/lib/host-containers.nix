@@ -27,7 +27,6 @@ let
 
     [Service]
     Type=notify
-    EnvironmentFile=-/etc/osbuild/proxy.env
     ExecStart=/usr/bin/containerd --config /etc/host-containerd/config.toml
     Delegate=yes
     KillMode=process

@@ -72,7 +72,7 @@ impl ControlPlane {
              --tls-cert-file={server}.crt --tls-private-key-file={server}.key --client-ca-file={ca} \
              --kubelet-client-certificate={admin}.crt --kubelet-client-key={admin}.key \
              --kubelet-preferred-address-types=InternalIP \
-             --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --enable-bootstrap-token-auth \
+             --authorization-mode=Node,RBAC --allow-privileged --enable-admission-plugins=NodeRestriction --enable-bootstrap-token-auth \
              --service-account-issuer=https://kubernetes.default.svc --service-account-key-file={accounts}.crt \
              --service-account-signing-key-file={accounts}.key --service-cluster-ip-range=10.96.0.0/16",
             own("apiserver"),

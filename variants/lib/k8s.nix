@@ -60,7 +60,7 @@ let
     After=containerd.service osbuild-images.service
 
     [Service]
-    EnvironmentFile=-/etc/osbuild/proxy.env
+    EnvironmentFile=-/etc/kubernetes/proxy.env
     EnvironmentFile=/etc/kubernetes/kubelet.env
     EnvironmentFile=-/etc/kubernetes/credential-providers.env
     ExecStart=/usr/bin/kubelet \
@@ -388,6 +388,7 @@ in
       "62-kubelet" = ./templates/kubelet;
       "63-kubelet-flags" = ./templates/kubelet-flags;
       "64-kubelet-waits" = ./templates/kubelet-waits;
+      "67-kubelet-proxy" = ./templates/kubelet-proxy;
     }
     // (if providers == { } then { } else {
       "65-credential-providers" = ./templates/credential-providers;

@@ -15,6 +15,7 @@ mod gpt;
 mod imds;
 mod machine;
 mod namespace;
+mod node;
 mod pki;
 mod qmp;
 mod report;

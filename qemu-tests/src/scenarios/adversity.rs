@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::gpt::{self, EMPTY, GOOD};
 use crate::machine::{Machine, Start};
+use crate::node::expect_in_time;
+use crate::node::{Node, healthy};
 use crate::qmp::Socket;
-use crate::report::Report;
-use crate::scenarios::host_containers::{ADMIN, CONTROL, expect_in_time, free_port};
+use crate::scenarios::settings::{self, Started};
 use crate::scenarios::{assert_bits, nonce};
-use crate::ssh::Client;
 
 const TARGET: &str = "qemu-dev";
 const PRIVATE: usize = 8;
@@ -167,72 +167,14 @@ pub(crate) fn data_is_full(context: &Context) -> Result<(), String> {
     assert_bits("after all", &node.disk, (GOOD, EMPTY))
 }
 
-/// A node that a person with a key gets into.
-pub(crate) struct Node {
-    pub(crate) client: Client,
-    pub(crate) disk: PathBuf,
-    user_data: PathBuf,
-    pub(crate) control: u16,
-    pub(crate) admin: u16,
-    forward: [String; 2],
+/// A healthy start until its user data's fate is known.
+fn settled(context: &Context, disk: &Path, user_data: Option<&str>) -> Result<Started, String> {
+    let started = settings::start(context, disk, user_data)?;
+    healthy(&started.report)?;
+    Ok(started)
 }
 
-impl Node {
-    pub(crate) fn new(context: &Context, name: &str) -> Result<Self, String> {
-        Self::of(context, TARGET, name)
-    }
-
-    pub(crate) fn of(context: &Context, target: &str, name: &str) -> Result<Self, String> {
-        context.build(target)?;
-        let client = Client::new(context)?;
-        let user_data = context.scratch(&format!("{name}.toml"));
-        let (control, admin) = (free_port()?, free_port()?);
-        let forward = [format!("{control}:{CONTROL}"), format!("{admin}:{ADMIN}")];
-        let disk = context.scratch(&format!("{name}.raw"));
-        let node = Self { client, disk, user_data, control, admin, forward };
-        node.tell("")?;
-        Ok(node)
-    }
-
-    /// Its user data in the next start: its keys, and more.
-    pub(crate) fn tell(&self, more: &str) -> Result<(), String> {
-        let key = &self.client.public_key;
-        let text = format!(
-            "[host-containers.control]\nuser-data = \"{key}\"\n\
-             [host-containers.admin]\nenabled = true\nuser-data = \"{key}\"\n{more}"
-        );
-        std::fs::write(&self.user_data, text).map_err(|error| error.to_string())
-    }
-
-    pub(crate) fn start<'a>(&'a self, nonce: &'a str) -> Start<'a> {
-        Start {
-            user_data: Some(&self.user_data),
-            forward: &self.forward,
-            ..Start::new(TARGET, &self.disk, nonce)
-        }
-    }
-}
-
-/// One start until its settings are known.
-struct Settled {
-    report: Report,
-    console: String,
-}
-
-fn settled(context: &Context, disk: &Path, user_data: Option<&str>) -> Result<Settled, String> {
-    let file = context.scratch("adversity.toml");
-    std::fs::write(&file, user_data.unwrap_or_default()).map_err(|error| error.to_string())?;
-    let nonce = nonce();
-    let start = Start { user_data: user_data.map(|_| file.as_path()), ..Start::new(TARGET, disk, &nonce) };
-    let mut machine = Machine::start(context, &start)?;
-    healthy(&machine.verdict()?)?;
-    let report = machine.wait_for("the user data's fate", |report| report.state("firstboot").is_some())?;
-    let console = machine.console();
-    machine.power_off();
-    Ok(Settled { report, console })
-}
-
-impl Settled {
+impl Started {
     fn is_called(&self, name: &str) -> Result<(), String> {
         match self.report.state("hostname") {
             Some(found) if *found == json!(name) => Ok(()),
@@ -254,13 +196,6 @@ impl Settled {
         } else {
             Err(format!("PRIVATE is {found}, expected {expected}"))
         }
-    }
-}
-
-pub(crate) fn healthy(report: &Report) -> Result<(), String> {
-    match report.verdict() {
-        Some("healthy") => Ok(()),
-        other => Err(format!("the verdict is {other:?}: {:?}", report.event("verdict"))),
     }
 }
 

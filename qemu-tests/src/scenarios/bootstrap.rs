@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::machine::{Machine, Start};
-use crate::scenarios::adversity::{Node, healthy};
+use crate::node::{Node, healthy};
 use crate::scenarios::nonce;
 
 /// Where the node's files are for those that prepare it.

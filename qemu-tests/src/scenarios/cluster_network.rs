@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::control_plane::ControlPlane;
+use crate::node::expect_in_time;
 use crate::scenarios::confinement::IMAGE;
-use crate::scenarios::host_containers::expect_in_time;
 
 /// Addresses of the node's own pod network, and of the cluster's.
 const OWN: &str = "10.88.";

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::control_plane::ControlPlane;
-use crate::scenarios::host_containers::expect_in_time;
+use crate::node::expect_in_time;
 
 /// It has a shell and tools.
 pub(crate) const IMAGE: &str = "osbuild.local/admin:1";

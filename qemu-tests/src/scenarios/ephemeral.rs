@@ -5,8 +5,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::context::Context;
 use crate::machine::{Machine, Start};
-use crate::scenarios::adversity::{Node, healthy};
-use crate::scenarios::host_containers::expect_in_time;
+use crate::node::{Node, expect_in_time, healthy};
 use crate::scenarios::nonce;
 
 const BYTES: u64 = 512 << 20;

@@ -1,35 +1,17 @@
 //! The node's own containers, as a person with a key reaches them.
 
-use std::net::{Ipv4Addr, TcpListener};
-use std::time::{Duration, Instant};
-
 use crate::context::Context;
-use crate::machine::{Machine, Start};
+use crate::machine::Machine;
+use crate::node::{Node, expect_in_time};
 use crate::scenarios::nonce;
 use crate::scenarios::operate;
 use crate::ssh::Client;
 
-const TARGET: &str = "qemu-dev";
-pub(crate) const CONTROL: u16 = 22;
-pub(crate) const ADMIN: u16 = 2222;
-/// For a container to be imported and started under emulation.
-const PATIENCE: Duration = Duration::from_secs(300);
-
 pub(crate) fn by_ssh(context: &Context) -> Result<(), String> {
-    let client = Client::new(context)?;
-    let disk = context.scratch("host-containers.raw");
-    let (control, admin) = (free_port()?, free_port()?);
-    let user_data = context.scratch("host-containers.toml");
-    let key = &client.public_key;
-    let text = format!(
-        "[host-containers.control]\nuser-data = \"{key}\"\n\
-         [host-containers.admin]\nenabled = true\nuser-data = \"{key}\"\n"
-    );
-    std::fs::write(&user_data, text).map_err(|error| error.to_string())?;
+    let node = Node::new(context, "host-containers")?;
+    let (client, control, admin) = (&node.client, node.control, node.admin);
     let nonce = nonce();
-    let forward = [format!("{control}:{CONTROL}"), format!("{admin}:{ADMIN}")];
-    let start = Start { user_data: Some(&user_data), forward: &forward, ..Start::new(TARGET, &disk, &nonce) };
-    let mut machine = Machine::start(context, &start)?;
+    let mut machine = Machine::start(context, &node.start(&nonce))?;
     machine.verdict()?;
 
     client.wait(control)?;
@@ -55,8 +37,8 @@ pub(crate) fn by_ssh(context: &Context) -> Result<(), String> {
     client.says(admin, "ls /.osbuild/host/bin/sh /.osbuild/host/bin/bash; true", 0, "No such file")?;
     client.says(admin, "touch /.osbuild/host/usr/x", 1, "Read-only file system")?;
 
-    operate::a_node(context, &client, control, admin)?;
-    names_on_trial(&client, control, admin)?;
+    operate::a_node(context, client, control, admin)?;
+    names_on_trial(client, control, admin)?;
 
     // A container that was given the API goes on with the one that follows.
     client.says(admin, "pkill -KILL -f ^/usr/lib/osbuild/settings", 0, "")?;
@@ -129,22 +111,3 @@ fn names_on_trial(client: &Client, control: u16, admin: u16) -> Result<(), Strin
 
 /// What PID 1 started, as `PID program`, without what comes and goes.
 const SERVICES: &str = "for p in $(pgrep -P 1); do echo \"$p $(readlink /proc/$p/exe)\"; done | grep -v -e shim -e hostcontainer";
-
-pub(crate) fn expect_in_time(
-    what: &str,
-    mut holds: impl FnMut() -> Result<bool, String>,
-) -> Result<(), String> {
-    let since = Instant::now();
-    while !holds()? {
-        if since.elapsed() > PATIENCE {
-            return Err(format!("not {what} within {} s", PATIENCE.as_secs()));
-        }
-        std::thread::sleep(Duration::from_secs(1));
-    }
-    Ok(())
-}
-
-pub(crate) fn free_port() -> Result<u16, String> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string())?;
-    listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
-}

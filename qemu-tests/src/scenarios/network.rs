@@ -9,8 +9,7 @@ use std::time::Duration;
 use crate::context::Context;
 use crate::machine::Machine;
 use crate::namespace;
-use crate::scenarios::adversity::{Node, healthy};
-use crate::scenarios::host_containers::expect_in_time;
+use crate::node::{Node, expect_in_time, healthy};
 use crate::scenarios::nonce;
 
 /// This host, as guests see it.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::context::Context;
 use crate::machine::{Machine, Start};
-use crate::scenarios::adversity::Node;
+use crate::node::Node;
 use crate::scenarios::contents::{changes_identity, listing};
 use crate::scenarios::figures::{RUNS, print_load, spread};
 use crate::scenarios::nonce;

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::context::{Context, read_json};
-use crate::scenarios::host_containers::expect_in_time;
+use crate::node::expect_in_time;
 use crate::ssh::Client;
 
 /// What nobody promised of a test machine: its firmware starts anything, no

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::context::Context;
 use crate::gpt;
 use crate::machine::{Machine, Start};
-use crate::scenarios::adversity::{Node, healthy};
+use crate::node::{Node, healthy};
 use crate::scenarios::nonce;
 use crate::write_log::{Chance, WriteLog};
 

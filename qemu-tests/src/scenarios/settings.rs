@@ -90,13 +90,13 @@ fn carried(version: &str, level: &Value, aside: &Value, report: &Report) -> Vec<
     .collect()
 }
 
-struct Started {
-    report: Report,
-    console: String,
+pub(crate) struct Started {
+    pub(crate) report: Report,
+    pub(crate) console: String,
 }
 
 /// Until the verdict, and until the node is called by its name.
-fn start(context: &Context, disk: &Path, user_data: Option<&str>) -> Result<Started, String> {
+pub(crate) fn start(context: &Context, disk: &Path, user_data: Option<&str>) -> Result<Started, String> {
     let file = context.scratch("user-data.toml");
     if let Some(text) = user_data {
         std::fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;

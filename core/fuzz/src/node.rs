@@ -72,8 +72,8 @@ pub fn user_data(bytes: &[u8]) {
 }
 
 /// Requests one after the other: `METHOD PATH?QUERY`, a line feed, a body. All
-/// of them get an answer, none of which holds the secret, and what the node
-/// says it has set is what is found after a restart.
+/// of them get an answer, none of which holds the secret, and each generation
+/// is read as it was written.
 pub fn settings_api(bytes: &[u8]) {
     let now = Moment { at: 1_800_000_000, uptime_ms: 1000, boot_id: "boot".to_owned() };
     let who = Who { name: "fuzz".to_owned(), uid: 0 };
@@ -199,5 +199,27 @@ impl Files for Memory {
 
     fn sync_directory(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fuzzer that begins with what is refused at once finds little.
+    #[test]
+    fn seeds_get_as_far_as_they_should() {
+        let schema = schema();
+        let document = read_toml(&schema, include_str!("../seeds/user-data/all")).expect("it is taken");
+        assert_eq!(document.iter().count(), 10);
+        let effective = document.effective(&schema);
+        for text in [include_str!("../seeds/template/each"), include_str!("../seeds/template/plain")] {
+            let template = Template::parse("seed", text, &schema).expect("it is a template");
+            let output = template.render(&schema, &effective, &json!({})).expect("it gives a file");
+            assert!(output.files.iter().all(|file| file.contents.is_some()));
+        }
+        let generation = include_bytes!("../seeds/settings-files/one");
+        let whole = [digest(generation).as_bytes(), b"\n", generation, b"\n"].concat();
+        assert_eq!(Generation::decode(&whole).expect("it is a generation").number, 1);
     }
 }

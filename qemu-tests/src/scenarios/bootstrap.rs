@@ -15,7 +15,7 @@ pub(crate) fn containers(context: &Context) -> Result<(), String> {
     let node = Node::of(context, &target, "bootstrap")?;
     let once = format!("echo ran >> {HOST}/var/once; mkdir -p {HOST}/var/prepared; sync");
     let always = format!(
-        "echo ran >> {HOST}/var/always; mount -t tmpfs prepared {HOST}/var/prepared; pgrep -x kubelet && exit 9; true"
+        "echo ran >> {HOST}/var/always; mount -t tmpfs prepared {HOST}/var/prepared || exit 8; pgrep -x kubelet && exit 9; true"
     );
     let three = [
         container("once", "once", true, &once),

@@ -32,7 +32,7 @@ const ATTEMPTS: &[(&str, &str)] = &[
         "cat /sys/kernel/profiling > /tmp/s; echo 0 > /sys/block/vda/queue/iostats && echo 1 > /sys/block/vda/queue/iostats",
     ),
     ("read the node's disk", "mknod /tmp/disk b $(tr : ' ' < /sys/block/vda/dev) && head -c 512 /tmp/disk"),
-    ("mount", "mkdir -p /tmp/m && mount -t tmpfs none /tmp/m"),
+    ("mount", "unshare --mount true"),
     ("set the clock", "date -s @$(date +%s)"),
     ("change cgroups", "mkdir /sys/fs/cgroup/escape"),
     ("trace the first process", "head -c 1 /proc/1/mem; readlink /proc/1/exe | grep systemd"),

@@ -14,7 +14,8 @@ lib.evalVariant {
       pname = "script-image";
       reference = "osbuild.local/script:1";
       inherit (pkgs.admin-image) root;
-      files = { };
+      # The admin image has none.
+      files."usr/bin/mount" = "${pkgs.mount}/usr/bin/mount";
       entrypoint = [
         "/usr/bin/bash"
         "/.osbuild/kept/user-data"

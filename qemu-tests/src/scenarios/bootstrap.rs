@@ -13,9 +13,9 @@ const HELD_MS: u64 = 330_000;
 pub(crate) fn containers(context: &Context) -> Result<(), String> {
     let target = context.variant("script");
     let node = Node::of(context, &target, "bootstrap")?;
-    let once = format!("echo ran >> {HOST}/var/once; mkdir -p {HOST}/var/prepared; sync");
+    let once = format!("echo ran >> {HOST}/var/once; sync");
     let always = format!(
-        "echo ran >> {HOST}/var/always; mount -t tmpfs prepared {HOST}/var/prepared || exit 8; pgrep -x kubelet && exit 9; true"
+        "mkdir -p {HOST}/var/prepared; echo ran >> {HOST}/var/always; mount -t tmpfs prepared {HOST}/var/prepared || exit 8; pgrep -x kubelet && exit 9; true"
     );
     let three = [
         container("once", "once", true, &once),

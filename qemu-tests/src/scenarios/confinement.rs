@@ -58,15 +58,19 @@ pub(crate) fn hold(plane: &ControlPlane) -> Result<(), String> {
     Ok(())
 }
 
+/// Begins the lines that an attempt said.
+const SAID: &str = "# ";
+
 /// By attempt, whether it succeeded.
 fn outcomes(plane: &ControlPlane, name: &str, pod: &Value) -> Result<BTreeMap<String, bool>, String> {
     plane.apply(pod)?;
     let phase = || plane.kubectl(&["get", "pod", name, "-o", "jsonpath={.status.phase}"]);
     expect_in_time(&format!("the end of pod {name}"), || Ok(phase()? == "Succeeded"))?;
     let said = plane.kubectl(&["logs", name])?;
+    println!("  pod {name}:\n    {}", said.trim_end().replace('\n', "\n    "));
     plane.kubectl(&["delete", "pod", name, "--grace-period=1"])?;
     let mut outcomes = BTreeMap::new();
-    for line in said.lines() {
+    for line in said.lines().filter(|line| !line.starts_with(SAID)) {
         let (can, what) = line.split_once(' ').ok_or_else(|| format!("pod {name} said {line:?}"))?;
         outcomes.insert(what.to_owned(), can == "0");
     }
@@ -79,7 +83,9 @@ fn outcomes(plane: &ControlPlane, name: &str, pod: &Value) -> Result<BTreeMap<St
 fn pod(name: &str, security: &Value, everything: bool) -> Value {
     let script: String = ATTEMPTS
         .iter()
-        .map(|(what, command)| format!("( {command} ) >/dev/null 2>&1; echo \"$? {what}\"\n"))
+        .map(|(what, command)| {
+            format!("( {command} ) >/tmp/said 2>&1; echo \"$? {what}\"; sed 's/^/{SAID}/' /tmp/said\n")
+        })
         .collect();
     let mut pod = json!({
         "apiVersion": "v1",

@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use osbuild_sys::console::say;
 use osbuild_sys::{private, signals};
@@ -31,6 +31,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 /// For the image of one that is not.
 const PATIENCE: Duration = Duration::from_secs(120);
+const ASKED_TO_END: &str = "asked to end before it had done its work";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -93,7 +94,7 @@ fn work(name: &str, bootstrap: &Bootstrap, done: &Done, held: &Held) -> Result<(
         let kept = Path::new(KEPT).join(name);
         let reason = match crate::run_container(&inside, &container, &kept, patience) {
             Ok(_) if signals::is_terminated() => {
-                return Err("asked to end before it had done its work".to_owned());
+                return Err(ASKED_TO_END.to_owned());
             }
             Ok(0) => break,
             Ok(status) => format!("it ended with status {status}"),
@@ -111,7 +112,9 @@ fn work(name: &str, bootstrap: &Bootstrap, done: &Done, held: &Held) -> Result<(
         );
         // The file was there before; that its words are not is no reason to end.
         let _ = held.hold(&reason);
-        sleep(pause)?;
+        if !crate::rest(pause) {
+            return Err(ASKED_TO_END.to_owned());
+        }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
     if bootstrap.mode == Mode::Once {
@@ -119,17 +122,6 @@ fn work(name: &str, bootstrap: &Bootstrap, done: &Done, held: &Held) -> Result<(
         if let Err(error) = done.write(&bootstrap.definition()) {
             say(WHO, 3, &format!("bootstrap container {name} will run again in the next start: {error}"));
         }
-    }
-    Ok(())
-}
-
-fn sleep(pause: Duration) -> Result<(), String> {
-    let since = Instant::now();
-    while since.elapsed() < pause {
-        if signals::is_terminated() {
-            return Err("asked to end before it had done its work".to_owned());
-        }
-        std::thread::sleep(Duration::from_millis(200));
     }
     Ok(())
 }

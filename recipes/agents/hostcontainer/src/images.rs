@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use osbuild_sys::{command, lock, signals};
+use osbuild_sys::{command, lock};
 
 use crate::call::{CTR, NAMESPACE, SOCKET};
 
@@ -53,12 +53,8 @@ pub(crate) fn provide(
             }
             Err(reason) => tell(&format!("cannot get {reference} yet: {reason}")),
         }
-        let waited = Instant::now();
-        while waited.elapsed() < pause {
-            if signals::is_terminated() {
-                return Err(format!("{reference} did not come"));
-            }
-            std::thread::sleep(Duration::from_millis(200));
+        if !crate::rest(pause) {
+            return Err(format!("{reference} did not come"));
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }

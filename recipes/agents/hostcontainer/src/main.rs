@@ -106,6 +106,15 @@ fn keep(kept: &Path, container: &Container) -> std::io::Result<()> {
     std::fs::rename(&new, kept.join("user-data"))
 }
 
+/// Waits, unless we are asked to end; whether nobody did.
+fn rest(pause: Duration) -> bool {
+    let since = Instant::now();
+    while since.elapsed() < pause && !signals::is_terminated() {
+        std::thread::sleep(POLL);
+    }
+    !signals::is_terminated()
+}
+
 /// Waits for the end, and brings it about when we are asked to end.
 fn wait(name: &str, child: &mut Child) -> Result<i32, String> {
     let mut asked: Option<Instant> = None;

@@ -10,11 +10,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+use tar::{Builder, Header};
 
 use crate::ask::{Failure, ask};
 use crate::node::Logs;
 use crate::show;
-use crate::tar::Tar;
 
 /// Of the archive before it is packed; what would go beyond is left out.
 const MOST_BYTES: usize = 48 << 20;
@@ -76,7 +76,7 @@ fn collect(
     most_bytes: usize,
     mut ask: impl FnMut(&str) -> Result<Value, Failure>,
 ) -> Result<Vec<u8>, Failure> {
-    let mut tar = Tar::default();
+    let mut tar = Builder::new(Vec::new());
     let (mut contents, mut problems) = (Vec::new(), serde_json::Map::new());
     for Part { name, address, shown } in parts() {
         let record = match ask(&address) {
@@ -91,17 +91,26 @@ fn collect(
         let mut files = vec![(format!("{name}.json"), format!("{record}\n"))];
         files.extend(shown.map(|shown| (format!("{name}.txt"), shown(&record))));
         for (file, text) in files {
-            if tar.len() + text.len() > most_bytes {
+            if tar.get_ref().len() + text.len() > most_bytes {
                 problems.insert(file, json!(["left out: the bundle would be too large"]));
                 continue;
             }
-            tar.add(&format!("node/{file}"), now, text.as_bytes());
+            add(&mut tar, &format!("node/{file}"), now, text.as_bytes());
             contents.push(file);
         }
     }
     let about = json!({ "schema": 1, "madeAt": now, "contents": contents, "problems": problems });
-    tar.add("node/bundle.json", now, format!("{about}\n").as_bytes());
-    Ok(tar.finish())
+    add(&mut tar, "node/bundle.json", now, format!("{about}\n").as_bytes());
+    Ok(tar.into_inner().expect("memory takes all of it"))
+}
+
+/// Adds a file that its owner alone may read. `at` is in seconds since 1970.
+fn add(tar: &mut Builder<Vec<u8>>, name: &str, at: u64, contents: &[u8]) {
+    let mut header = Header::new_ustar();
+    header.set_mode(0o600);
+    header.set_mtime(at);
+    header.set_size(contents.len() as u64);
+    tar.append_data(&mut header, name, contents).expect("memory takes all of it");
 }
 
 fn packed(archive: &[u8]) -> Vec<u8> {
@@ -113,24 +122,20 @@ fn packed(archive: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::process::{Command, Stdio};
 
     use super::*;
 
     /// Names and contents of an archive.
     fn unpacked(archive: &[u8]) -> Vec<(String, String)> {
-        let mut tar = Vec::new();
-        flate2::read::GzDecoder::new(archive).read_to_end(&mut tar).unwrap();
-        let (mut files, mut at) = (Vec::new(), 0);
-        while tar[at] != 0 {
-            let text = |from: usize, to: usize| {
-                String::from_utf8_lossy(&tar[at + from..at + to]).trim_end_matches('\0').to_owned()
-            };
-            let size = usize::from_str_radix(&text(124, 136), 8).unwrap();
-            let contents = String::from_utf8_lossy(&tar[at + 512..at + 512 + size]).into_owned();
-            files.push((text(0, 100), contents));
-            at += 512 + size.next_multiple_of(512);
-        }
-        files
+        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive));
+        let entries = archive.entries().unwrap().map(|entry| {
+            let mut entry = entry.unwrap();
+            let mut text = String::new();
+            entry.read_to_string(&mut text).unwrap();
+            (entry.path().unwrap().display().to_string(), text)
+        });
+        entries.collect()
     }
 
     #[test]
@@ -176,5 +181,27 @@ mod tests {
         let files = unpacked(&packed(&archive));
         let about: Value = serde_json::from_str(&files.last().unwrap().1).unwrap();
         assert_eq!(about["problems"]["kernel.json"], json!(["left out: the bundle would be too large"]));
+    }
+
+    #[test]
+    fn another_program_unpacks_it() {
+        let mut tar = Builder::new(Vec::new());
+        add(&mut tar, "node/a.json", 1_700_000_000, b"{}\n");
+        add(&mut tar, "node/empty", 0, b"");
+        add(&mut tar, "node/b.txt", 0, &[b'x'; 600]);
+        let mut judge = Command::new("tar")
+            .args(["--list", "--verbose", "--utc", "--numeric-owner", "--file=-"])
+            .env("TZ", "UTC")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        judge.stdin.take().unwrap().write_all(&tar.into_inner().unwrap()).unwrap();
+        let said = judge.wait_with_output().unwrap();
+        assert!(said.status.success());
+        let said = String::from_utf8(said.stdout).unwrap();
+        let lines: Vec<Vec<&str>> = said.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[0], ["-rw-------", "0/0", "3", "2023-11-14", "22:13", "node/a.json"]);
+        assert_eq!((lines[1][2], lines[2][2], lines.len()), ("0", "600", 3));
     }
 }

@@ -9,7 +9,6 @@ mod bundle;
 mod node;
 mod settings;
 mod show;
-mod tar;
 
 use std::ffi::OsString;
 use std::io::Write;

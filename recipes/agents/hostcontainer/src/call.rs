@@ -49,6 +49,12 @@ pub(crate) fn run(name: &str, container: &Container, kept: &Path) -> Vec<String>
         words.push("--privileged".to_owned());
         words.push("--with-ns".to_owned());
         words.push("pid:/proc/1/ns/pid".to_owned());
+        if container.power == Power::Preparing {
+            // Without it runc makes all of the container's mounts followers of
+            // the host's, whatever is said of one of them.
+            words.push("--rootfs-propagation".to_owned());
+            words.push("shared".to_owned());
+        }
     } else {
         words.push("--seccomp".to_owned());
     }

@@ -45,17 +45,34 @@ fn prepare(kept: &Path, home: &Path) -> io::Result<usize> {
     directory(Path::new("/run/sshd"), 0o755)?;
     directory(home, 0o700)?;
     directory(&home.join(".ssh"), 0o700)?;
-    let own = kept.join("ssh_host_ed25519_key");
-    if fs::metadata(&own).map_or(0, |metadata| metadata.len()) == 0 {
-        let made = Command::new(KEYGEN)
-            .args(["-q", "-t", "ed25519", "-N", "", "-C", "node", "-f"])
-            .arg(&own)
-            .status()?;
-        if !made.success() {
-            return Err(io::Error::other(format!("{KEYGEN} ended with {made}")));
+    own_key(KEYGEN, &kept.join("ssh_host_ed25519_key"))?;
+    authorize(&kept.join("user-data"), &home.join(".ssh/authorized_keys"))
+}
+
+/// Makes the server's own key if there is none, or none that a power cut left
+/// whole. It is there when it is on the disk, and under another name until
+/// then, since `ssh-keygen` writes over nothing.
+fn own_key(keygen: &str, own: &Path) -> io::Result<()> {
+    if fs::metadata(own).is_ok_and(|metadata| metadata.len() > 0) {
+        return Ok(());
+    }
+    let new = own.with_extension("new");
+    for rest in [&new, &own.with_extension("new.pub")] {
+        match fs::remove_file(rest) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
     }
-    authorize(&kept.join("user-data"), &home.join(".ssh/authorized_keys"))
+    let made = Command::new(keygen)
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "node", "-f"])
+        .arg(&new)
+        .status()?;
+    if !made.success() {
+        return Err(io::Error::other(format!("{keygen} ended with {made}")));
+    }
+    File::open(&new)?.sync_all()?;
+    fs::rename(&new, own)?;
+    File::open(own.parent().unwrap_or(Path::new("/")))?.sync_all()
 }
 
 fn authorize(user_data: &Path, file: &Path) -> io::Result<usize> {
@@ -69,6 +86,30 @@ fn authorize(user_data: &Path, file: &Path) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_own_key_is_made_where_there_is_none_or_an_empty_one() {
+        let place = std::env::temp_dir().join(format!("ssh-start-key-{}", std::process::id()));
+        fs::create_dir_all(&place).unwrap();
+        // As ssh-keygen, it writes over nothing.
+        let keygen = place.join("keygen");
+        let script = "#!/bin/sh\nwhile [ \"$1\" != -f ]; do shift; done\n[ ! -e \"$2\" ] && echo key > \"$2\" && echo pub > \"$2.pub\"\n";
+        fs::write(&keygen, script).unwrap();
+        fs::set_permissions(&keygen, Permissions::from_mode(0o755)).unwrap();
+        let keygen = keygen.display().to_string();
+        let own = place.join("own_key");
+        for left in [&[][..], &["own_key"], &["own_key", "own_key.new", "own_key.new.pub"]] {
+            for name in left {
+                fs::write(place.join(name), "").unwrap();
+            }
+            own_key(&keygen, &own).unwrap();
+            assert_eq!(fs::read_to_string(&own).unwrap(), "key\n", "{left:?}");
+        }
+        fs::write(&own, "kept").unwrap();
+        own_key("/nonexistent", &own).unwrap();
+        assert_eq!(fs::read_to_string(&own).unwrap(), "kept");
+        fs::remove_dir_all(&place).unwrap();
+    }
 
     #[test]
     fn keys_are_counted_and_kept_from_others() {

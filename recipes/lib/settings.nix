@@ -48,7 +48,7 @@ lib: {
 
   # The schema, the templates and the sources of user data of an image; made
   # only if every template gives a file that can be read for everything that
-  # may be set.
+  # may be set, and names units that the image has.
   settingsPackage =
     {
       name,
@@ -61,6 +61,8 @@ lib: {
       facts,
       # Where user data is looked for, in this order.
       sources,
+      # Directories of units, whether they are there or not.
+      units,
       render,
     }:
     let
@@ -87,6 +89,7 @@ lib: {
           schema = 1;
           inherit sources;
         };
+        inherit units;
         templateNames = names;
         templateFiles = map (template: templates.${template}) names;
         passAsFile = [
@@ -105,7 +108,7 @@ lib: {
         done
       '';
       checkPhase = ''
-        ${render}/usr/lib/osbuild/render test "$schemaPath" templates "$factsPath"
+        ${render}/usr/lib/osbuild/render test "$schemaPath" templates "$factsPath" $units
       '';
       installPhase = ''
         install -D -m 0644 "$schemaPath" "$out/usr/share/osbuild/settings/schema.json"

@@ -169,15 +169,17 @@ in
         unit: lib.hasSuffix ".service" unit && config.services.${unit}.sandbox == null
       ) (attrNames config.services);
 
+      ours = config.packages ++ [ (generatedFiles { inherit name config; }) ];
+
       image = lib.composeImage {
         inherit name;
-        packages = config.packages ++ [
-          (generatedFiles { inherit name config; })
+        packages = ours ++ [
           (lib.settingsPackage {
             inherit name;
             inherit (config.release) version;
             inherit (config.settings) declare facts templates;
             sources = config.settings.userData;
+            units = map (package: "${package}/${unitDirectory}") ours;
             inherit (pkgs) render;
           })
         ];

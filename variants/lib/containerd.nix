@@ -10,7 +10,8 @@
 let
   # The service manager alone makes cgroups: runc asks it over its private
   # socket, so that no message bus is needed. The plugin `opt`, disabled in
-  # both, makes a directory on the read-only root.
+  # both, makes a directory on the read-only root. An image is recorded only
+  # after its layers are on the disk, so that a power cut leaves no empty one.
   first = ''
     version = 2
     root = "/var/lib/containerd"
@@ -23,6 +24,7 @@ let
 
     [plugins."io.containerd.grpc.v1.cri"]
     sandbox_image = "${sandboxImage}"
+    image_pull_with_sync_fs = true
     enable_selinux = false
 
     [plugins."io.containerd.grpc.v1.cri".containerd]
@@ -52,6 +54,7 @@ let
 
     [plugins."io.containerd.cri.v1.images"]
     snapshotter = "overlayfs"
+    image_pull_with_sync_fs = true
 
     [plugins."io.containerd.cri.v1.images".pinned_images]
     sandbox = "${sandboxImage}"

@@ -169,6 +169,8 @@ in
       };
       "network.https-proxy" = {
         type = text "url";
+        # A proxy's password stands in its address.
+        secret = true;
         description = "Through whom images are pulled and the API server is reached.";
       };
       "network.no-proxy" = {

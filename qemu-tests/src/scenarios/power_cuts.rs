@@ -37,7 +37,9 @@ pub(crate) fn during_commits(context: &Context) -> Result<(), String> {
     let mut machine = Machine::start(context, &node.start(&first))?;
     healthy(&machine.verdict()?)?;
     node.client.wait(node.admin)?;
-    node.client.says(node.admin, "hostctl set network.hostname=node-0 && sync", 0, "node-0")?;
+    node.client.says(node.admin, "hostctl set network.hostname=node-0", 0, "node-0")?;
+    // Nobody saw to it that the container's image, unpacked just now, is on the
+    // disk; it is wanted again below.
     machine.power_off();
     context.copy_image(&node.disk, &base)?;
 

@@ -1,11 +1,14 @@
-//! What a container is started with.
+//! What containerd is asked for, by its client `ctr`.
 
 use std::path::Path;
+use std::time::Duration;
+
+use osbuild_sys::command;
 
 pub(crate) const CTR: &str = "/usr/bin/ctr";
-/// Of the containerd that runs these containers alone.
-pub(crate) const SOCKET: &str = "/run/host-containerd/containerd.sock";
-pub(crate) const NAMESPACE: &str = "host";
+/// Of the containerd that runs these containers alone, and the one namespace
+/// in it.
+const WHOSE: [&str; 4] = ["-a", "/run/host-containerd/containerd.sock", "-n", "host"];
 
 /// What a container may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +34,32 @@ const HOST: &str = "/.osbuild/host";
 /// Where the node's API has its socket, which is another one after a restart.
 const API: &str = "/run/osbuild/api";
 
-/// The words after `ctr`.
+/// Asks, and returns what was answered.
+///
+/// # Errors
+/// `ctr` could not be run, took longer than `limit`, or failed: its last line.
+pub(crate) fn ctr(words: &[&str], limit: Duration) -> Result<String, String> {
+    ctr_in(&[], words, limit)
+}
+
+/// The same with variables of the environment.
+pub(crate) fn ctr_in(
+    environment: &[(&str, &str)],
+    words: &[&str],
+    limit: Duration,
+) -> Result<String, String> {
+    let whole = [&[CTR], &WHOSE[..], words].concat();
+    let output = command::run_in(&whole, environment, limit)?;
+    if output.status == 0 {
+        return Ok(output.stdout);
+    }
+    Err(output.stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no reason given").to_owned())
+}
+
+/// The words after `ctr` that run a container.
 pub(crate) fn run(name: &str, container: &Container, kept: &Path) -> Vec<String> {
     let mut words: Vec<String> =
-        ["-a", SOCKET, "-n", NAMESPACE, "run", "--rm", "--net-host"].map(str::to_owned).to_vec();
+        WHOSE.iter().chain(&["run", "--rm", "--net-host"]).map(|&word| word.to_owned()).collect();
     let mut mount = |source: &str, target: &str, options: &str| {
         words.push("--mount".to_owned());
         words.push(format!("type=bind,src={source},dst={target},options={options}"));

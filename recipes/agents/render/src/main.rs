@@ -3,7 +3,8 @@
 //! `plan` says what would change and whom it concerns, `apply` does it and
 //! says the same. Both read the settings with their defaults on standard
 //! input, by name, and print one JSON record. `test` is for the build: every
-//! template at every edge of what may be set.
+//! template at every edge of what may be set, and every unit that one names
+//! in one of the directories.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -24,8 +25,10 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["plan"] => install(false),
         ["apply"] => install(true),
-        ["test", schema, templates, facts] => test(Path::new(schema), Path::new(templates), Path::new(facts)),
-        _ => Err(vec!["usage: render plan | apply | test SCHEMA TEMPLATES FACTS".to_owned()]),
+        ["test", schema, templates, facts, units @ ..] => {
+            test(Path::new(schema), Path::new(templates), Path::new(facts), units)
+        }
+        _ => Err(vec!["usage: render plan | apply | test SCHEMA TEMPLATES FACTS DIRECTORY…".to_owned()]),
     };
     match done {
         Ok(record) => {
@@ -76,7 +79,7 @@ fn install(is_for_real: bool) -> Outcome<Value> {
     serde_json::to_value(&plan).map_err(one)
 }
 
-fn test(schema_file: &Path, directory: &Path, facts: &Path) -> Outcome<Value> {
+fn test(schema_file: &Path, directory: &Path, facts: &Path, unit_directories: &[&str]) -> Outcome<Value> {
     let schema = schema(schema_file)?;
     let facts = std::fs::read(facts).map_err(|error| one(format!("{}: {error}", facts.display())))?;
     let facts: Value = serde_json::from_slice(&facts).map_err(|error| one(format!("facts: {error}")))?;
@@ -85,6 +88,11 @@ fn test(schema_file: &Path, directory: &Path, facts: &Path) -> Outcome<Value> {
     let mut count = 0;
     let mut defaults = Vec::new();
     for template in &templates {
+        for unit in template.units() {
+            if !unit_directories.iter().any(|directory| Path::new(directory).join(unit).is_file()) {
+                problems.push(format!("{}: the image has no unit {unit}", template.name));
+            }
+        }
         for trial in try_all(template, &schema, &facts) {
             count += 1;
             match trial.result {

@@ -171,6 +171,11 @@ impl Template {
         &self.head.settings
     }
 
+    /// Units that its file concerns; of instances, their template (a@.service).
+    pub fn units(&self) -> impl Iterator<Item = &str> {
+        [&self.head.restart, &self.head.reload, &self.head.run].into_iter().flatten().map(String::as_str)
+    }
+
     /// Facts that it reads.
     pub fn facts(&self) -> &[String] {
         &self.head.facts

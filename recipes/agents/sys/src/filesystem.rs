@@ -76,6 +76,16 @@ pub fn make(device: &Path, label: &str) -> Result<()> {
     handle.sync_all().map_err(Failed::at("sync", device))
 }
 
+/// Writes out all of the file system that a path is on: what other programs
+/// wrote there without seeing to it that it stays.
+///
+/// # Errors
+/// The path cannot be opened, or something did not reach the disk.
+pub fn sync(path: &Path) -> Result<()> {
+    let handle = std::fs::File::open(path).map_err(Failed::at("open", path))?;
+    rustix::fs::syncfs(&handle).map_err(Failed::at("sync the file system of", path))
+}
+
 /// Checks an ext4 file system, and repairs what is safe to repair.
 ///
 /// # Errors

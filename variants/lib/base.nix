@@ -249,6 +249,7 @@ in
 
         [DHCPv4]
         UseHostname=no
+        UseMTU=yes
       '';
       # Names are asked for at 127.0.0.53, whose answer changes with the network
       # while the file that names it stays; nobody is asked whom no one named.

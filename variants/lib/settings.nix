@@ -44,6 +44,21 @@ let
     TimeoutStartSec=infinity
   '';
 
+  # Started again by the settings when the files of interfaces change.
+  linksUnit = ''
+    [Unit]
+    Description=Look after the MTU of network interfaces
+    DefaultDependencies=no
+    Conflicts=shutdown.target
+    After=osbuild-settings.service systemd-tmpfiles-setup.service
+    Before=shutdown.target systemd-networkd.service
+
+    [Service]
+    Type=oneshot
+    RemainAfterExit=yes
+    ExecStart=/usr/lib/osbuild/links
+  '';
+
   # It never fails: without the disk, DATA is used.
   ephemeralUnit = ''
     [Unit]
@@ -87,6 +102,18 @@ let
       SystemCallFilter = because "mounts the config disk" "@system-service @mount";
     };
 
+  linksSandbox =
+    onConsole [ ]
+    // without [
+      "PrivateNetwork"
+      "ProtectKernelTunables"
+    ] "the node's interfaces, and their files in /sys"
+    // {
+      CapabilityBoundingSet = because "sets an interface's MTU" "CAP_NET_ADMIN";
+      ReadWritePaths = because "what the interfaces had" "/run/osbuild";
+      RestrictAddressFamilies = because "it speaks to nobody" "none";
+    };
+
   # As for DATA's own: variants/lib/base.nix.
   ephemeralSandbox =
     onHostMounts "what it mounts is everybody's /var"
@@ -101,6 +128,7 @@ in
   config = {
     packages = [
       pkgs.firstboot
+      pkgs.links
       pkgs.settings
     ];
 
@@ -109,6 +137,11 @@ in
       "osbuild-ephemeral.service" = {
         text = ephemeralUnit;
         sandbox = ephemeralSandbox;
+      };
+      "osbuild-links.service" = {
+        text = linksUnit;
+        wantedBy = [ "multi-user.target" ];
+        sandbox = linksSandbox;
       };
       "osbuild-settings.service" = {
         text = settingsUnit;
@@ -146,7 +179,7 @@ in
             default = [ ];
           };
           gateway = field (text "ip") "Where everything else goes.";
-          mtu = field (integer 576 9216) "Bytes of a packet; the last one stays until the next start if it is unset.";
+          mtu = field (integer 576 9216) "Bytes of a packet; else what DHCP or the interface says.";
           dns = field (list (text "ip")) "Servers that are asked for names." // {
             default = [ ];
           };

@@ -39,6 +39,8 @@ pub(crate) struct Start<'a> {
     pub(crate) extra_disk: Option<&'a Path>,
     /// Where every write to the disk is recorded.
     pub(crate) log_writes: Option<&'a Path>,
+    /// Whether its clock counts instructions.
+    pub(crate) instruction_clock: bool,
 }
 
 impl<'a> Start<'a> {
@@ -55,6 +57,7 @@ impl<'a> Start<'a> {
             qmp: None,
             extra_disk: None,
             log_writes: None,
+            instruction_clock: false,
         }
     }
 }
@@ -107,6 +110,9 @@ impl Machine {
         }
         if let Some(clock) = start.clock {
             command.args(["--clock", clock]);
+        }
+        if start.instruction_clock {
+            command.arg("--instruction-clock");
         }
         let log =
             std::fs::File::create(context.scratch(&format!("{name}.log"))).map_err(|e| e.to_string())?;

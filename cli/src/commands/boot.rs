@@ -88,6 +88,10 @@ pub(crate) struct Arguments {
     /// Hardware virtualisation or emulation
     #[arg(long, value_enum, default_value_t = Acceleration::Auto)]
     accel: Acceleration,
+    /// Emulate one processor that takes a nanosecond for each instruction, so
+    /// that the guest's times do not depend on this machine's speed
+    #[arg(long, conflicts_with_all = ["accel", "cpus"])]
+    instruction_clock: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

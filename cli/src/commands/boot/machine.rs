@@ -20,6 +20,8 @@ const SERIAL: &str = "/run/serial";
 const USER_DATA: &str = "/run/user-data";
 const QMP: &str = "/run/qmp";
 const WRITES: &str = "/run/writes";
+/// What a clock of instructions says at first, if nobody says.
+const INSTRUCTIONS_SINCE: &str = "2026-01-01T00:00:00";
 
 pub(super) struct Machine<'a> {
     pub(super) arguments: &'a Arguments,
@@ -42,8 +44,15 @@ impl Machine<'_> {
         let two = |tool: &mut HostRun, option: &str, value: String| {
             tool.argument(option).argument(value);
         };
-        let clock = arguments.clock.as_deref().unwrap_or("utc");
-        two(tool, "-rtc", format!("base={clock}"));
+        let clock = arguments.clock.as_deref();
+        if arguments.instruction_clock {
+            // Always the same at first, and nothing of the host's time later.
+            let base = clock.unwrap_or(INSTRUCTIONS_SINCE);
+            two(tool, "-rtc", format!("base={base},clock=vm"));
+            two(tool, "-icount", "shift=0,sleep=off".to_owned());
+        } else {
+            two(tool, "-rtc", format!("base={}", clock.unwrap_or("utc")));
+        }
         if let Some(name) = &arguments.manufacturer {
             two(tool, "-smbios", format!("type=1,manufacturer={name}"));
         }
@@ -60,11 +69,13 @@ impl Machine<'_> {
             two(tool, "-accel", "kvm".to_owned());
             two(tool, "-cpu", "host".to_owned());
         } else {
-            two(tool, "-accel", "tcg,thread=multi".to_owned());
+            let threads = if arguments.instruction_clock { "single" } else { "multi" };
+            two(tool, "-accel", format!("tcg,thread={threads}"));
             two(tool, "-cpu", "max".to_owned());
         }
         two(tool, "-m", arguments.memory.to_string());
-        two(tool, "-smp", arguments.cpus.to_string());
+        let cpus = if arguments.instruction_clock { 1 } else { arguments.cpus };
+        two(tool, "-smp", cpus.to_string());
         let firmware = |unit: u8, file: String, extra: &str| {
             format!("if=pflash,format=raw,unit={unit},file={file}{extra}")
         };
@@ -92,7 +103,7 @@ impl Machine<'_> {
                 && OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok()
         };
         match self.arguments.accel {
-            Acceleration::Auto => is_real(),
+            Acceleration::Auto => !self.arguments.instruction_clock && is_real(),
             Acceleration::Kvm => true,
             Acceleration::Tcg => false,
         }

@@ -127,6 +127,11 @@ impl Machine {
         Ok(Self { child, report, console, started: Instant::now(), factor })
     }
 
+    /// Since it was started.
+    pub(crate) fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// Waits until the report satisfies, then returns it; the machine runs on.
     pub(crate) fn wait_for(
         &mut self,

@@ -128,6 +128,7 @@ fn joined(
     }
     expect_in_time("a node", || Ok(plane.kubectl(&["get", "node", NODE]).is_ok()))?;
     plane.kubectl(&["wait", "--for=condition=Ready", &format!("node/{NODE}"), "--timeout=180s"])?;
+    println!("  power-on to Ready: {:.1} s", machine.age().as_secs_f64());
     let node: Value = parsed(&plane.kubectl(&["get", "node", NODE, "-o", "json"])?)?;
     for (pointer, expected) in [
         ("/spec/providerID", "aws:///eu-west-1a/i-0123456789abcdef0"),

@@ -40,9 +40,10 @@ pub(crate) fn all_go_red(context: &Context) -> Result<(), String> {
         Err(why) if why.contains("the root holds") => println!("  twin-shell: {why}"),
         other => return Err(format!("twin-shell: 'no shell' did not go red: {other:?}")),
     }
+    wrong_template(context)?;
     let doctored = doctored_evidence(context)?;
     let confined = security::goes_red(context)?;
-    println!("  {} went red", TWINS.len() + 3 + doctored + confined);
+    println!("  {} went red", TWINS.len() + 4 + doctored + confined);
     Ok(())
 }
 
@@ -66,6 +67,21 @@ fn failures_of(context: &Context, target: &str, disk: &Path) -> Result<Vec<Strin
     let (after, _) = gpt::slots(disk)?;
     failures.extend(judge_bits(FACTORY, at_start.0, after, failures.is_empty()));
     Ok(failures)
+}
+
+/// A template that fails only on a node makes no image.
+fn wrong_template(context: &Context) -> Result<(), String> {
+    let reasons = [
+        "99-wrong: the image has no unit nobody.service",
+        "99-wrong:7: a setting that is not set cannot be written",
+    ];
+    match context.build(&context.variant("twin-wrong-template")) {
+        Err(why) if reasons.iter().all(|reason| why.contains(reason)) => {
+            reasons.iter().for_each(|reason| println!("  twin-wrong-template: {reason}"));
+            Ok(())
+        }
+        other => Err(format!("twin-wrong-template: the image was not refused as it should: {other:?}")),
+    }
 }
 
 /// The factory disk with the mapping's kind changed in the kernel's command

@@ -38,6 +38,9 @@ const ATTEMPTS: &[(&str, &str)] = &[
     ("trace the first process", "head -c 1 /proc/1/mem; readlink /proc/1/exe | grep systemd"),
 ];
 
+/// What any pod can: one that could not even try says nothing.
+const ALLOWED: (&str, &str) = ("write into its own file system", "echo x > /tmp/mine");
+
 /// Asks a pod of each kind.
 pub(crate) fn hold(plane: &ControlPlane) -> Result<(), String> {
     for (name, security) in
@@ -45,8 +48,11 @@ pub(crate) fn hold(plane: &ControlPlane) -> Result<(), String> {
     {
         let could = outcomes(plane, name, &pod(name, &security, false))?;
         let possible: Vec<&String> = could.iter().filter(|(_, can)| **can).map(|(what, _)| what).collect();
-        if !possible.is_empty() {
-            return Err(format!("a pod without privileges ({name}) can {possible:?}"));
+        if possible != [ALLOWED.0] {
+            return Err(format!(
+                "a pod without privileges ({name}) can {possible:?}, expected only {:?}",
+                ALLOWED.0
+            ));
         }
     }
     let could = outcomes(plane, "mighty", &pod("mighty", &json!({ "privileged": true }), true))?;
@@ -65,7 +71,10 @@ const SAID: &str = "# ";
 fn outcomes(plane: &ControlPlane, name: &str, pod: &Value) -> Result<BTreeMap<String, bool>, String> {
     plane.apply(pod)?;
     let phase = || plane.kubectl(&["get", "pod", name, "-o", "jsonpath={.status.phase}"]);
-    expect_in_time(&format!("the end of pod {name}"), || Ok(phase()? == "Succeeded"))?;
+    expect_in_time(&format!("the end of pod {name}"), || match phase()?.as_str() {
+        "Failed" => Err(format!("pod {name} failed: {}", plane.kubectl(&["logs", name])?)),
+        other => Ok(other == "Succeeded"),
+    })?;
     let said = plane.kubectl(&["logs", name])?;
     println!("  pod {name}:\n    {}", said.trim_end().replace('\n', "\n    "));
     plane.kubectl(&["delete", "pod", name, "--grace-period=1"])?;
@@ -74,8 +83,8 @@ fn outcomes(plane: &ControlPlane, name: &str, pod: &Value) -> Result<BTreeMap<St
         let (can, what) = line.split_once(' ').ok_or_else(|| format!("pod {name} said {line:?}"))?;
         outcomes.insert(what.to_owned(), can == "0");
     }
-    if outcomes.len() != ATTEMPTS.len() {
-        return Err(format!("pod {name} tried {} of {}: {said:?}", outcomes.len(), ATTEMPTS.len()));
+    if outcomes.len() != ATTEMPTS.len() + 1 {
+        return Err(format!("pod {name} tried {} of {}: {said:?}", outcomes.len(), ATTEMPTS.len() + 1));
     }
     Ok(outcomes)
 }
@@ -83,30 +92,34 @@ fn outcomes(plane: &ControlPlane, name: &str, pod: &Value) -> Result<BTreeMap<St
 fn pod(name: &str, security: &Value, everything: bool) -> Value {
     let script: String = ATTEMPTS
         .iter()
+        .chain([&ALLOWED])
         .map(|(what, command)| {
             format!("( {command} ) >/tmp/said 2>&1; echo \"$? {what}\"; sed 's/^/{SAID}/' /tmp/said\n")
         })
         .collect();
-    let mut pod = json!({
+    // Whoever it runs as may write below /tmp.
+    let mut volumes = vec![json!({ "name": "own", "emptyDir": {} })];
+    let mut mounts = vec![json!({ "name": "own", "mountPath": "/tmp" })];
+    if everything {
+        volumes.push(json!({ "name": "run", "hostPath": { "path": "/run/osbuild" } }));
+        mounts.push(json!({ "name": "run", "mountPath": "/run/osbuild" }));
+    }
+    json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": { "name": name },
         "spec": {
+            "hostPID": everything,
             "restartPolicy": "Never",
+            "volumes": volumes,
             "containers": [{
                 "name": name,
                 "image": IMAGE,
                 "imagePullPolicy": "Never",
                 "command": ["/usr/bin/bash", "-c", script],
                 "securityContext": security,
+                "volumeMounts": mounts,
             }],
         },
-    });
-    if everything {
-        pod["spec"]["hostPID"] = json!(true);
-        pod["spec"]["volumes"] = json!([{ "name": "run", "hostPath": { "path": "/run/osbuild" } }]);
-        pod["spec"]["containers"][0]["volumeMounts"] =
-            json!([{ "name": "run", "mountPath": "/run/osbuild" }]);
-    }
-    pod
+    })
 }

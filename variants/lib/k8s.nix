@@ -20,10 +20,8 @@ let
   containerd = config.containerd.package;
   providers = config.credentialProviders;
   providerNames = builtins.attrNames providers;
-  namespace = "k8s.io";
 
   # Images that the root carries, for pods that need no registry.
-  importImage = file: "ExecStart=/usr/bin/ctr -n ${namespace} images import /usr/share/osbuild/images/${file}.tar";
   importUnit = ''
     [Unit]
     Description=Import the container images of the root
@@ -33,8 +31,7 @@ let
     [Service]
     Type=oneshot
     RemainAfterExit=yes
-    ${importImage "pause-image"}
-    ${importImage "probe-image"}
+    ExecStart=/usr/lib/osbuild/images /usr/share/osbuild/images/pods.json
   '';
 
   nodeconfigUnit = ''
@@ -98,7 +95,12 @@ let
     Options=nosuid,nodev,lowerdir=/usr/libexec/cni,upperdir=/run/cni/plugins/upper,workdir=/run/cni/plugins/work
   '';
 
-  inherit (lib.sandbox) because unconfined without;
+  inherit (lib.sandbox)
+    because
+    onConsole
+    unconfined
+    without
+    ;
 
   nodeconfigSandbox =
     without [ "PrivateNetwork" ] "the node's address, and EC2's metadata service"
@@ -218,6 +220,7 @@ in
     packages = [
       kubelet
       pkgs.cni-plugins
+      pkgs.images
       pkgs.nodeconfig
     ]
     ++ builtins.map (name: providers.${name}.package) providerNames;
@@ -238,7 +241,9 @@ in
       "osbuild-images.service" = {
         text = importUnit;
         wantedBy = [ "multi-user.target" ];
-        sandbox = { };
+        sandbox = onConsole [ ] // {
+          ReadWritePaths = because "waits for its turn there" "/run/containerd";
+        };
       };
       "opt-cni-bin.mount" = {
         text = pluginsMount;
@@ -259,6 +264,20 @@ in
       description = "facts about the node";
     };
     groups.osbuild-nodeconfig = 196;
+
+    files."usr/share/osbuild/images/pods.json" = builtins.toJSON (
+      builtins.listToAttrs (
+        builtins.map
+          (image: {
+            name = image.reference;
+            value = "/usr/share/osbuild/images/${image.pname}.tar";
+          })
+          [
+            pause-image
+            probe-image
+          ]
+      )
+    );
 
     files."usr/lib/tmpfiles.d/osbuild-k8s.conf" = ''
       d /var/lib/kubelet 0755 root root -

@@ -6,7 +6,10 @@
 lib.buildRust {
   crate = "health";
   programs.health = "usr/lib/osbuild/health";
-  uses = [ "sys" ];
+  uses = [
+    "images"
+    "sys"
+  ];
   runtimeInputs = [
     systemd
   ];

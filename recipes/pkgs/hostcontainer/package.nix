@@ -3,6 +3,9 @@
 lib.buildRust {
   crate = "hostcontainer";
   programs.hostcontainer = "usr/lib/osbuild/hostcontainer";
-  uses = [ "sys" ];
+  uses = [
+    "images"
+    "sys"
+  ];
   description = "Runs one of the node's own containers, beside the orchestrator's";
 }

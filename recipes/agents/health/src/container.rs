@@ -4,39 +4,32 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use osbuild_sys::command;
+use osbuild_images::Containerd;
 use serde_json::json;
 
 use crate::checks::{Challenge, Finding};
 
-const CTR: &str = "/usr/bin/ctr";
 /// Ours, apart from the orchestrator's.
-const NAMESPACE: &str = "osbuild";
+const CONTAINERD: Containerd = Containerd::of("osbuild");
 const IMPORT: Duration = Duration::from_secs(60);
 const RUN: Duration = Duration::from_secs(60);
 
 /// Imports the image, runs it to its end, and returns what it printed.
 pub fn run(image: &str, reference: &str, arguments: &[String], challenge: &Challenge) -> Finding {
-    let imported = command::run(&[CTR, "-n", NAMESPACE, "images", "import", image], IMPORT)?;
-    if imported.status != 0 {
-        return Err(format!("import of {image}: {}", last_line(&imported.stderr)));
-    }
+    let imported = CONTAINERD.import(reference, image, IMPORT);
+    imported.map_err(|reason| format!("import of {image}: {reason}"))?;
     let mount = format!("type=bind,src={},dst=/nonce,options=rbind:ro", challenge.path);
     let id = format!("health-{}", std::process::id());
-    let mut call = vec![CTR, "-n", NAMESPACE, "run", "--rm", "--mount", &mount, reference, &id];
+    let mut call = vec!["run", "--rm", "--mount", &mount, reference, &id];
     call.extend(arguments.iter().map(String::as_str));
-    let output = command::run(&call, RUN)?;
-    if output.status != 0 {
+    let stdout = CONTAINERD.ask(&call, RUN).map_err(|reason| {
         // A task that was cut off must not stand in the next try's way.
-        let _ = command::run(&[CTR, "-n", NAMESPACE, "task", "rm", "-f", &id], IMPORT);
-        let _ = command::run(&[CTR, "-n", NAMESPACE, "container", "rm", &id], IMPORT);
-        return Err(format!(
-            "{reference} ended with status {}: {}",
-            output.status,
-            last_line(&output.stderr)
-        ));
-    }
-    Ok(json!({ "reference": reference, "stdout": output.stdout.trim_end() }))
+        for rest in [&["task", "rm", "-f", &id][..], &["container", "rm", &id]] {
+            let _ = CONTAINERD.ask(rest, IMPORT);
+        }
+        format!("{reference}: {reason}")
+    })?;
+    Ok(json!({ "reference": reference, "stdout": stdout.trim_end() }))
 }
 
 /// That one of a pod's containers wrote `answer` as its first line, from
@@ -78,10 +71,6 @@ fn matching(folder: &Path, front: &str, back: &str) -> Vec<PathBuf> {
         .filter(|entry| entry.file_name().to_str().is_some_and(fits))
         .map(|entry| entry.path())
         .collect()
-}
-
-fn last_line(text: &str) -> &str {
-    text.trim().lines().last().unwrap_or("no message")
 }
 
 #[cfg(test)]

@@ -1,14 +1,12 @@
-//! What containerd is asked for, by its client `ctr`.
+//! What a container is started with.
 
 use std::path::Path;
-use std::time::Duration;
 
-use osbuild_sys::command;
+use osbuild_images::Containerd;
 
-pub(crate) const CTR: &str = "/usr/bin/ctr";
-/// Of the containerd that runs these containers alone, and the one namespace
-/// in it.
-const WHOSE: [&str; 4] = ["-a", "/run/host-containerd/containerd.sock", "-n", "host"];
+/// The one that runs these containers alone.
+pub(crate) const CONTAINERD: Containerd =
+    Containerd { state: "/run/host-containerd", store: "/var/lib/host-containerd", namespace: "host" };
 
 /// What a container may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,32 +32,9 @@ const HOST: &str = "/.osbuild/host";
 /// Where the node's API has its socket, which is another one after a restart.
 const API: &str = "/run/osbuild/api";
 
-/// Asks, and returns what was answered.
-///
-/// # Errors
-/// `ctr` could not be run, took longer than `limit`, or failed: its last line.
-pub(crate) fn ctr(words: &[&str], limit: Duration) -> Result<String, String> {
-    ctr_in(&[], words, limit)
-}
-
-/// The same with variables of the environment.
-pub(crate) fn ctr_in(
-    environment: &[(&str, &str)],
-    words: &[&str],
-    limit: Duration,
-) -> Result<String, String> {
-    let whole = [&[CTR], &WHOSE[..], words].concat();
-    let output = command::run_in(&whole, environment, limit)?;
-    if output.status == 0 {
-        return Ok(output.stdout);
-    }
-    Err(output.stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no reason given").to_owned())
-}
-
 /// The words after `ctr` that run a container.
 pub(crate) fn run(name: &str, container: &Container, kept: &Path) -> Vec<String> {
-    let mut words: Vec<String> =
-        WHOSE.iter().chain(&["run", "--rm", "--net-host"]).map(|&word| word.to_owned()).collect();
+    let mut words = CONTAINERD.call(&["run", "--rm", "--net-host"]);
     let mut mount = |source: &str, target: &str, options: &str| {
         words.push("--mount".to_owned());
         words.push(format!("type=bind,src={source},dst={target},options={options}"));

@@ -15,7 +15,8 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use call::{CTR, Container, Power, ctr};
+use call::{CONTAINERD, Container, Power};
+use osbuild_images::CTR;
 use osbuild_sys::console::say;
 use osbuild_sys::{notify, signals};
 use serde::Deserialize;
@@ -84,19 +85,14 @@ fn run_container(
     let tell = &mut |reason: &str| say(WHO, 4, &format!("{name}: {reason}"));
     images::provide(&container.image, patience, tell)?;
     // What a run before this one left behind would be in the way.
-    remove(name);
+    for rest in [&["task", "rm", "-f", name][..], &["container", "rm", name], &["snapshot", "rm", name]] {
+        let _ = CONTAINERD.ask(rest, QUICK);
+    }
     let call = call::run(name, container, kept);
     let child = Command::new(CTR).args(&call).stdin(Stdio::null()).spawn();
     let mut child = child.map_err(|error| format!("cannot run {CTR}: {error}"))?;
     notify::ready();
     wait(name, &mut child)
-}
-
-/// Whatever there is of a container.
-fn remove(name: &str) {
-    for rest in [&["task", "rm", "-f", name][..], &["container", "rm", name], &["snapshot", "rm", name]] {
-        let _ = ctr(rest, QUICK);
-    }
 }
 
 /// A directory of its own that stays, with its user data.
@@ -134,7 +130,7 @@ fn wait(name: &str, child: &mut Child) -> Result<i32, String> {
         };
         if let Some(signal) = signal {
             asked = Some(Instant::now());
-            let _ = ctr(&["task", "kill", "-s", signal, name], QUICK);
+            let _ = CONTAINERD.ask(&["task", "kill", "-s", signal, name], QUICK);
         }
         std::thread::sleep(POLL);
     }

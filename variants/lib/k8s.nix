@@ -95,6 +95,25 @@ let
     Options=nosuid,nodev,lowerdir=/usr/libexec/cni,upperdir=/run/cni/plugins/upper,workdir=/run/cni/plugins/work
   '';
 
+  # What network plugins note of a pod's network, which does not outlive a
+  # start: of a note that a power cut emptied they say that it is no JSON, and
+  # the pod could be neither taken down nor started again.
+  networksMount = ''
+    [Unit]
+    Description=What network plugins know of pods
+    DefaultDependencies=no
+    Conflicts=umount.target
+    Requires=systemd-tmpfiles-setup.service
+    After=systemd-tmpfiles-setup.service
+    Before=containerd.service umount.target
+
+    [Mount]
+    What=tmpfs
+    Where=/var/lib/cni
+    Type=tmpfs
+    Options=mode=0755,nosuid,nodev,noexec,size=64m
+  '';
+
   inherit (lib.sandbox)
     because
     onConsole
@@ -247,6 +266,10 @@ in
       };
       "opt-cni-bin.mount" = {
         text = pluginsMount;
+        wantedBy = [ "multi-user.target" ];
+      };
+      "var-lib-cni.mount" = {
+        text = networksMount;
         wantedBy = [ "multi-user.target" ];
       };
       # Started by the settings, as soon as they say all that it needs.

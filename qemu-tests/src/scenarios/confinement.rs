@@ -21,17 +21,17 @@ const ATTEMPTS: &[(&str, &str)] = &[
     ("reach it through the first process", "test -S /proc/1/root/run/osbuild/api/socket"),
     ("read the settings", "test -d /proc/1/root/run/osbuild/private || ls /run/osbuild/*.json"),
     ("see the host's processes", "pgrep -x systemd-udevd"),
-    ("read the kernel's log", "dmesg"),
+    ("read the kernel's log", "dmesg | tail -n 1; exit ${PIPESTATUS[0]}"),
     (
         "change a kernel parameter",
         "cat /proc/sys/kernel/panic > /tmp/p && cat /tmp/p > /proc/sys/kernel/panic",
     ),
     ("ask the kernel by sysrq", "echo h > /proc/sysrq-trigger"),
+    ("write to sysfs", "echo 0 > /sys/block/vda/queue/iostats && echo 1 > /sys/block/vda/queue/iostats"),
     (
-        "write to sysfs",
-        "cat /sys/kernel/profiling > /tmp/s; echo 0 > /sys/block/vda/queue/iostats && echo 1 > /sys/block/vda/queue/iostats",
+        "read the node's disk",
+        "mknod /dev/own b $(tr : ' ' < /sys/block/vda/dev) && head -c 512 /dev/own > /dev/null",
     ),
-    ("read the node's disk", "mknod /tmp/disk b $(tr : ' ' < /sys/block/vda/dev) && head -c 512 /tmp/disk"),
     ("mount", "unshare --mount true"),
     ("set the clock", "date -s @$(date +%s)"),
     ("change cgroups", "mkdir /sys/fs/cgroup/escape"),
@@ -109,6 +109,9 @@ fn pod(name: &str, security: &Value, everything: bool) -> Value {
         "kind": "Pod",
         "metadata": { "name": name },
         "spec": {
+            // A network of its own would have a /sys of its own, which the
+            // sandbox of the pod mounts read-only for all of it.
+            "hostNetwork": everything,
             "hostPID": everything,
             "restartPolicy": "Never",
             "volumes": volumes,

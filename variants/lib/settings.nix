@@ -23,7 +23,7 @@ let
     [Service]
     Type=notify
     # Its socket's: who is in it may ask.
-    Group=osbuild-api
+    SupplementaryGroups=osbuild-api
     ExecStart=/usr/lib/osbuild/settings
     Restart=always
     RestartSec=1

@@ -70,7 +70,12 @@ fn run() -> Result<(), String> {
     // What was left by one that was killed.
     let _ = std::fs::remove_file(SOCKET);
     let listener = UnixListener::bind(SOCKET).map_err(at(Path::new(SOCKET)))?;
-    std::fs::set_permissions(SOCKET, std::fs::Permissions::from_mode(0o660))
+    // Who is in the group that the service manager gives us besides our own may
+    // ask. Everything else that is written here is root's alone.
+    let groups = rustix::process::getgroups().map_err(|error| error.to_string())?;
+    let askers = groups.iter().map(|group| group.as_raw()).find(|group| *group != 0);
+    std::os::unix::fs::chown(SOCKET, None, askers)
+        .and_then(|()| std::fs::set_permissions(SOCKET, std::fs::Permissions::from_mode(0o660)))
         .map_err(at(Path::new(SOCKET)))?;
     notify::ready();
     let watched = Arc::clone(&node);

@@ -78,17 +78,7 @@ let
   # Where clusters' own network plugins put their programs, above those of the
   # image: in memory, so that what a node runs is not changed for longer than
   # until its next start.
-  pluginsMount = ''
-    [Unit]
-    Description=Network plugins of the image and of the cluster
-    # By default it would come before the directories that it is made of.
-    DefaultDependencies=no
-    Conflicts=umount.target
-    Requires=systemd-tmpfiles-setup.service
-    After=systemd-tmpfiles-setup.service
-    Before=containerd.service umount.target
-
-    [Mount]
+  pluginsMount = mountForContainers "Network plugins of the image and of the cluster" ''
     What=overlay
     Where=/opt/cni/bin
     Type=overlay
@@ -98,21 +88,29 @@ let
   # What network plugins note of a pod's network, which does not outlive a
   # start: of a note that a power cut emptied they say that it is no JSON, and
   # the pod could be neither taken down nor started again.
-  networksMount = ''
-    [Unit]
-    Description=What network plugins know of pods
-    DefaultDependencies=no
-    Conflicts=umount.target
-    Requires=systemd-tmpfiles-setup.service
-    After=systemd-tmpfiles-setup.service
-    Before=containerd.service umount.target
-
-    [Mount]
+  networksMount = mountForContainers "What network plugins know of pods" ''
     What=tmpfs
     Where=/var/lib/cni
     Type=tmpfs
     Options=mode=0755,nosuid,nodev,noexec,size=64m
   '';
+
+  # There before any container is.
+  mountForContainers =
+    description: mount:
+    ''
+      [Unit]
+      Description=${description}
+      # By default it would come before the directories that it is made of.
+      DefaultDependencies=no
+      Conflicts=umount.target
+      Requires=systemd-tmpfiles-setup.service
+      After=systemd-tmpfiles-setup.service
+      Before=containerd.service umount.target
+
+      [Mount]
+    ''
+    + mount;
 
   inherit (lib.sandbox)
     because

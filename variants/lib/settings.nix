@@ -89,6 +89,11 @@ let
     // without [ "PrivateTmp" ] "it starts before /var is there"
     // {
       ReadWritePaths = because "the files that follow from the settings; its socket, and PRIVATE" "/etc /run/osbuild";
+      SystemCallFilter = because "gives its socket to a group that it is in" [
+        "@system-service"
+        "~@privileged @resources"
+        "@chown"
+      ];
     };
 
   firstbootSandbox =

@@ -188,7 +188,11 @@ fn joined(
 
     plane.kubectl(&["drain", NODE, "--ignore-daemonsets", "--force", "--timeout=180s"])?;
     let pods: Value = parsed(&plane.kubectl(&["get", "pods", "-o", "json"])?)?;
-    if pods["items"].as_array().is_none_or(|pods| pods.iter().any(|pod| pod["spec"]["nodeName"] == NODE)) {
+    // Those of DaemonSets go with the node.
+    let is_left = |pod: &Value| {
+        pod["spec"]["nodeName"] == NODE && pod["metadata"]["ownerReferences"][0]["kind"] != "DaemonSet"
+    };
+    if pods["items"].as_array().is_none_or(|pods| pods.iter().any(is_left)) {
         return Err(format!("the drained node still has pods: {pods}"));
     }
     plane.kubectl(&["delete", "node", NODE])?;

@@ -1,8 +1,9 @@
 //! SSH, as a person with a key uses it.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -59,7 +60,18 @@ impl Client {
 
     /// What it writes to its output, which may be no text.
     pub(crate) fn output(&self, port: u16, command: &str) -> Result<Vec<u8>, String> {
-        let output = self.ssh(port, command).output().map_err(|error| format!("cannot run ssh: {error}"))?;
+        self.with_input(port, command, Stdio::null())
+    }
+
+    /// Gives it a file to read.
+    pub(crate) fn feed(&self, port: u16, command: &str, file: &Path) -> Result<(), String> {
+        let input = File::open(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        self.with_input(port, command, input.into()).map(drop)
+    }
+
+    fn with_input(&self, port: u16, command: &str, input: Stdio) -> Result<Vec<u8>, String> {
+        let output = self.ssh(port, command).stdin(input).output();
+        let output = output.map_err(|error| format!("cannot run ssh: {error}"))?;
         if output.status.success() {
             return Ok(output.stdout);
         }

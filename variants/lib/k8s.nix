@@ -112,12 +112,32 @@ let
     ''
     + mount;
 
+  # Addresses of pods until the cluster brings its network.
+  subnet = "10.88.0.0/16";
+  masqueradeUnit = ''
+    [Unit]
+    Description=Let pods with addresses of the node's own subnet out
+    Before=containerd.service
+
+    [Service]
+    Type=oneshot
+    RemainAfterExit=yes
+    ExecStart=/usr/lib/osbuild/masquerade ${subnet}
+  '';
+
   inherit (lib.sandbox)
     because
     onConsole
     unconfined
     without
     ;
+
+  masqueradeSandbox =
+    without [ "PrivateNetwork" ] "the node's network is what it changes"
+    // {
+      CapabilityBoundingSet = because "rules of the network" "CAP_NET_ADMIN";
+      RestrictAddressFamilies = because "the kernel's netfilter" "AF_NETLINK";
+    };
 
   nodeconfigSandbox =
     without [ "PrivateNetwork" ] "the node's address, and EC2's metadata service"
@@ -202,11 +222,12 @@ let
         type = "bridge";
         bridge = "cni0";
         isGateway = true;
+        # It would call iptables, which the image has not: osbuild-masquerade.
         ipMasq = false;
         ipam = {
           type = "host-local";
           dataDir = "/run/cni/networks";
-          ranges = [ [ { subnet = "10.88.0.0/16"; } ] ];
+          ranges = [ [ { inherit subnet; } ] ];
           routes = [ { dst = "0.0.0.0/0"; } ];
         };
       }
@@ -238,6 +259,7 @@ in
       kubelet
       pkgs.cni-plugins
       pkgs.images
+      pkgs.masquerade
       pkgs.nodeconfig
     ]
     ++ builtins.map (name: providers.${name}.package) providerNames;
@@ -254,6 +276,11 @@ in
         text = nodeconfigUnit;
         wantedBy = [ "multi-user.target" ];
         sandbox = nodeconfigSandbox;
+      };
+      "osbuild-masquerade.service" = {
+        text = masqueradeUnit;
+        wantedBy = [ "multi-user.target" ];
+        sandbox = masqueradeSandbox;
       };
       "osbuild-images.service" = {
         text = importUnit;

@@ -19,6 +19,7 @@ use crate::node::expect_in_time;
 use crate::node::{ADMIN, CONTROL};
 use crate::qmp::{Qmp, Socket};
 use crate::scenarios::cluster_network;
+use crate::scenarios::cluster_services;
 use crate::scenarios::confinement;
 use crate::scenarios::nonce;
 use crate::scenarios::operate;
@@ -26,7 +27,7 @@ use crate::ssh::Client;
 
 const TARGET: &str = "aws-k8s";
 const NODE: &str = "ip-10-0-2-15.eu-west-1.compute.internal";
-const METADATA: &str = "169.254.169.254";
+pub(crate) const METADATA: &str = "169.254.169.254";
 const NODE_ADDRESS: &str = "10.0.2.15";
 const KUBELET: u16 = 10250;
 /// Ports of the namespace's own, which nobody else uses.
@@ -40,6 +41,7 @@ pub(crate) fn a_cluster(context: &Context) -> Result<(), String> {
     let programs = context.build("pkgs.control-plane")?;
     context.build(TARGET)?;
     context.build("pkgs.qemu")?;
+    context.build("pkgs.kube-proxy-image")?;
     namespace::with_addresses(context, "aws-k8s-join", &[METADATA, NODE_ADDRESS], || {
         let plane = ControlPlane::start(&programs, &context.scratch("control-plane"))?;
         join(context, &plane).map_err(|failure| format!("{failure}\n{}", plane.logs()))
@@ -182,6 +184,7 @@ fn joined(
     }
     client.says(ADMIN_PORT, confinement::IMPORT, 0, "")?;
     confinement::hold(plane)?;
+    cluster_services::are_reached(context, client, ADMIN_PORT, plane)?;
     cluster_network::goes_first(plane)?;
     client.says(CONTROL_PORT, "get kubernetes.bootstrap-token", 0, "secret = true")?;
     operate::with_a_secret(context, client, (CONTROL_PORT, ADMIN_PORT), TOKEN)?;

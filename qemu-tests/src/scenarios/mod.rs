@@ -3,6 +3,7 @@
 mod adversity;
 mod bootstrap;
 mod cluster_network;
+mod cluster_services;
 mod confinement;
 mod contents;
 mod corruption;

@@ -15,6 +15,7 @@ kubernetes.build {
     etcd = "cmd/etcd";
     kube-apiserver = "cmd/kube-apiserver";
     kube-controller-manager = "cmd/kube-controller-manager";
+    kube-proxy = "cmd/kube-proxy";
     kube-scheduler = "cmd/kube-scheduler";
     kubectl = "cmd/kubectl";
   };

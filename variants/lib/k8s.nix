@@ -60,6 +60,10 @@ let
     EnvironmentFile=-/etc/kubernetes/proxy.env
     EnvironmentFile=/etc/kubernetes/kubelet.env
     EnvironmentFile=-/etc/kubernetes/credential-providers.env
+    # Where kubelet writes how it reaches the cluster, on each start anew from
+    # what the settings say; the certificate that it was given is in --cert-dir.
+    RuntimeDirectory=kubelet
+    RuntimeDirectoryMode=0700
     ExecStart=/usr/bin/kubelet \
       --config=/etc/kubernetes/kubelet.json \
       $NAME $CLUSTER $ADDRESS $PROVIDER $LABELS $TAINTS $CREDENTIALS \
@@ -222,6 +226,8 @@ let
         type = "bridge";
         bridge = "cni0";
         isGateway = true;
+        # A pod reaches a service that it is behind itself.
+        hairpinMode = true;
         # It would call iptables, which the image has not: osbuild-masquerade.
         ipMasq = false;
         ipam = {
@@ -356,6 +362,15 @@ in
         secret = true;
         description = "The token that the node asks for its certificate with.";
       };
+      "kubernetes.client-certificate" = {
+        type = longText "pem" 65536;
+        description = "The node's certificate in the cluster: CN=system:node:NAME, O=system:nodes. With it and its key the node needs no token.";
+      };
+      "kubernetes.client-key" = {
+        type = longText "pem" 65536;
+        secret = true;
+        description = "The key of the node's certificate.";
+      };
       "kubernetes.cluster-dns-ips" = {
         type = list (text "ip");
         default = [ ];
@@ -451,7 +466,10 @@ in
 
     settings.templates = {
       "60-cluster-certificate" = ./templates/cluster-certificate;
+      "61-client-certificate" = ./templates/client-certificate;
+      "61-client-key" = ./templates/client-key;
       "61-kubelet-bootstrap" = ./templates/kubelet-bootstrap;
+      "61-kubelet-kubeconfig" = ./templates/kubelet-kubeconfig;
       "62-kubelet" = ./templates/kubelet;
       "63-kubelet-flags" = ./templates/kubelet-flags;
       "64-kubelet-waits" = ./templates/kubelet-waits;

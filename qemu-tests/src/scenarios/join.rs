@@ -5,6 +5,7 @@
 //! node's own address, which leads through QEMU to the guest.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -189,6 +190,11 @@ fn joined(
     client.says(CONTROL_PORT, "get kubernetes.bootstrap-token", 0, "secret = true")?;
     operate::with_a_secret(context, client, (CONTROL_PORT, ADMIN_PORT), TOKEN)?;
 
+    leaves(plane)?;
+    joins_by_certificate(context, client, plane)
+}
+
+fn leaves(plane: &ControlPlane) -> Result<(), String> {
     plane.kubectl(&["drain", NODE, "--ignore-daemonsets", "--force", "--timeout=180s"])?;
     let pods: Value = parsed(&plane.kubectl(&["get", "pods", "-o", "json"])?)?;
     // Those of DaemonSets go with the node.
@@ -203,6 +209,49 @@ fn joined(
         Err(error) if error.contains("NotFound") => Ok(()),
         other => Err(format!("the deleted node is still there: {other:?}")),
     }
+}
+
+/// With a certificate instead of a token: it is what the node asks for the
+/// next one with.
+fn joins_by_certificate(context: &Context, client: &Client, plane: &ControlPlane) -> Result<(), String> {
+    let user = format!("system:node:{NODE}");
+    plane.pki.issue(&user, Some("system:nodes"), &[])?;
+    let part = |end: &str| {
+        let path = plane.pki.file(&format!("{user}.{end}"));
+        fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))
+    };
+    let settings = context.scratch("certificate.toml");
+    let text = format!(
+        "[kubernetes]\nclient-certificate = \"\"\"\n{}\"\"\"\nclient-key = \"\"\"\n{}\"\"\"\n",
+        part("crt")?,
+        part("key")?
+    );
+    fs::write(&settings, text).map_err(|error| format!("{}: {error}", settings.display()))?;
+    client.says(
+        ADMIN_PORT,
+        "chroot /.osbuild/host /usr/bin/systemctl stop kubelet && rm -r /.osbuild/host/var/lib/kubelet/pki",
+        0,
+        "",
+    )?;
+    if asked_as(plane, &user)? {
+        return Err("the node asked for another certificate before it had this one".to_owned());
+    }
+    client.says(CONTROL_PORT, "unset kubernetes.bootstrap-token", 0, "")?;
+    client.feed(CONTROL_PORT, "apply -", &settings)?;
+    client.says(CONTROL_PORT, "get kubernetes.client-key", 0, "secret = true")?;
+    expect_in_time("a node", || Ok(plane.kubectl(&["get", "node", NODE]).is_ok()))?;
+    plane.kubectl(&["wait", "--for=condition=Ready", &format!("node/{NODE}"), "--timeout=180s"])?;
+    match asked_as(plane, &user)? {
+        true => Ok(()),
+        false => Err(format!("nobody asked for a certificate as {user}")),
+    }
+}
+
+/// Whether somebody who is this to the cluster asked for a certificate.
+fn asked_as(plane: &ControlPlane, user: &str) -> Result<bool, String> {
+    let requests: Value = parsed(&plane.kubectl(&["get", "certificatesigningrequests", "-o", "json"])?)?;
+    let requests = requests["items"].as_array().ok_or("the cluster lists no requests")?;
+    Ok(requests.iter().any(|request| request["spec"]["username"] == user))
 }
 
 /// What EC2 says to this instance.

@@ -156,8 +156,18 @@ fn files(kubelet: &Kubelet<'_>) -> Finding {
     let there = |paths: &[&str]| -> Vec<PathBuf> {
         paths.iter().filter(|path| kubelet.node.system.exists(path)).map(PathBuf::from).collect()
     };
-    let kept = there(&["/var/lib/kubelet/kubeconfig", "/etc/kubernetes/bootstrap-kubeconfig"]);
-    let read = there(&[CONFIGURATION, "/etc/kubernetes/kubelet.env", "/etc/kubernetes/pki/ca.crt"]);
+    let kept = there(&[
+        "/run/kubelet/kubeconfig",
+        "/etc/kubernetes/bootstrap-kubeconfig",
+        "/etc/kubernetes/pki/client.key",
+    ]);
+    let read = there(&[
+        CONFIGURATION,
+        "/etc/kubernetes/kubeconfig",
+        "/etc/kubernetes/kubelet.env",
+        "/etc/kubernetes/pki/ca.crt",
+        "/etc/kubernetes/pki/client.crt",
+    ]);
     match (kubelet.node.is_roots_alone(&kept, 0o077), kubelet.node.is_roots_alone(&read, 0o022)) {
         (Finding::Holds(_), holds @ Finding::Holds(_)) if kept.is_empty() => holds,
         (Finding::Holds(kept), Finding::Holds(read)) => Finding::Holds(format!("{kept}, {read}")),

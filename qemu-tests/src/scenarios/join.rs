@@ -211,11 +211,11 @@ fn leaves(plane: &ControlPlane) -> Result<(), String> {
     }
 }
 
-/// With a certificate instead of a token: it is what the node asks for the
-/// next one with.
+/// With a certificate instead of a token: as it will soon end, the node asks
+/// for the next one with it.
 fn joins_by_certificate(context: &Context, client: &Client, plane: &ControlPlane) -> Result<(), String> {
     let user = format!("system:node:{NODE}");
-    plane.pki.issue(&user, Some("system:nodes"), &[])?;
+    plane.pki.issue_old(&user, "system:nodes")?;
     let part = |end: &str| {
         let path = plane.pki.file(&format!("{user}.{end}"));
         fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))
@@ -241,10 +241,7 @@ fn joins_by_certificate(context: &Context, client: &Client, plane: &ControlPlane
     client.says(CONTROL_PORT, "get kubernetes.client-key", 0, "secret = true")?;
     expect_in_time("a node", || Ok(plane.kubectl(&["get", "node", NODE]).is_ok()))?;
     plane.kubectl(&["wait", "--for=condition=Ready", &format!("node/{NODE}"), "--timeout=180s"])?;
-    match asked_as(plane, &user)? {
-        true => Ok(()),
-        false => Err(format!("nobody asked for a certificate as {user}")),
-    }
+    expect_in_time("the request for the next certificate", || asked_as(plane, &user))
 }
 
 /// Whether somebody who is this to the cluster asked for a certificate.

@@ -2,7 +2,7 @@
 //! fail only where a start does.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -24,21 +24,15 @@ pub(crate) fn boot(context: &Context) -> Result<(), String> {
     let target = "qemu-dev";
     context.build(target)?;
     print_load();
-    let reference_disk = context.scratch("reference.raw");
-    edited_disk(context, target, &reference_disk, "init=/usr/lib/osbuild/early", "early", |_| {
-        "init=/none".to_owned()
-    })?;
+    let reference = Reference::new(context, target)?;
     let (mut references, mut runs) = (Vec::new(), Vec::new());
     for run in 0..RUNS {
-        // The reference spends tries, so each gets the disk as it was.
-        let disk = context.scratch(&format!("reference-{run}.raw"));
-        context.copy_image(&reference_disk, &disk)?;
-        references.push(until_panic(context, target, &disk)?);
+        references.push(reference.time(context)?);
         let disk = context.scratch(&format!("figure-{run}.raw"));
         runs.push(measured(context, target, &disk)?);
         let _ = fs::remove_file(&disk);
     }
-    println!("  firmware, loader and kernel alone, to its panic: {}", spread(&references));
+    println!("  {REFERENCE}: {}", spread(&references));
     for (index, name) in STRETCHES.iter().enumerate() {
         let lengths: Vec<f64> =
             runs.iter().map(|ends| ends[index] - index.checked_sub(1).map_or(0.0, |i| ends[i])).collect();
@@ -49,15 +43,39 @@ pub(crate) fn boot(context: &Context) -> Result<(), String> {
     Ok(())
 }
 
-/// The same disk with no first program: the kernel ends when it is ready.
-fn until_panic(context: &Context, target: &str, disk: &Path) -> Result<f64, String> {
-    let nonce = nonce();
-    let start = Instant::now();
-    let mut machine = Machine::start(context, &Start::new(target, disk, &nonce))?;
-    machine.wait_for_console("Kernel panic")?;
-    let seconds = start.elapsed().as_secs_f64();
-    machine.power_off();
-    Ok(seconds)
+pub(crate) const REFERENCE: &str = "firmware, loader and kernel alone, to its panic";
+
+/// What every start takes on this machine now: times of other starts mean
+/// little without it. The same disk with no first program: the kernel ends when
+/// it is ready.
+pub(crate) struct Reference<'a> {
+    target: &'a str,
+    disk: PathBuf,
+}
+
+impl<'a> Reference<'a> {
+    pub(crate) fn new(context: &Context, target: &'a str) -> Result<Self, String> {
+        let disk = context.scratch("reference.raw");
+        edited_disk(context, target, &disk, "init=/usr/lib/osbuild/early", "early", |_| {
+            "init=/none".to_owned()
+        })?;
+        Ok(Self { target, disk })
+    }
+
+    /// Seconds to the panic.
+    pub(crate) fn time(&self, context: &Context) -> Result<f64, String> {
+        // It spends tries, so each run gets the disk as it was.
+        let disk = context.scratch("reference-run.raw");
+        context.copy_image(&self.disk, &disk)?;
+        let nonce = nonce();
+        let start = Instant::now();
+        let mut machine = Machine::start(context, &Start::new(self.target, &disk, &nonce))?;
+        machine.wait_for_console("Kernel panic")?;
+        let seconds = start.elapsed().as_secs_f64();
+        machine.power_off();
+        let _ = fs::remove_file(&disk);
+        Ok(seconds)
+    }
 }
 
 /// Seconds from power-on to the end of each stretch.

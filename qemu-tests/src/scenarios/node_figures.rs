@@ -11,7 +11,7 @@ use crate::machine::{Machine, Start};
 use crate::node::Node;
 use crate::report::Report;
 use crate::scenarios::contents::{changes_identity, listing};
-use crate::scenarios::figures::{RUNS, print_load, spread};
+use crate::scenarios::figures::{REFERENCE, RUNS, Reference, print_load, spread};
 use crate::scenarios::nonce;
 
 const TARGET: &str = "aws-k8s";
@@ -22,8 +22,11 @@ const UNITS: [(&str, &str); 3] =
 pub(crate) fn node(context: &Context) -> Result<(), String> {
     print_load();
     sizes(context)?;
+    let reference = Reference::new(context, TARGET)?;
+    let mut references = Vec::new();
     let mut times = vec![Vec::new(); UNITS.len() + 1];
     for run in 0..RUNS {
+        references.push(reference.time(context)?);
         let node = Node::of(context, TARGET, &format!("node-figures-{run}"))?;
         let nonce = nonce();
         let start = Instant::now();
@@ -56,6 +59,7 @@ pub(crate) fn node(context: &Context) -> Result<(), String> {
         machine.power_off();
         let _ = fs::remove_file(&node.disk);
     }
+    println!("  {REFERENCE}: {}", spread(&references));
     for (index, (what, _)) in UNITS.iter().enumerate() {
         println!("  power-on to {what:<11} {}", spread(&times[index]));
     }
@@ -72,8 +76,8 @@ const NEAR: f64 = 0.005;
 /// for each: what the node does and what it waits for, whatever the machine is
 /// that emulates it.
 fn instructions(context: &Context) -> Result<(), String> {
-    let mut ends: [(&str, Vec<f64>); 3] =
-        ["containerd", "kubelet", "a static pod's answer"].map(|what| (what, Vec::new()));
+    let mut ends: [(&str, Vec<f64>); 2] =
+        ["containerd", "a static pod's answer"].map(|what| (what, Vec::new()));
     for run in 0..COUNTED {
         let node = Node::of(context, TARGET, &format!("node-instructions-{run}"))?;
         let nonce = nonce();
@@ -82,12 +86,10 @@ fn instructions(context: &Context) -> Result<(), String> {
         let report = machine.wait_for("the static pod's answer", |report| answer(report).is_some())?;
         machine.power_off();
         let _ = fs::remove_file(&node.disk);
-        let since = |check: &str| {
-            let ms = report.check(check).and_then(|detail| detail["since_ms"].as_f64());
-            ms.ok_or_else(|| format!("the report does not say since when {check}"))
-        };
+        let since = report.check("containerd is up").and_then(|detail| detail["since_ms"].as_f64());
+        let since = since.ok_or("the report does not say since when containerd is up")?;
         let answered = answer(&report).ok_or("the report lost the static pod's answer")? * 1000.0;
-        let seen = [since("containerd is up")?, since("kubelet is up")?, answered];
+        let seen = [since, answered];
         for ((_, times), ms) in ends.iter_mut().zip(seen) {
             times.push(ms / 1000.0);
         }

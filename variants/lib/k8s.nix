@@ -468,7 +468,6 @@ in
       "60-cluster-certificate" = ./templates/cluster-certificate;
       "61-client-certificate" = ./templates/client-certificate;
       "61-client-key" = ./templates/client-key;
-      "61-kubelet-bootstrap" = ./templates/kubelet-bootstrap;
       "61-kubelet-kubeconfig" = ./templates/kubelet-kubeconfig;
       "62-kubelet" = ./templates/kubelet;
       "63-kubelet-flags" = ./templates/kubelet-flags;

@@ -156,14 +156,10 @@ fn files(kubelet: &Kubelet<'_>) -> Finding {
     let there = |paths: &[&str]| -> Vec<PathBuf> {
         paths.iter().filter(|path| kubelet.node.system.exists(path)).map(PathBuf::from).collect()
     };
-    let kept = there(&[
-        "/run/kubelet/kubeconfig",
-        "/etc/kubernetes/bootstrap-kubeconfig",
-        "/etc/kubernetes/pki/client.key",
-    ]);
+    let kept =
+        there(&["/run/kubelet/kubeconfig", "/etc/kubernetes/kubeconfig", "/etc/kubernetes/pki/client.key"]);
     let read = there(&[
         CONFIGURATION,
-        "/etc/kubernetes/kubeconfig",
         "/etc/kubernetes/kubelet.env",
         "/etc/kubernetes/pki/ca.crt",
         "/etc/kubernetes/pki/client.crt",

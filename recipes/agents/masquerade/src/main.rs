@@ -4,8 +4,9 @@
 //!
 //! Between themselves, and with the node, they keep their addresses, as
 //! Kubernetes has it. Nobody answers them at link-local addresses, where clouds
-//! have their metadata services: user data may hold secrets of the node. A cluster's own network has other addresses and its own
-//! rules; those here are in a table of their own, which every run makes anew.
+//! have their metadata services: user data may hold secrets of the node. A
+//! cluster's own network has other addresses and its own rules; those here are
+//! in a table of their own, which every run makes anew.
 
 mod nftables;
 mod subnet;
@@ -16,19 +17,20 @@ use subnet::Subnet;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let subnet: Option<Result<Subnet, _>> = match words.as_slice() {
-        [word] => Some(word.parse()),
-        _ => None,
-    };
-    let Some(subnet) = subnet else {
+    let [subnet] = words.as_slice() else {
         eprintln!("usage: masquerade ADDRESS/BITS");
         return ExitCode::from(2);
     };
-    match subnet.and_then(|subnet| nftables::masquerade(subnet).map_err(|error| error.to_string())) {
+    match masquerade(subnet) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             eprintln!("masquerade: {reason}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn masquerade(subnet: &str) -> Result<(), String> {
+    let subnet: Subnet = subnet.parse()?;
+    nftables::masquerade(subnet).map_err(|error| error.to_string())
 }

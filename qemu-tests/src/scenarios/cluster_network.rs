@@ -25,17 +25,7 @@ pub(crate) fn goes_first(plane: &ControlPlane) -> Result<(), String> {
 
 /// Runs a pod and looks where it is.
 fn expect_address(plane: &ControlPlane, name: &str, expected: &str) -> Result<(), String> {
-    plane.apply(&json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": { "name": name },
-        "spec": {
-            "terminationGracePeriodSeconds": 1,
-            "containers": [{
-                "name": name, "image": IMAGE, "imagePullPolicy": "Never", "command": ["/usr/bin/sleep", "infinity"],
-            }],
-        },
-    }))?;
+    plane.apply(&pod(name, "exec sleep infinity"))?;
     plane.kubectl(&["wait", "--for=condition=Ready", &format!("pod/{name}"), "--timeout=180s"])?;
     let address = plane.kubectl(&["get", "pod", name, "-o", "jsonpath={.status.podIP}"])?;
     plane.kubectl(&["delete", "pod", name])?;
@@ -43,6 +33,22 @@ fn expect_address(plane: &ControlPlane, name: &str, expected: &str) -> Result<()
         return Ok(());
     }
     Err(format!("pod {name} has the address {address:?}, expected {expected}…"))
+}
+
+/// One that runs a script for bash, with a label of its name.
+pub(crate) fn pod(name: &str, script: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": name, "labels": { "app": name } },
+        "spec": {
+            "terminationGracePeriodSeconds": 1,
+            "containers": [{
+                "name": name, "image": IMAGE, "imagePullPolicy": "Never",
+                "command": ["/usr/bin/bash", "-c", script],
+            }],
+        },
+    })
 }
 
 fn installer() -> Value {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::control_plane::{ControlPlane, HOST, PORT};
 use crate::node::expect_in_time;
-use crate::scenarios::confinement::IMAGE;
-use crate::scenarios::join::METADATA;
+use crate::scenarios::cluster_network::pod;
+use crate::scenarios::join::{METADATA, NODE_ADDRESS};
 use crate::ssh::Client;
 
 const PROXY: &str = "osbuild.local/kube-proxy:1";
@@ -52,7 +52,7 @@ pub(crate) fn are_reached(
 
     let api = asking(API, 443, OF_API.0, OF_API.1);
     let service = asking(ADDRESS, 22, "", BANNER);
-    let port = asking("10.0.2.15", NODE_PORT, "", BANNER);
+    let port = asking(NODE_ADDRESS, NODE_PORT, "", BANNER);
     let all = [
         ("the API, from a pod", Some("asker"), &api),
         ("a service, from another pod", Some("asker"), &service),
@@ -121,21 +121,6 @@ fn asking(address: &str, port: u16, question: &str, answer: &str) -> String {
         "timeout 10 bash -c 'exec 3<>/dev/tcp/{address}/{port} && printf \"{question}\" >&3 && \
          grep -q -m 1 \"{answer}\" <&3'"
     )
-}
-
-fn pod(name: &str, script: &str) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": { "name": name, "labels": { "app": name } },
-        "spec": {
-            "terminationGracePeriodSeconds": 1,
-            "containers": [{
-                "name": name, "image": IMAGE, "imagePullPolicy": "Never",
-                "command": ["/usr/bin/bash", "-c", script],
-            }],
-        },
-    })
 }
 
 /// As kubeadm deploys it: it finds the API server at an address that needs no

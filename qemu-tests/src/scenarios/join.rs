@@ -29,7 +29,7 @@ use crate::ssh::Client;
 const TARGET: &str = "aws-k8s";
 const NODE: &str = "ip-10-0-2-15.eu-west-1.compute.internal";
 pub(crate) const METADATA: &str = "169.254.169.254";
-const NODE_ADDRESS: &str = "10.0.2.15";
+pub(crate) const NODE_ADDRESS: &str = "10.0.2.15";
 const KUBELET: u16 = 10250;
 /// Ports of the namespace's own, which nobody else uses.
 const CONTROL_PORT: u16 = 4022;

@@ -6,6 +6,7 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use ed25519_dalek::Signature as Ed25519Signature;
 use p256::ecdsa::signature::Verifier;
 use p256::pkcs8::DecodePublicKey;
+use rsa::traits::PublicKeyParts;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -36,11 +37,15 @@ pub struct KeyValue {
     pub extra: BTreeMap<String, Value>,
 }
 
+/// What is shorter can be factored.
+const LEAST_RSA_BYTES: usize = 2048 / 8;
+
 /// A key that can verify.
 #[derive(Clone, Debug)]
 pub enum Verifying {
     Ed25519(ed25519_dalek::VerifyingKey),
     EcdsaP256(p256::ecdsa::VerifyingKey),
+    RsaPss(rsa::pss::VerifyingKey<Sha256>),
 }
 
 impl Key {
@@ -86,6 +91,10 @@ impl Key {
                 let key = p256::ecdsa::VerifyingKey::from_public_key_pem(&self.keyval.public).ok()?;
                 Some(Verifying::EcdsaP256(key))
             }
+            ("rsa", "rsassa-pss-sha256") => {
+                let key = rsa::RsaPublicKey::from_public_key_pem(&self.keyval.public).ok()?;
+                (key.size() >= LEAST_RSA_BYTES).then(|| Verifying::RsaPss(rsa::pss::VerifyingKey::new(key)))
+            }
             _ => None,
         }
     }
@@ -98,6 +107,8 @@ impl Verifying {
                 .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
             Self::EcdsaP256(key) => p256::ecdsa::DerSignature::from_bytes(signature)
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
+            Self::RsaPss(key) => rsa::pss::Signature::try_from(signature)
+                .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
         }
     }
 
@@ -107,6 +118,7 @@ impl Verifying {
         match self {
             Self::Ed25519(key) => key.to_bytes().to_vec(),
             Self::EcdsaP256(key) => key.to_encoded_point(true).as_bytes().to_vec(),
+            Self::RsaPss(key) => key.as_ref().n().to_bytes_be(),
         }
     }
 }

@@ -91,7 +91,7 @@ impl Http {
         let client = Client::builder()
             .connect_timeout(patience.connect)
             .redirect(stays_secure)
-            .user_agent(concat!("osbuild-updater/", env!("CARGO_PKG_VERSION")))
+            .user_agent(concat!("osbuild/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| fail(&error))?;
         Ok(Self { runtime, client, patience })

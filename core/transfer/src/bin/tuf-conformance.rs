@@ -8,12 +8,12 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
+use osbuild_transfer::http::{Http, Metadata, Patience};
+use osbuild_transfer::metadata::FileStore;
 use osbuild_tuf::client::{Client, Failure, Kept, Limits, Store};
 use osbuild_tuf::metadata::{ROOT, SNAPSHOT, TIMESTAMP, Target};
 use osbuild_tuf::paths;
 use osbuild_tuf::time::Time;
-use osbuild_updater::http::{Http, Metadata, Patience};
-use osbuild_updater::metadata::FileStore;
 use reqwest::Url;
 
 #[derive(Parser)]

@@ -13,7 +13,7 @@ const POD: &str = "pulled";
 const REFUSAL: &str = "certificate signed by unknown authority";
 const IMAGES: &str =
     "chroot /.osbuild/host /usr/bin/ctr -a /run/host-containerd/containerd.sock -n host images ls -q";
-const JOURNAL: &str = "chroot /.osbuild/host /usr/bin/journalctl --no-pager -o cat -u host-container@pulled";
+const JOURNAL: &str = "chroot /.osbuild/host /usr/bin/journalctl --no-pager -o cat -t hostcontainer";
 
 /// For a pod, and for a container of the node.
 pub(crate) fn over_tls(

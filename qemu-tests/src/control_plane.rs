@@ -29,7 +29,7 @@ impl ControlPlane {
     /// Starts it and lets nodes join: with [`TOKEN`] they may ask for a
     /// certificate, which is given to whoever asks for a node's own.
     pub(crate) fn start(programs: &Path, directory: &Path) -> Result<Self, String> {
-        let pki = Pki::new(&directory.join("pki"))?;
+        let pki = Pki::new(&directory.join("pki"), "cluster")?;
         let hosts = ["127.0.0.1", &HOST.to_string(), "10.96.0.1", "kubernetes.default.svc"];
         pki.issue("etcd", None, &["127.0.0.1"])?;
         pki.issue("kube-apiserver", None, &hosts)?;

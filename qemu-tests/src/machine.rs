@@ -12,6 +12,10 @@ use crate::report::Report;
 const SILENCE: Duration = Duration::from_secs(120);
 /// No machine may take longer for what it was started for.
 const LIMIT: Duration = Duration::from_secs(900);
+/// How much slower a machine may be whose clock counts instructions: what is
+/// meant above are its own seconds, and each of them is a
+/// thousand million instructions, one after the other.
+const INSTRUCTION_CLOCK: f64 = 10.0;
 const POLL: Duration = Duration::from_millis(20);
 
 /// How a machine is started.
@@ -67,7 +71,8 @@ pub(crate) struct Machine {
     report: PathBuf,
     console: PathBuf,
     started: Instant,
-    /// The machines of shared hosts are slower than idle ones.
+    /// How many times the patience above it gets: the machines of shared hosts
+    /// are slower than idle ones.
     factor: f64,
 }
 
@@ -122,8 +127,9 @@ impl Machine {
             .stderr(log)
             .spawn()
             .map_err(|error| format!("cannot run {command:?}: {error}"))?;
-        let factor =
+        let slowness: f64 =
             std::env::var("OSBUILD_TEST_SLOWNESS").ok().and_then(|text| text.parse().ok()).unwrap_or(1.0);
+        let factor = if start.instruction_clock { slowness * INSTRUCTION_CLOCK } else { slowness };
         Ok(Self { child, report, console, started: Instant::now(), factor })
     }
 
@@ -155,14 +161,13 @@ impl Machine {
                 }
                 return Err(self.failure(&format!("the machine ended ({status}) before {what}")));
             }
-            if last_line.elapsed() > SILENCE.mul_f64(self.factor) {
-                return Err(self.failure(&format!(
-                    "no report line for {} s while waiting for {what}",
-                    SILENCE.as_secs()
-                )));
+            let (silence, limit) = (SILENCE.mul_f64(self.factor), LIMIT.mul_f64(self.factor));
+            if last_line.elapsed() > silence {
+                let seconds = silence.as_secs();
+                return Err(self.failure(&format!("no report line for {seconds} s while waiting for {what}")));
             }
-            if self.started.elapsed() > LIMIT.mul_f64(self.factor) {
-                return Err(self.failure(&format!("not {what} within {} s", LIMIT.as_secs())));
+            if self.started.elapsed() > limit {
+                return Err(self.failure(&format!("not {what} within {} s", limit.as_secs())));
             }
             std::thread::sleep(POLL);
         }
@@ -180,10 +185,10 @@ impl Machine {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(self.failure(&format!("the machine ended ({status}) before {text:?}")));
             }
-            if since.elapsed() > SILENCE.mul_f64(self.factor) {
-                return Err(
-                    self.failure(&format!("no {text:?} on the console within {} s", SILENCE.as_secs()))
-                );
+            let silence = SILENCE.mul_f64(self.factor);
+            if since.elapsed() > silence {
+                let seconds = silence.as_secs();
+                return Err(self.failure(&format!("no {text:?} on the console within {seconds} s")));
             }
             std::thread::sleep(POLL);
         }

@@ -18,6 +18,7 @@ mod namespace;
 mod node;
 mod pki;
 mod qmp;
+mod registry;
 mod report;
 mod ssh;
 mod write_log;

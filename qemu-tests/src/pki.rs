@@ -1,4 +1,4 @@
-//! Certificates of a cluster for one test.
+//! Certificates of one authority, for one test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,13 +18,13 @@ pub(crate) struct Pki {
 }
 
 impl Pki {
-    pub(crate) fn new(directory: &Path) -> Result<Self, String> {
+    pub(crate) fn new(directory: &Path, name: &str) -> Result<Self, String> {
         fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         let key = KeyPair::generate().map_err(text)?;
         let mut parameters = CertificateParams::new(Vec::<String>::new()).map_err(text)?;
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        parameters.distinguished_name.push(DnType::CommonName, "cluster");
+        parameters.distinguished_name.push(DnType::CommonName, name);
         let certificate = parameters.self_signed(&key).map_err(text)?.pem();
         let pki = Self { directory: directory.to_owned(), certificate, issuer: Issuer::new(parameters, key) };
         pki.write("ca.crt", &pki.certificate)?;

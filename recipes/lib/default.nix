@@ -37,6 +37,7 @@ let
       join
       toolRoot
       unpackDebs
+      upstreamVersion
       writeTree
       ;
     inherit (call ./sdk.nix) sdk;

@@ -150,6 +150,7 @@ in
     join
     toolRoot
     unpackDebs
+    upstreamVersion
     writeTree
     ;
 }

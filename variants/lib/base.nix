@@ -107,6 +107,8 @@ in
   config = {
     packages = [
       config.containerd.package
+      # What registries and the cloud's services prove themselves by.
+      pkgs.ca-certificates
       pkgs.e2fsprogs
       pkgs.early
       pkgs.health

@@ -6,6 +6,7 @@ let
     choice
     integer
     list
+    longText
     map
     record
     table
@@ -216,6 +217,11 @@ in
         default = [ ];
         description = "Hosts, domains and networks that are reached without the proxy.";
       };
+      "network.certificate-authorities" = {
+        type = map "name" (longText "pem" 65536);
+        default = { };
+        description = "Certificates, by names of your own, that registries and proxies may be signed by, beside those that the image trusts.";
+      };
       "ntp.servers" = {
         type = list (text "host");
         default = [ ];
@@ -261,6 +267,7 @@ in
       "22-resolved" = ./templates/resolved;
       "23-timesyncd" = ./templates/timesyncd;
       "30-proxy" = ./templates/proxy;
+      "31-certificate-authorities" = ./templates/certificate-authorities;
       "40-ephemeral" = ./templates/ephemeral;
       "41-ephemeral-first" = ./templates/ephemeral-first;
       "50-containerd" = ./templates/containerd;

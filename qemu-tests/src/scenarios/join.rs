@@ -24,6 +24,7 @@ use crate::scenarios::cluster_services;
 use crate::scenarios::confinement;
 use crate::scenarios::nonce;
 use crate::scenarios::operate;
+use crate::scenarios::pulls;
 use crate::ssh::Client;
 
 const TARGET: &str = "aws-k8s";
@@ -43,6 +44,8 @@ pub(crate) fn a_cluster(context: &Context) -> Result<(), String> {
     context.build(TARGET)?;
     context.build("pkgs.qemu")?;
     context.build("pkgs.kube-proxy-image")?;
+    context.build("pkgs.probe-image")?;
+    context.build("pkgs.judges")?;
     namespace::with_addresses(context, "aws-k8s-join", &[METADATA, NODE_ADDRESS], || {
         let plane = ControlPlane::start(&programs, &context.scratch("control-plane"))?;
         join(context, &plane).map_err(|failure| format!("{failure}\n{}", plane.logs()))
@@ -186,6 +189,7 @@ fn joined(
     client.says(ADMIN_PORT, confinement::IMPORT, 0, "")?;
     confinement::hold(plane)?;
     cluster_services::are_reached(context, client, ADMIN_PORT, plane)?;
+    pulls::over_tls(context, client, (CONTROL_PORT, ADMIN_PORT), plane)?;
     cluster_network::goes_first(plane)?;
     client.says(CONTROL_PORT, "get kubernetes.bootstrap-token", 0, "secret = true")?;
     operate::with_a_secret(context, client, (CONTROL_PORT, ADMIN_PORT), TOKEN)?;

@@ -15,6 +15,7 @@ mod network;
 mod node_figures;
 mod operate;
 mod power_cuts;
+mod pulls;
 mod runtime;
 mod secure_boot;
 mod security;

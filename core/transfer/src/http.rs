@@ -106,15 +106,13 @@ impl Http {
     pub fn get(&self, url: &Url, start: u64, limit: u64, sink: Sink<'_>) -> Result<u64, NoBytes> {
         let (mut at, mut pause) = (start, self.patience.pause);
         for last in (0..self.patience.tries).rev() {
-            let tried = self.runtime.block_on(self.attempt(url, &mut at, start, limit, sink));
-            match tried {
-                Err(NoBytes::Passing(reason)) if last > 0 => {
-                    let _ = reason;
+            match self.runtime.block_on(self.attempt(url, &mut at, start, limit, sink)) {
+                Ok(()) => break,
+                Err(NoBytes::Passing(_)) if last > 0 => {
                     std::thread::sleep(pause);
                     pause *= 2;
                 }
                 Err(error) => return Err(error),
-                Ok(()) => break,
             }
         }
         Ok(at - start)

@@ -21,8 +21,11 @@ const PATIENCE: Patience = Patience {
 };
 const CONTENTS: &[u8; 10_000] = &[b'x'; 10_000];
 
+/// What a server does with a request, which is given in lower case.
+type Answer = fn(&mut TcpStream, &str);
+
 /// Answers the requests in turn, the last for ever after; where it is.
-fn server(answers: Vec<fn(&mut TcpStream, &str)>) -> (Url, Arc<AtomicUsize>) {
+fn server(answers: Vec<Answer>) -> (Url, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = Url::parse(&format!("http://{}/file", listener.local_addr().unwrap())).unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
@@ -68,7 +71,7 @@ fn cut(stream: &mut TcpStream, _: &str) {
     say(stream, "200 OK\r\ncontent-length: 10000", &CONTENTS[..4321]);
 }
 
-fn fetched(answers: Vec<fn(&mut TcpStream, &str)>) -> (Result<Vec<u8>, NoBytes>, usize, Duration) {
+fn fetched(answers: Vec<Answer>) -> (Result<Vec<u8>, NoBytes>, usize, Duration) {
     let (url, asked) = server(answers);
     let since = Instant::now();
     let mut bytes = Vec::new();
@@ -82,7 +85,7 @@ fn fetched(answers: Vec<fn(&mut TcpStream, &str)>) -> (Result<Vec<u8>, NoBytes>,
 
 #[test]
 fn an_unlucky_server_costs_another_try() {
-    let unlucky: [(&str, Vec<fn(&mut TcpStream, &str)>); 5] = [
+    let unlucky: [(&str, Vec<Answer>); 5] = [
         ("busy once", vec![|s, _| say(s, "503 Service Unavailable\r\ncontent-length: 0", b""), whole]),
         ("silent once", vec![|_, _| {}, whole]),
         ("cut, then the rest", vec![cut, from_there]),
@@ -107,7 +110,7 @@ fn an_unlucky_server_costs_another_try() {
 
 #[test]
 fn a_hostile_server_is_given_up_in_time() {
-    let hostile: [(&str, fn(&mut TcpStream, &str), &str); 7] = [
+    let hostile: [(&str, Answer, &str); 7] = [
         (
             "drip",
             |s, _| {

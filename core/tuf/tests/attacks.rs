@@ -82,10 +82,7 @@ impl Repository {
         repository
     }
 
-    fn sealed<T: Role>(&self, content: &T) -> Vec<u8>
-    where
-        T: Clone,
-    {
+    fn sealed<T: Role + Clone>(&self, content: &T) -> Vec<u8> {
         let mut envelope = Envelope::unsigned(content.clone());
         for key in &self.signers[T::TYPE] {
             let sig = data_encoding::HEXLOWER.encode(&key.sign(envelope.message()).to_bytes());

@@ -132,7 +132,7 @@ impl Http {
         }
         let answer = tokio::time::timeout(self.patience.answer, request.send()).await;
         let answer = answer.map_err(|_| NoBytes::Passing(format!("{url}: no answer in time")))?;
-        let mut answer = answer.map_err(|error| self.failure(url, &error))?;
+        let mut answer = answer.map_err(|error| failure(url, &error))?;
         let mut skip = match answer.status() {
             StatusCode::OK => *at,
             StatusCode::PARTIAL_CONTENT if begins_at(&answer) == Some(*at) => 0,
@@ -145,33 +145,28 @@ impl Http {
             }
             status => return Err(NoBytes::Final(format!("{url}: {status}"))),
         };
-        let (mut since, mut bytes) = (Instant::now(), 0_u64);
+        let Patience { stretch, stretch_bytes, .. } = self.patience;
+        let (mut waited, mut bytes) = (Duration::ZERO, 0_u64);
         loop {
-            let left = self.patience.stretch.saturating_sub(since.elapsed());
-            let slow = || {
-                NoBytes::Passing(format!(
-                    "{url}: slower than {} bytes in {} s",
-                    self.patience.stretch_bytes,
-                    self.patience.stretch.as_secs()
-                ))
+            let since = Instant::now();
+            let came = tokio::time::timeout(stretch.saturating_sub(waited), answer.chunk()).await;
+            // What is done with the bytes then is not the server's time.
+            waited += since.elapsed();
+            let chunk = match came {
+                Ok(Ok(Some(chunk))) => Some(chunk),
+                Ok(Ok(None)) => return Ok(()),
+                Ok(Err(error)) => return Err(failure(url, &error)),
+                Err(_) => None,
             };
-            let chunk = match tokio::time::timeout(left, answer.chunk()).await {
-                // The stretch ends without anything more.
-                Err(_) if bytes < self.patience.stretch_bytes => return Err(slow()),
-                Err(_) => {
-                    (since, bytes) = (Instant::now(), 0);
-                    continue;
+            bytes += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+            if waited >= stretch {
+                if bytes < stretch_bytes {
+                    let floor = format!("slower than {stretch_bytes} bytes in {} s", stretch.as_secs());
+                    return Err(NoBytes::Passing(format!("{url}: {floor}")));
                 }
-                Ok(chunk) => chunk.map_err(|error| self.failure(url, &error))?,
-            };
-            let Some(chunk) = chunk else { return Ok(()) };
-            bytes += chunk.len() as u64;
-            if since.elapsed() >= self.patience.stretch {
-                if bytes < self.patience.stretch_bytes {
-                    return Err(slow());
-                }
-                (since, bytes) = (Instant::now(), 0);
+                (waited, bytes) = (Duration::ZERO, 0);
             }
+            let Some(chunk) = chunk else { continue };
             // A server that knows no ranges begins at the beginning.
             let skipped = skip.min(chunk.len() as u64);
             skip -= skipped;
@@ -183,20 +178,17 @@ impl Http {
             *at += fresh.len() as u64;
         }
     }
+}
 
-    fn failure(&self, url: &Url, error: &reqwest::Error) -> NoBytes {
-        let mut reason = format!("{url}: {error}");
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            reason = format!("{reason}: {cause}");
-            source = cause.source();
-        }
-        if error.is_redirect() || error.is_builder() {
-            NoBytes::Final(reason)
-        } else {
-            NoBytes::Passing(reason)
-        }
+/// With all its causes.
+fn failure(url: &Url, error: &reqwest::Error) -> NoBytes {
+    let mut reason = format!("{url}: {error}");
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        reason = format!("{reason}: {cause}");
+        source = cause.source();
     }
+    if error.is_redirect() || error.is_builder() { NoBytes::Final(reason) } else { NoBytes::Passing(reason) }
 }
 
 /// RFC 9110 §14.4: `bytes FIRST-LAST/LENGTH`.

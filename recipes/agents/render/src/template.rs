@@ -300,6 +300,12 @@ impl Template {
             .add_template(&self.name, &self.body)
             .map_err(|error| self.failed(&error, self.first_line))?;
         if let Some(when) = &self.head.when {
+            // The library panics where the end of a `{{ … }}` comes before the
+            // end of an expression that has no beginning of one.
+            if when.contains("}}") {
+                let reason = "when: `}}` would end it; put a space between".to_owned();
+                return Err(TemplateError { name: self.name.clone(), line: None, reason });
+            }
             environment.compile_expression(when).map_err(|error| self.failed(&error, 0))?;
         }
         Ok(environment)
@@ -414,6 +420,9 @@ pub(crate) mod tests {
             rendered(head, "x", json!({ "network": { "mtu": 1400 } })).unwrap().contents.as_deref(),
             Some("x")
         );
+        // The library would panic.
+        let error = rendered(&head.replace("network.mtu", "netw}}]ork"), "x", json!({})).unwrap_err();
+        assert!(error.contains("put a space between"), "{error:?}");
     }
 
     #[test]

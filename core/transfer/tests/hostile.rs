@@ -13,7 +13,7 @@ use reqwest::Url;
 /// Short, so that a test need not wait as long as a node does.
 const PATIENCE: Patience = Patience {
     connect: Duration::from_secs(2),
-    answer: Duration::from_secs(1),
+    answer: Duration::from_secs(3),
     stretch: Duration::from_secs(1),
     stretch_bytes: 1000,
     tries: 3,
@@ -168,7 +168,7 @@ fn a_hostile_server_is_given_up_in_time() {
         let (outcome, _, took) = fetched(vec![answer]);
         let reason = outcome.expect_err(name).to_string();
         assert!(reason.contains(expected), "{name}: {reason}");
-        assert!(took < Duration::from_secs(8), "{name}: {took:?}");
+        assert!(took < Duration::from_secs(20), "{name}: {took:?}");
     }
 }
 

@@ -13,8 +13,8 @@ const SILENCE: Duration = Duration::from_secs(120);
 /// No machine may take longer for what it was started for.
 const LIMIT: Duration = Duration::from_secs(900);
 /// How much slower a machine may be whose clock counts instructions: what is
-/// meant above are its own seconds, and each of them is a
-/// thousand million instructions, one after the other.
+/// meant above are its own seconds, and each of them is a thousand million
+/// instructions, one after the other.
 const INSTRUCTION_CLOCK: f64 = 10.0;
 const POLL: Duration = Duration::from_millis(20);
 

@@ -42,8 +42,8 @@ impl Registry {
             data = directory.join("data").display(),
         );
         written(&configuration, &text)?;
-        let log = directory.join("log");
-        let log = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+        let log_path = directory.join("log");
+        let log = File::create(&log_path).map_err(|error| format!("{}: {error}", log_path.display()))?;
         let running = context
             .judge("docker-registry")?
             .arg("serve")
@@ -61,7 +61,8 @@ impl Registry {
         let since = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, PORT)).is_err() {
             if since.elapsed() > PATIENCE {
-                return Err(format!("the registry does not answer; see {}", directory.display()));
+                let log = fs::read_to_string(&log_path).unwrap_or_default();
+                return Err(format!("the registry does not answer\n{log}"));
             }
             std::thread::sleep(Duration::from_millis(100));
         }

@@ -17,12 +17,11 @@ const MOST_BYTES: u64 = 64 << 20;
 
 pub struct FileStore {
     directory: PathBuf,
-    generation: u64,
 }
 
 impl FileStore {
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), generation: 0 }
+        Self { directory: directory.to_owned() }
     }
 
     /// The generations that can be read, the newest first.
@@ -52,21 +51,17 @@ impl FileStore {
 
 impl Store for FileStore {
     fn load(&mut self) -> Kept {
-        let found = self.read();
-        self.generation = found.first().map_or(0, |(generation, ..)| *generation);
-        found.into_iter().next().map(|(_, kept, _)| kept).unwrap_or_default()
+        self.read().into_iter().next().map(|(_, kept, _)| kept).unwrap_or_default()
     }
 
     fn save(&mut self, kept: &Kept) -> Result<(), Failure> {
         let found = self.read();
-        let next = found.first().map_or(self.generation, |(newest, ..)| self.generation.max(*newest)) + 1;
-        let bytes = encode(next, kept);
+        let (newest, best) = found.first().map_or((0, 1), |(generation, _, place)| (*generation, *place));
+        let bytes = encode(newest + 1, kept);
         // First over the one that is worth less.
-        let best = found.first().map_or(1, |(.., place)| *place);
         for place in [1 - best, best] {
             self.write(place, &bytes)?;
         }
-        self.generation = next;
         Ok(())
     }
 }

@@ -102,10 +102,6 @@ impl<T: Transport, S: Store> Client<T, S> {
         &self.trusted
     }
 
-    pub fn transport(&mut self) -> &mut T {
-        &mut self.transport
-    }
-
     /// Brings the metadata of the four roles up to now.
     ///
     /// # Errors

@@ -43,7 +43,8 @@ pub struct Kept {
     pub targets: BTreeMap<String, Vec<u8>>,
 }
 
-/// No file of metadata is longer, unless what is above it says so.
+/// No file of metadata is longer, whatever is signed above it: keys that are
+/// online can be stolen, and a node has only so much memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub root_bytes: u64,
@@ -156,7 +157,7 @@ impl<T: Transport, S: Store> Client<T, S> {
         let pin = self.trusted.timestamp().map(|timestamp| timestamp.snapshot().clone());
         let pin = pin.ok_or_else(|| Error::Missing { name: metadata_name(TIMESTAMP, None) })?;
         let name = metadata_name(SNAPSHOT, self.version_in_name(pin.version));
-        let bytes = self.fetch_all(&name, pin.length.unwrap_or(self.limits.snapshot_bytes))?;
+        let bytes = self.fetch_all(&name, self.limits.snapshot_bytes.min(pin.length.unwrap_or(u64::MAX)))?;
         self.trusted.update_snapshot(&bytes, Origin::Repository, self.now)?;
         self.kept.snapshot = Some(bytes);
         self.save()
@@ -175,7 +176,7 @@ impl<T: Transport, S: Store> Client<T, S> {
         let unknown = || Error::Unknown { role: role.to_owned(), by: SNAPSHOT.to_owned() };
         let pin = self.trusted.snapshot(self.now)?.of(role).ok_or_else(unknown)?.clone();
         let name = metadata_name(role, self.version_in_name(pin.version));
-        let bytes = self.fetch_all(&name, pin.length.unwrap_or(self.limits.targets_bytes))?;
+        let bytes = self.fetch_all(&name, self.limits.targets_bytes.min(pin.length.unwrap_or(u64::MAX)))?;
         self.trusted.update_targets(role, delegator, &bytes, self.now)?;
         self.kept.targets.insert(role.to_owned(), bytes);
         self.save()

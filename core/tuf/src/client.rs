@@ -111,7 +111,12 @@ impl<T: Transport, S: Store> Client<T, S> {
         self.refresh_root()?;
         self.refresh_timestamp()?;
         self.refresh_snapshot()?;
-        self.load_targets(TARGETS, None)
+        self.load(TARGETS, None)
+    }
+
+    /// All that was verified, byte for byte as it came.
+    pub fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     /// 5.3: one root after the other, until there is none.
@@ -163,8 +168,12 @@ impl<T: Transport, S: Store> Client<T, S> {
         self.save()
     }
 
-    /// 5.6: the metadata of a role, from what was kept or from the repository.
-    fn load_targets(&mut self, role: &str, delegator: Option<&str>) -> Result<()> {
+    /// 5.6: the metadata of a role, from what was kept or from the repository;
+    /// the top one has no delegator.
+    ///
+    /// # Errors
+    /// What keeps it from being believed.
+    pub fn load(&mut self, role: &str, delegator: Option<&str>) -> Result<()> {
         if self.trusted.targets(role, delegator, self.now).is_ok() {
             return Ok(());
         }
@@ -198,7 +207,7 @@ impl<T: Transport, S: Store> Client<T, S> {
             if visited.len() > self.limits.delegations {
                 break;
             }
-            self.load_targets(&role, delegator.as_deref())?;
+            self.load(&role, delegator.as_deref())?;
             let content = self.trusted.targets(&role, delegator.as_deref(), self.now)?;
             if let Some(target) = content.targets.get(path) {
                 return Ok(target.clone());

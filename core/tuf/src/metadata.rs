@@ -146,6 +146,10 @@ pub struct Timestamp {
     #[serde(flatten)]
     pub common: Common,
     pub meta: BTreeMap<String, Pin>,
+    /// When it was signed: what a node's clock may not be before. An addition
+    /// of ours, which other clients pass over.
+    #[serde(rename = "x-osbuild-signed-at", default, skip_serializing_if = "Option::is_none")]
+    pub signed_at: Option<Time>,
 }
 
 const SNAPSHOT_FILE: &str = "snapshot.json";
@@ -418,6 +422,8 @@ pub struct Signature {
 pub struct Envelope<T> {
     content: T,
     signatures: Vec<Signature>,
+    /// All that came, also what the types know nothing of: it is signed too.
+    signed: Value,
     /// What the signatures are over.
     message: Vec<u8>,
 }
@@ -438,7 +444,7 @@ impl<T: Role> Envelope<T> {
         let raw: Raw = serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
         let message = canonical::to_bytes(&raw.signed)
             .ok_or_else(|| malformed("a number with a fraction".to_owned()))?;
-        let content: T = serde_json::from_value(raw.signed).map_err(|error| malformed(error.to_string()))?;
+        let content = T::deserialize(&raw.signed).map_err(|error| malformed(error.to_string()))?;
         let common = content.common();
         if common.kind != T::TYPE {
             return Err(malformed(format!("it is of type {:?}, not {:?}", common.kind, T::TYPE)));
@@ -454,13 +460,14 @@ impl<T: Role> Envelope<T> {
         if distinct.len() != raw.signatures.len() {
             return Err(malformed("two signatures by one key".to_owned()));
         }
-        Ok(Self { content, signatures: raw.signatures, message })
+        Ok(Self { content, signatures: raw.signatures, signed: raw.signed, message })
     }
 
     /// What nobody has signed yet.
     pub fn unsigned(content: T) -> Self {
-        let message = canonical::to_bytes(&to_value(&content)).expect("metadata holds no fractions");
-        Self { content, signatures: Vec::new(), message }
+        let signed = serde_json::to_value(&content).expect("metadata is plain data");
+        let message = canonical::to_bytes(&signed).expect("metadata holds no fractions");
+        Self { content, signatures: Vec::new(), signed, message }
     }
 
     /// Adds a signature, or replaces the one that this key gave before.
@@ -472,7 +479,7 @@ impl<T: Role> Envelope<T> {
 
     /// The file, with line breaks for those who look into it.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let raw = Raw { signatures: self.signatures.clone(), signed: to_value(&self.content) };
+        let raw = Raw { signatures: self.signatures.clone(), signed: self.signed.clone() };
         let mut bytes = serde_json::to_vec_pretty(&raw).expect("metadata is plain data");
         bytes.push(b'\n');
         bytes
@@ -517,8 +524,4 @@ impl<T: Role> Envelope<T> {
     pub fn message(&self) -> &[u8] {
         &self.message
     }
-}
-
-fn to_value<T: Serialize>(content: &T) -> Value {
-    serde_json::to_value(content).expect("metadata is plain data")
 }

@@ -65,6 +65,7 @@ impl Repository {
             timestamp: Timestamp {
                 common: common(TIMESTAMP),
                 meta: BTreeMap::from([("snapshot.json".to_owned(), pin())]),
+                signed_at: None,
             },
             snapshot: Snapshot {
                 common: common(SNAPSHOT),

@@ -3,4 +3,10 @@
 //!
 //! Bytes and values in, values out: no file, no connection, no clock.
 
+pub mod decide;
+
+pub mod documents;
+
 pub mod wave;
+
+pub mod names;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use osbuild_transfer::http::{Http, NoBytes, Patience};
+use osbuild_transfer::http::{Http, NoBytes, Part, Patience};
 use reqwest::Url;
 
 /// Short, so that a test need not wait as long as a node does.
@@ -191,4 +191,81 @@ fn slow_but_steady_is_waited_for() {
 fn what_is_not_there_is_not_asked_for_again() {
     let (outcome, asked, _) = fetched(vec![|s, _| say(s, "404 Not Found\r\ncontent-length: 0", b"")]);
     assert!(matches!(outcome, Err(NoBytes::Missing)) && asked == 1);
+}
+
+/// Part of a file in which each byte tells where it is.
+fn part(answers: Vec<Answer>) -> (Result<Vec<u8>, NoBytes>, usize) {
+    let (url, asked) = server(answers);
+    let http = Http::new(PATIENCE).unwrap();
+    let mut body = http.open(&url, Part::Exactly { start: 100, end: 300 });
+    let mut bytes = Vec::new();
+    let outcome = loop {
+        match body.chunk() {
+            Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+            Ok(None) => break Ok(bytes),
+            Err(error) => break Err(error),
+        }
+    };
+    (outcome, asked.load(Ordering::SeqCst))
+}
+
+fn numbered(from: usize, to: usize) -> Vec<u8> {
+    (from..to).map(|at| (at % 251) as u8).collect()
+}
+
+fn part_of(stream: &mut TcpStream, request: &str, cut_at: usize) {
+    let range = request.split("range: bytes=").nth(1).and_then(|rest| rest.split("\r\n").next());
+    let (first, last) = range.and_then(|range| range.split_once('-')).unwrap();
+    let (first, last): (usize, usize) = (first.parse().unwrap(), last.trim().parse().unwrap());
+    let length = last - first + 1;
+    let head = format!(
+        "206 Partial Content\r\ncontent-range: bytes {first}-{last}/10000\r\ncontent-length: {length}"
+    );
+    say(stream, &head, &numbered(first, last + 1)[..length.min(cut_at)]);
+}
+
+#[test]
+fn a_part_is_what_was_asked_for_and_no_more() {
+    let good: [(&str, Vec<Answer>, usize); 3] = [
+        ("as asked", vec![|s, r| part_of(s, r, usize::MAX)], 1),
+        ("broken off", vec![|s, r| part_of(s, r, 50), |s, r| part_of(s, r, usize::MAX)], 2),
+        (
+            "more than asked",
+            vec![|s, _| {
+                let head =
+                    "206 Partial Content\r\ncontent-range: bytes 100-9999/10000\r\ncontent-length: 9900";
+                say(s, head, &numbered(100, 10_000));
+            }],
+            1,
+        ),
+    ];
+    for (what, answers, requests) in good {
+        let (outcome, asked) = part(answers);
+        assert_eq!((outcome.unwrap(), asked), (numbered(100, 300), requests), "{what}");
+    }
+    let bad: [(&str, Answer, &str); 3] = [
+        ("no parts", whole, "gives no parts"),
+        (
+            "another part",
+            |s, _| {
+                say(
+                    s,
+                    "206 Partial Content\r\ncontent-range: bytes 0-199/10000\r\ncontent-length: 200",
+                    &[0; 200],
+                )
+            },
+            "another part",
+        ),
+        (
+            "always short",
+            |s, _| {
+                say(s, "206 Partial Content\r\ncontent-range: bytes 100-100/10000\r\ncontent-length: 0", b"")
+            },
+            "early",
+        ),
+    ];
+    for (what, answer, said) in bad {
+        let error = part(vec![answer]).0.unwrap_err().to_string();
+        assert!(error.contains(said), "{what}: {error}");
+    }
 }

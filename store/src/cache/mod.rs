@@ -18,6 +18,7 @@ pub mod place;
 mod publish;
 mod s3;
 mod serve;
+mod serve_files;
 mod substitute;
 
 use std::path::Path;
@@ -41,13 +42,14 @@ pub use http::Server;
 pub use publish::{Published, Publisher};
 pub use s3::S3Keys;
 pub use serve::StoreServer;
+pub use serve_files::FileServer;
 pub use substitute::{Found, Substituters, Watch};
 
 /// What is wrong with a cache, or with what it gave.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     /// An address of no kind that is known.
-    #[error("'{0}' is no cache: expected a directory, file://, http://, https:// or s3://")]
+    #[error("'{0}' is no such place: expected a directory, file://, http://, https:// or s3://")]
     Address(String),
     /// The cache holds objects of another store directory.
     #[error("the cache {cache} is for the store directory {theirs}, this store is {ours}")]
@@ -104,26 +106,32 @@ pub struct CacheInfo {
     pub is_written: bool,
 }
 
+/// The place at an address: a directory, `file://`, `http://`, `https://`, or
+/// `s3://BUCKET[/PREFIX][?endpoint=ADDRESS&region=NAME]`.
+///
+/// # Errors
+/// [`CacheError::Address`].
+pub fn place_at(address: &str, access: &Access) -> Result<Box<dyn Place>, CacheError> {
+    let http = &access.http;
+    Ok(match address.split_once("://") {
+        Some(("http" | "https", _)) => Box::new(Server::new(Arc::clone(http), address)),
+        Some(("s3", _)) => Box::new(s3::at(address, access.s3.as_ref(), http)?),
+        Some(("file", path)) if path.starts_with('/') => Box::new(Directory::new(Path::new(path))),
+        None if !address.is_empty() => {
+            let path = std::path::absolute(address).map_err(|_| CacheError::Address(address.to_owned()))?;
+            Box::new(Directory::new(&path))
+        }
+        _ => return Err(CacheError::Address(address.to_owned())),
+    })
+}
+
 impl BinaryCache {
-    /// The cache at an address: a directory, `file://`, `http://`, `https://`,
-    /// or `s3://BUCKET[/PREFIX][?endpoint=ADDRESS&region=NAME]`.
+    /// The cache at an address; see [`place_at`].
     ///
     /// # Errors
     /// [`CacheError::Address`].
     pub fn at(address: &str, access: &Access) -> Result<Self, CacheError> {
-        let http = &access.http;
-        let place: Box<dyn Place> = match address.split_once("://") {
-            Some(("http" | "https", _)) => Box::new(Server::new(Arc::clone(http), address)),
-            Some(("s3", _)) => Box::new(s3::at(address, access.s3.as_ref(), http)?),
-            Some(("file", path)) if path.starts_with('/') => Box::new(Directory::new(Path::new(path))),
-            None if !address.is_empty() => {
-                let path =
-                    std::path::absolute(address).map_err(|_| CacheError::Address(address.to_owned()))?;
-                Box::new(Directory::new(&path))
-            }
-            _ => return Err(CacheError::Address(address.to_owned())),
-        };
-        Ok(Self::of(place))
+        place_at(address, access).map(Self::of)
     }
 
     pub fn of(place: Box<dyn Place>) -> Self {

@@ -28,8 +28,8 @@ use crate::narinfo::Compression;
 use crate::signature::SecretKey;
 
 /// Chunks of an archive that may wait for a slow client.
-const WAITING_CHUNKS: usize = 8;
-const CHUNK_BYTES: usize = 128 << 10;
+pub(super) const WAITING_CHUNKS: usize = 8;
+pub(super) const CHUNK_BYTES: usize = 128 << 10;
 
 /// What a server needs.
 pub struct StoreServer {
@@ -38,7 +38,7 @@ pub struct StoreServer {
     priority: u32,
 }
 
-type Body = BoxBody<Bytes, io::Error>;
+pub(super) type Body = BoxBody<Bytes, io::Error>;
 
 impl StoreServer {
     /// Signs with every one of `keys`. A lower priority number is asked
@@ -58,47 +58,10 @@ impl StoreServer {
         stopped: impl Fn() -> bool,
         log: impl Fn(&str) + Send + Sync + 'static,
     ) -> io::Result<()> {
-        listener.set_nonblocking(true)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let (server, log) = (Arc::new(self), Arc::new(log));
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            loop {
-                let Ok(accepted) = tokio::time::timeout(crate::transport::LOOK, listener.accept()).await
-                else {
-                    if stopped() {
-                        return Ok(());
-                    }
-                    continue;
-                };
-                // One client that went away is no reason to end.
-                let Ok((stream, _)) = accepted else { continue };
-                let (server, log) = (Arc::clone(&server), Arc::clone(&log));
-                tokio::spawn(async move {
-                    let service = service_fn(move |request: Request<Incoming>| {
-                        let (server, log) = (Arc::clone(&server), Arc::clone(&log));
-                        async move {
-                            let line = format!("{} {}", request.method(), request.uri().path());
-                            let asked = tokio::task::spawn_blocking(move || server.answer(&request));
-                            let answer = match asked.await {
-                                Ok(Ok(answer)) => answer,
-                                Ok(Err(error)) => {
-                                    log(&format!("{line}: {}", one_line(&error)));
-                                    plain(StatusCode::INTERNAL_SERVER_ERROR, "the store cannot be read\n")
-                                }
-                                Err(_) => {
-                                    plain(StatusCode::INTERNAL_SERVER_ERROR, "a bug, please report it\n")
-                                }
-                            };
-                            log(&format!("{line}: {}", answer.status().as_u16()));
-                            Ok::<_, Infallible>(answer)
-                        }
-                    });
-                    let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
-                });
-            }
-        })
+        let server = Arc::new(self);
+        let answer =
+            move |request: &Request<Incoming>| server.answer(request).map_err(|error| one_line(&error));
+        listen(listener, stopped, log, answer)
     }
 
     fn answer(&self, request: &Request<Incoming>) -> Result<Response<Body>, StoreError> {
@@ -178,6 +141,53 @@ impl StoreServer {
     }
 }
 
+/// Answers requests until `stopped` says so. An `answer` that fails says why, for
+/// `log` alone.
+pub(super) fn listen(
+    listener: TcpListener,
+    stopped: impl Fn() -> bool,
+    log: impl Fn(&str) + Send + Sync + 'static,
+    answer: impl Fn(&Request<Incoming>) -> Result<Response<Body>, String> + Send + Sync + 'static,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (answer, log) = (Arc::new(answer), Arc::new(log));
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        loop {
+            let Ok(accepted) = tokio::time::timeout(crate::transport::LOOK, listener.accept()).await else {
+                if stopped() {
+                    return Ok(());
+                }
+                continue;
+            };
+            // One client that went away is no reason to end.
+            let Ok((stream, _)) = accepted else { continue };
+            let (answer, log) = (Arc::clone(&answer), Arc::clone(&log));
+            tokio::spawn(async move {
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let (answer, log) = (Arc::clone(&answer), Arc::clone(&log));
+                    async move {
+                        let line = format!("{} {}", request.method(), request.uri().path());
+                        let answer = match tokio::task::spawn_blocking(move || answer(&request)).await {
+                            Ok(Ok(answer)) => answer,
+                            Ok(Err(error)) => {
+                                log(&format!("{line}: {error}"));
+                                plain(StatusCode::INTERNAL_SERVER_ERROR, "what is asked for cannot be read\n")
+                            }
+                            Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "a bug, please report it\n"),
+                        };
+                        log(&format!("{line}: {}", answer.status().as_u16()));
+                        Ok::<_, Infallible>(answer)
+                    }
+                });
+                let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    })
+}
+
 /// `<digest>-<archive hash>.nar`: another archive has another name.
 fn archive_name(object: &ObjectInfo) -> String {
     format!("{}-{}.nar", object.path.hash_part(), object.nar_hash.to_nix_base32())
@@ -188,13 +198,13 @@ fn range_start(range: &str) -> Option<u64> {
     range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
 }
 
-fn plain(status: StatusCode, text: &str) -> Response<Body> {
+pub(super) fn plain(status: StatusCode, text: &str) -> Response<Body> {
     let body = Full::new(Bytes::from(text.to_owned())).map_err(|never| match never {}).boxed();
     let response = Response::builder().status(status).header(CONTENT_TYPE, "text/plain");
     response.body(body).expect("every header is well-formed")
 }
 
-fn empty() -> Body {
+pub(super) fn empty() -> Body {
     Full::new(Bytes::new()).map_err(|never| match never {}).boxed()
 }
 
@@ -227,7 +237,7 @@ impl Write for Sending {
 }
 
 /// What is sent, as a body wants it.
-struct Chunks(mpsc::Receiver<io::Result<Bytes>>);
+pub(super) struct Chunks(pub(super) mpsc::Receiver<io::Result<Bytes>>);
 
 impl futures_core::Stream for Chunks {
     type Item = io::Result<Frame<Bytes>>;

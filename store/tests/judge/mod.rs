@@ -27,11 +27,17 @@ pub(crate) fn judge(tool: &str) -> Option<Command> {
     None
 }
 
+const LATER: &str = "later";
+
 /// A judge that comes with the machine, too large for a package root of ours:
 /// a program that a variable names, else one in the PATH; or none where it may
-/// be skipped.
+/// be skipped, or is asked at another time: then the variable is [`LATER`].
 pub(crate) fn machine_judge(tool: &str, variable: &str) -> Option<PathBuf> {
     if let Some(program) = std::env::var_os(variable) {
+        if program == LATER {
+            eprintln!("NOT ASKED HERE: the judge {tool}, by {variable}");
+            return None;
+        }
         return Some(program.into());
     }
     let path = std::env::var_os("PATH").unwrap_or_default();

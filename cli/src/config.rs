@@ -58,6 +58,7 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
         "further ones, separated by colons (default: nix/nix.conf in XDG_CONFIG_HOME and XDG_CONFIG_DIRS)",
     ),
     ("NIX_ABORT_ON_WARN", "1 makes `builtins.warn` an error in nix-instantiate"),
+    ("OSBUILD_KEY_PASSPHRASE", "what opens the private keys of `osbuild repo`, where it is not asked for"),
     ("OSBUILD_KEYRING", "the keyring that signs the distribution's archives"),
 ];
 
@@ -424,6 +425,11 @@ fn config_file() -> Result<ConfigFile, Failure> {
 /// A variable that is a list.
 fn words(name: &str) -> Vec<String> {
     variable(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+}
+
+/// What opens the keys of repositories.
+pub(crate) fn key_passphrase() -> Option<String> {
+    variable("OSBUILD_KEY_PASSPHRASE")
 }
 
 fn variable(name: &str) -> Option<String> {

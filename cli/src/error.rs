@@ -19,6 +19,7 @@ use osbuild_core::image::size::SizeError;
 use osbuild_core::lang::EvalError;
 use osbuild_core::lang::error::ErrorKind as EvalErrorKind;
 use osbuild_core::remote::RemoteError;
+use osbuild_core::repo::RepoError;
 use osbuild_store::cache::CacheError;
 use osbuild_store::cache::place::PlaceError;
 use osbuild_store::error::one_line;
@@ -287,6 +288,50 @@ impl From<SignError> for Failure {
                 (Exit::Failed, "give the output of building a variant, unsigned (`result`)")
             }
             _ => (Exit::Failed, ""),
+        };
+        let hint = io_hint(&error).unwrap_or_else(|| hint.to_owned());
+        Self::of(exit, &error).with_hint(&hint)
+    }
+}
+
+impl From<RepoError> for Failure {
+    fn from(error: RepoError) -> Self {
+        let exit = match &error {
+            RepoError::Argument(_)
+            | RepoError::NotARepository { .. }
+            | RepoError::Exists { .. }
+            | RepoError::KeyInside { .. }
+            | RepoError::Policy { .. }
+            | RepoError::Key { .. } => Exit::UsedWrongly,
+            RepoError::Tuf(_)
+            | RepoError::Document(_)
+            | RepoError::SelfCheck(_)
+            | RepoError::Target { .. }
+            | RepoError::Audit { .. }
+            | RepoError::Release { .. }
+            | RepoError::Changed { .. } => Exit::Refused,
+            _ => Exit::Failed,
+        };
+        let hint = match &error {
+            RepoError::NotARepository { .. } => "`osbuild repo init DIR` makes one",
+            RepoError::KeysMissing { .. } => {
+                "--key NAME=FILE or NAME=exec:COMMAND names a key that is elsewhere; of root and targets what waits is in the \
+                 repository's folder staged: pass that file on (`osbuild repo sign`), put it back, and run the command again"
+            }
+            RepoError::Changed { .. } => {
+                "a release never changes: raise release.version and release.rollbackIndex"
+            }
+            RepoError::SelfCheck(osbuild_tuf::Error::Expired { .. }) => {
+                "sign it again with its keys: `osbuild repo refresh DIR --role ROLE`"
+            }
+            RepoError::Behind { .. } => {
+                "bring what is there here first, or publish from where it was published last"
+            }
+            RepoError::Audit { .. } => "compare it with a copy: whoever changed it can have changed more",
+            RepoError::KeyInside { .. } => {
+                "put it elsewhere: everything below a repository may be copied and served"
+            }
+            _ => "",
         };
         let hint = io_hint(&error).unwrap_or_else(|| hint.to_owned());
         Self::of(exit, &error).with_hint(&hint)

@@ -42,6 +42,8 @@ enum Command {
     Log(commands::log::Arguments),
     Shell(commands::shell::Arguments),
     Sign(commands::sign::Arguments),
+    #[command(subcommand)]
+    Repo(commands::repo::Command),
     Sbom(commands::sbom::Arguments),
     Size(commands::size::Arguments),
     #[command(subcommand)]
@@ -114,6 +116,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Log(arguments) => commands::log::run(arguments, common),
         Command::Shell(arguments) => commands::shell::run(&arguments, common),
         Command::Sign(arguments) => commands::sign::run(arguments, common),
+        Command::Repo(command) => commands::repo::run(command, common),
         Command::Sbom(arguments) => commands::sbom::run(arguments, common),
         Command::Size(arguments) => commands::size::run(arguments, common),
         Command::Lock(command) => commands::lock::run(command, common),
@@ -121,5 +124,16 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Docs(command) => commands::docs::run(command, common),
         Command::Completions(arguments) => commands::generate::completions::<Arguments>(&arguments),
         Command::Man(arguments) => commands::generate::man::<Arguments>(&arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    /// Two options of one name would end a command that is otherwise right.
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Arguments::command().debug_assert();
     }
 }

@@ -14,3 +14,6 @@ pub mod image;
 pub mod instantiate;
 pub mod lang;
 pub mod remote;
+pub mod repo;
+
+mod exec_signer;

@@ -8,7 +8,7 @@
   join = "1";
   link-root = "1";
   sbom = "1";
-  slot = "1";
+  slot = "2";
   squashfs-segment = "1";
   unpack-debs = "1";
   write-tree = "1";

@@ -12,6 +12,7 @@ pub(crate) mod list;
 pub(crate) mod lock;
 pub(crate) mod log;
 pub(crate) mod repl;
+pub(crate) mod repo;
 pub(crate) mod sbom;
 pub(crate) mod shell;
 pub(crate) mod sign;

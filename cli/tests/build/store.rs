@@ -108,7 +108,7 @@ fn what_is_wrong_with_a_copy_is_said() {
             ),
             (
                 &["store", "copy", "--to", "ftp://h.invalid", &logical],
-                "error: 'ftp://h.invalid' is no cache: expected a directory, file://, http://, https:// or s3://\n",
+                "error: 'ftp://h.invalid' is no such place: expected a directory, file://, http://, https:// or s3://\n",
                 2,
             ),
             (

@@ -120,7 +120,7 @@ pub(super) fn read_sparse(file: &File, mut sink: impl FnMut(Part<'_>) -> io::Res
 ///
 /// # Errors
 /// Reading failed, or `go_on` said no.
-pub(super) fn sha256_sparse(file: &File, go_on: impl Fn() -> bool) -> io::Result<[u8; 32]> {
+pub(crate) fn sha256_sparse(file: &File, go_on: impl Fn() -> bool) -> io::Result<[u8; 32]> {
     let zeros = vec![0; 1 << 20];
     let mut hasher = Sha256::new();
     read_sparse(file, |part| {

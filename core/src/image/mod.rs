@@ -24,6 +24,6 @@ pub mod sbom;
 pub mod sign;
 pub mod size;
 
-mod files;
+pub(crate) mod files;
 pub mod glob;
 mod tree;

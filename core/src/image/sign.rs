@@ -6,10 +6,8 @@
 //! Nothing here is a builder: keys never enter a build.
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use osbuild_boot::gpt;
 use osbuild_boot::layout::{LOADER_RUN_BYTES, Role, SECTOR_SIZE};
@@ -23,6 +21,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::disk::raw::{Access, RawDisk};
+use crate::exec_signer;
 
 use super::files::{Part, read_sparse, sha256_sparse};
 
@@ -33,7 +32,7 @@ pub enum SignError {
     #[error("{path}: {what}")]
     Key { path: PathBuf, what: &'static str },
     /// The command that holds the key failed.
-    #[error("the signing command `{command}` failed: {what}")]
+    #[error("the signing command `{command}`: {what}")]
     Command { command: String, what: String },
     /// The output to sign is not an image, or not in the state expected.
     #[error("{path}: {what}")]
@@ -142,26 +141,11 @@ impl Signer {
 
 fn run_command(command: &str, message: &[u8]) -> Result<Vec<u8>, SignError> {
     let failed = |what: String| SignError::Command { command: command.to_owned(), what };
-    let mut words = command.split_whitespace();
-    let program = words.next().ok_or_else(|| failed("it is empty".to_owned()))?;
-    let mut child = Command::new(program)
-        .args(words)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| failed(error.to_string()))?;
-    let mut input = child.stdin.take().expect("it was asked for");
-    let written = input.write_all(message);
-    drop(input);
-    let output = child.wait_with_output().map_err(|error| failed(error.to_string()))?;
-    if !output.status.success() {
-        return Err(failed(output.status.to_string()));
+    let signature = exec_signer::run(command, message, &[]).map_err(failed)?;
+    if signature.len() < 256 {
+        return Err(failed(format!("{} bytes are no RSA signature", signature.len())));
     }
-    written.map_err(|error| failed(error.to_string()))?;
-    if output.stdout.len() < 256 {
-        return Err(failed(format!("{} bytes are no RSA signature", output.stdout.len())));
-    }
-    Ok(output.stdout)
+    Ok(signature)
 }
 
 /// Signs the output of a variant (`result`) into a new directory: the slot,
@@ -188,8 +172,7 @@ fn sign_into(result: &Path, out: &Path, signer: &Signer) -> Result<(), SignError
     }
     let uki = signer.sign_image(&read(&slot.join("boot.efi"))?)?;
     let disk = result.join("disk.raw");
-    let unsigned_loader = read_loader(&disk, release.loader.size)?;
-    let loader = signer.sign_loader(&unsigned_loader)?;
+    let loader = signer.sign_loader(&read(&slot.join("loader.efi"))?)?;
 
     let slot_out = out.join("slot");
     fs::create_dir(&slot_out).map_err(io("create", &slot_out))?;
@@ -223,15 +206,6 @@ fn sign_into(result: &Path, out: &Path, signer: &Signer) -> Result<(), SignError
         }
     }
     write(&out.join("manifest.json"), &canonical(&outer))
-}
-
-/// The loader on a factory disk, without the padding of its run.
-fn read_loader(disk: &Path, size: u64) -> Result<Vec<u8>, SignError> {
-    let (run, _) = loader_runs(disk)?;
-    let mut bytes = vec![0; size.min(LOADER_RUN_BYTES) as usize];
-    let file = fs::File::open(disk).map_err(io("open", disk))?;
-    file.read_exact_at(&mut bytes, run).map_err(io("read", disk))?;
-    Ok(bytes)
 }
 
 /// Offsets of the ESP's two runs on the disk.

@@ -1,8 +1,9 @@
 //! `builtin:slot`: what one version writes into a slot.
 //!
-//! Output `out`: `boot.efi`, `root.squashfs`, `root.verity`, `manifest.json`,
-//! `segments.json`. Segments are copied, not recompressed, and their verity
-//! leaves are reused, so this costs about as much as copying the root.
+//! Output `out`: `boot.efi`, `loader.efi`, `root.squashfs`, `root.verity`,
+//! `manifest.json`, `segments.json`. Segments are copied, not recompressed, and
+//! their verity leaves are reused, so this costs about as much as copying the
+//! root.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -123,6 +124,7 @@ pub fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     write(&out.join("boot.efi"), &uki)?;
 
     let loader = read_input(context, &parameters.loader)?;
+    write(&out.join("loader.efi"), &loader)?;
     let segments = canonical(&json!({ "schema": 1, "segments": root.segments }));
     write(&out.join("segments.json"), &segments)?;
     let sha256 = |bytes: &[u8]| hex::encode(&Sha256::digest(bytes));

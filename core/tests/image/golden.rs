@@ -17,7 +17,7 @@ use super::slot::built;
 const GOLDEN: &[(&str, u32, &str)] = &[
     ("squashfs-segment", 1, "b90a8959e638085bc037050e7e574e349a2e9c267ae25877d395b68cc71c6d38"),
     ("link-root", 1, "9c8a8d118acb08528b6bc6fc0c7232c3aa982b7ecd87f76e6470172c23529691"),
-    ("slot", 1, "dc54bb7906fedae6ce6cde27e89c4c70dbf1c371502d068665cbd229ba6a6bb6"),
+    ("slot", 2, "07e3f13e4e8681fb247cde8136842f10324e5e9660c02f4e7c5a4a92118f939a"),
     ("disk", 1, "f8c2cd30e4bc64656dd604cf66430e2b4aa10a971fc213e94bab1ae032d3cc4a"),
     ("sbom", 1, "a73568195f17a5ea60709e7325d109f19e934c8f89c2079b4ff9015f53f63237"),
     ("image-manifest", 1, "f2c44dd32686959582dea68af2759c0f73d1ac0f249bacad10b6f4e70da0943f"),

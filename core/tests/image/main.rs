@@ -11,3 +11,4 @@ mod root;
 mod rules;
 mod sign;
 mod slot;
+mod stub;

@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 
 use super::fixture::{Fixture, logical};
 use super::judge::{judge, passes};
-use super::slot::{built_with_loader, stub};
+use super::slot::built_with_loader;
+use super::stub::stub;
 
 /// A key that signs nothing but this test's images.
 fn key() -> String {
@@ -87,5 +88,5 @@ fn wrong_keys_say_what_is_wrong() {
     let error = Signer::parse("exec:true", None).err().unwrap().to_string();
     assert!(error.contains("--certificate"), "{error}");
     let failing = Signer::parse("exec:false", Some(Path::new(&key()))).unwrap();
-    assert!(failing.sign_image(&stub()).unwrap_err().to_string().contains("`false` failed"));
+    assert!(failing.sign_image(&stub()).unwrap_err().to_string().contains("`false`: failed"));
 }

@@ -95,7 +95,7 @@ pub const BUILTINS: &[Builtin] = &[
     Builtin { name: "join", version: 1, run: join::run },
     Builtin { name: "squashfs-segment", version: 1, run: crate::image::segment::run },
     Builtin { name: "link-root", version: 1, run: crate::image::link_root::run },
-    Builtin { name: "slot", version: 1, run: crate::image::slot::run },
+    Builtin { name: "slot", version: 2, run: crate::image::slot::run },
     Builtin { name: "disk", version: 1, run: crate::image::disk::run },
     Builtin { name: "sbom", version: 1, run: crate::image::sbom::run },
     Builtin { name: "image-manifest", version: 1, run: crate::image::outer_manifest::run },

@@ -1,0 +1,103 @@
+//! `osbuild repo push`, `export`, `import`: a repository elsewhere.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use osbuild_core::repo::mirror::{self, Copied, Selection};
+use osbuild_core::repo::waves::find_line;
+use osbuild_store::cache::place_at;
+use serde_json::json;
+
+use super::{now, open};
+use crate::config::{self, CommonArguments};
+use crate::error::{Exit, Failure};
+
+/// Copy what is public to where it is served from
+///
+/// Only what is not there yet, the timestamp last. A place that is newer than
+/// this repository is left alone.
+#[derive(clap::Args)]
+pub(crate) struct PushArguments {
+    #[arg(value_name = "DIR")]
+    repository: PathBuf,
+    /// A directory, or s3://BUCKET[/PREFIX][?endpoint=ADDRESS&region=NAME]
+    #[arg(value_name = "PLACE")]
+    place: String,
+}
+
+pub(super) fn push(arguments: &PushArguments, common: &CommonArguments) -> Result<(), Failure> {
+    let (repository, state) = open(&arguments.repository)?;
+    mirror::is_current(&state, now())?;
+    let place = place_at(&arguments.place, &config::cache_access())?;
+    let progress = |file: &str| {
+        if !common.quiet && !common.json {
+            eprintln!("copying {file}");
+        }
+    };
+    let copied = mirror::push(&repository, &state, place.as_ref(), &progress)?;
+    say(&copied, &arguments.place, common)
+}
+
+/// Write a repository into one file, to be carried over an air gap
+#[derive(clap::Args)]
+pub(crate) struct ExportArguments {
+    #[arg(value_name = "DIR")]
+    repository: PathBuf,
+    /// The file (tar)
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Only what one variant in one channel needs: CHANNEL/VARIANT
+    #[arg(long, value_name = "CHANNEL/VARIANT")]
+    line: Option<String>,
+    /// Of that only these versions (default: the newest)
+    #[arg(long = "version", value_name = "VERSION", requires = "line")]
+    versions: Vec<String>,
+}
+
+pub(super) fn export(arguments: &ExportArguments, common: &CommonArguments) -> Result<(), Failure> {
+    let (repository, state) = open(&arguments.repository)?;
+    mirror::is_current(&state, now())?;
+    let line = arguments.line.as_deref().map(|line| find_line(&state, Some(line))).transpose()?;
+    let selection = Selection { line, versions: arguments.versions.clone() };
+    let copied = mirror::export(&repository, &state, &selection, &arguments.file)?;
+    say(&copied, &arguments.file.display().to_string(), common)
+}
+
+/// Read such a file into a directory that a web server gives out
+///
+/// What is older than what is there, or not signed by whom it should be, changes
+/// nothing.
+#[derive(clap::Args)]
+pub(crate) struct ImportArguments {
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// The root by which the first import is believed: that of an image
+    #[arg(long = "from", value_name = "FILE")]
+    from: Option<PathBuf>,
+}
+
+pub(super) fn import(arguments: &ImportArguments, common: &CommonArguments) -> Result<(), Failure> {
+    let root = arguments.from.as_ref().map(|path| {
+        std::fs::read(path)
+            .map_err(|error| Failure::new(Exit::Failed, &format!("cannot read {}: {error}", path.display())))
+    });
+    let copied = mirror::import(&arguments.file, &arguments.directory, root.transpose()?.as_deref(), now())?;
+    say(&copied, &arguments.directory.display().to_string(), common)
+}
+
+fn say(copied: &Copied, to: &str, common: &CommonArguments) -> Result<(), Failure> {
+    let Copied { files, bytes, version } = copied;
+    let mut out = std::io::stdout().lock();
+    if common.json {
+        writeln!(
+            out,
+            "{}",
+            json!({ "schema": 1, "to": to, "files": files, "bytes": bytes, "timestamp": version })
+        )?;
+    } else {
+        writeln!(out, "{to}: {files} files, {bytes} bytes, timestamp {version}")?;
+    }
+    Ok(())
+}

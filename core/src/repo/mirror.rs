@@ -1,0 +1,260 @@
+//! A repository elsewhere: in another directory or a bucket, or in one file that
+//! is carried over an air gap. None of them needs a key.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use osbuild_store::cache::Directory;
+use osbuild_store::cache::place::{Contents, Place};
+use osbuild_tuf::client::{Client, Limits};
+use osbuild_tuf::metadata::{Envelope, TIMESTAMP, Target, Timestamp};
+use osbuild_tuf::time::Time;
+use osbuild_update::names::{self, Line};
+
+use super::error::{RepoError, io_error};
+use super::tree::{MemoryStore, PUBLIC, PlaceTransport, Repository, State, missing_target, target_file};
+use super::waves::documents;
+
+/// What was done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    pub files: usize,
+    pub bytes: u64,
+    /// Of the timestamp, which tells how new it is.
+    pub version: u64,
+}
+
+/// The files of a repository in the order in which they may appear: what is
+/// named before what names it, the timestamp last.
+fn in_order(state: &State, targets: &[(String, Target)]) -> Result<Vec<String>, RepoError> {
+    let mut files = Vec::new();
+    for (name, target) in targets {
+        files.push(target_file(name, target)?);
+    }
+    files.extend((1..=state.root.common.version).map(|version| format!("metadata/{version}.root.json")));
+    files.extend(state.snapshot.meta.iter().map(|(file, pin)| format!("metadata/{}.{file}", pin.version)));
+    files.push(format!("metadata/{}.snapshot.json", state.timestamp.snapshot().version));
+    files.push(TIMESTAMP_FILE.to_owned());
+    Ok(files)
+}
+
+const TIMESTAMP_FILE: &str = "metadata/timestamp.json";
+
+fn all_targets(state: &State) -> Vec<(String, Target)> {
+    state.all_targets().map(|(name, target)| (name.clone(), target.clone())).collect()
+}
+
+/// Copies what a place does not have yet.
+///
+/// # Errors
+/// [`RepoError::Behind`]: the place is newer; nothing was changed there.
+pub fn push(
+    repository: &Repository,
+    state: &State,
+    to: &dyn Place,
+    progress: &dyn Fn(&str),
+) -> Result<Copied, RepoError> {
+    let ours = state.timestamp.common.version;
+    let theirs = to.get(TIMESTAMP_FILE, 1 << 20, &|| false)?;
+    if let Some(theirs) = theirs.and_then(|bytes| Envelope::<Timestamp>::parse(TIMESTAMP, &bytes).ok()) {
+        let theirs = theirs.unverified().common.version;
+        if theirs > ours {
+            return Err(RepoError::Behind { place: to.address().to_owned(), ours, theirs });
+        }
+    }
+    let public = repository.path.join(PUBLIC);
+    let mut copied = Copied { version: ours, ..Copied::default() };
+    for file in in_order(state, &all_targets(state))? {
+        // All but the timestamp never change under their name.
+        if file != TIMESTAMP_FILE && to.exists(&file, &|| false)? {
+            continue;
+        }
+        progress(&file);
+        let path = public.join(&file);
+        to.put(&file, Contents::File(&path), &|| false)?;
+        copied.files += 1;
+        copied.bytes += path.metadata().map_err(io_error("read", &path))?.len();
+    }
+    Ok(copied)
+}
+
+/// What is to be exported: all, or some releases.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    pub line: Option<Line>,
+    pub versions: Vec<String>,
+}
+
+/// Writes one file (tar): all metadata, then the targets that are wanted. Equal
+/// repositories give equal bytes.
+///
+/// # Errors
+/// [`RepoError::Argument`]: no such release.
+pub fn export(
+    repository: &Repository,
+    state: &State,
+    selection: &Selection,
+    to: &Path,
+) -> Result<Copied, RepoError> {
+    let targets = selected(repository, state, selection)?;
+    let folder = to.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let file = tempfile::NamedTempFile::new_in(folder).map_err(io_error("write in", folder))?;
+    let mut archive = tar::Builder::new(std::io::BufWriter::new(file.as_file()));
+    let mut copied = Copied { version: state.timestamp.common.version, ..Copied::default() };
+    let mut files = in_order(state, &targets)?;
+    // Metadata first: whoever reads it knows at once whether to go on.
+    files.sort_by_key(|file| !file.starts_with("metadata/"));
+    for file in files {
+        let path = repository.path.join(PUBLIC).join(&file);
+        let mut source = File::open(&path).map_err(io_error("open", &path))?;
+        let size = source.metadata().map_err(io_error("read", &path))?.len();
+        let mut header = tar::Header::new_ustar();
+        header.set_size(size);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        header.set_entry_type(tar::EntryType::Regular);
+        archive.append_data(&mut header, &file, &mut source).map_err(io_error("write", to))?;
+        copied.files += 1;
+        copied.bytes += size;
+    }
+    let mut out = archive.into_inner().map_err(io_error("write", to))?;
+    out.flush().map_err(io_error("write", to))?;
+    drop(out);
+    file.as_file().sync_all().map_err(io_error("write", to))?;
+    use std::os::unix::fs::PermissionsExt as _;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(io_error("write", to))?;
+    file.persist(to).map_err(|error| io_error("write", to)(error.error))?;
+    Ok(copied)
+}
+
+fn selected(
+    repository: &Repository,
+    state: &State,
+    selection: &Selection,
+) -> Result<Vec<(String, Target)>, RepoError> {
+    let Some(line) = &selection.line else { return Ok(all_targets(state)) };
+    let catalogue = documents(repository, state, line)?.catalogue;
+    let mut versions = selection.versions.clone();
+    if versions.is_empty() {
+        versions.extend(catalogue.releases.last().map(|release| release.version.clone()));
+    }
+    let mut prefixes = vec![line.catalogue(), line.rollout()];
+    for version in &versions {
+        super::waves::release_of(&catalogue, Some(version))?;
+        prefixes.push(format!("{}.", names::release(&line.variant, &line.arch, version)));
+    }
+    let is_wanted = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()));
+    Ok(all_targets(state).into_iter().filter(|(name, _)| is_wanted(name)).collect())
+}
+
+/// Reads such a file into a directory that a web server may give out. It is
+/// believed by the root that is there, or by `root` where nothing is yet.
+///
+/// # Errors
+/// What a client would refuse, an older state among it; nothing was changed.
+pub fn import(file: &Path, to: &Path, root: Option<&[u8]>, now: Time) -> Result<Copied, RepoError> {
+    std::fs::create_dir_all(to).map_err(io_error("create", to))?;
+    let scratch =
+        tempfile::Builder::new().prefix(".import-").tempdir_in(to).map_err(io_error("write in", to))?;
+    unpack(file, scratch.path())?;
+    let (new, old) = (Directory::new(scratch.path()), Directory::new(to));
+
+    let kept = match old.get("metadata/1.root.json", 1 << 20, &|| false)? {
+        Some(first) => State::walk(&first, PlaceTransport { place: &old, new: None })?.kept,
+        None => osbuild_tuf::client::Kept::default(),
+    };
+    let first = kept.roots.first().cloned().or_else(|| root.map(<[u8]>::to_vec));
+    let first = first.ok_or_else(|| {
+        RepoError::Argument(format!(
+            "{} has no root yet to believe it by: give one (--from FILE)",
+            to.display()
+        ))
+    })?;
+    let transport = PlaceTransport { place: &new, new: None };
+    let client = Client::new(&first, transport, MemoryStore(kept), Limits::default(), now)?;
+    let state = State::of(client, now)?;
+
+    let mut copied = Copied { version: state.timestamp.common.version, ..Copied::default() };
+    let mut brought = Vec::new();
+    for (name, target) in all_targets(&state) {
+        let place = target_file(&name, &target)?;
+        if !new.exists(&place, &|| false)? {
+            continue;
+        }
+        let mut judge = target.hashes.judge(&name)?;
+        let is_there = new.read(&place, &|| false, &mut |stream, _| {
+            let mut buffer = vec![0; 1 << 20];
+            loop {
+                match stream.read(&mut buffer)? {
+                    0 => return Ok(()),
+                    count => judge.update(&buffer[..count]),
+                }
+            }
+        })?;
+        if !is_there {
+            return Err(missing_target(&name));
+        }
+        judge.finish()?;
+        brought.push((name, target));
+    }
+    for place in in_order(&state, &brought)? {
+        if place != TIMESTAMP_FILE && old.exists(&place, &|| false)? {
+            continue;
+        }
+        let path = scratch.path().join(&place);
+        // A root before the one that the file's chain begins with.
+        if !path.exists() {
+            continue;
+        }
+        old.put(&place, Contents::File(&path), &|| false)?;
+        copied.files += 1;
+        copied.bytes += path.metadata().map_err(io_error("read", &path))?.len();
+    }
+    Ok(copied)
+}
+
+/// Unpacks the names that an export has, and no other.
+fn unpack(file: &Path, to: &Path) -> Result<(), RepoError> {
+    let source = File::open(file).map_err(io_error("open", file))?;
+    let mut archive = tar::Archive::new(std::io::BufReader::new(source));
+    let bad = |what: String| RepoError::Release { path: file.to_owned(), what };
+    for folder in ["metadata", "targets"] {
+        let path = to.join(folder);
+        std::fs::create_dir_all(&path).map_err(io_error("create", &path))?;
+    }
+    for entry in archive.entries().map_err(io_error("read", file))? {
+        let mut entry = entry.map_err(io_error("read", file))?;
+        let name: PathBuf = entry.path().map_err(io_error("read", file))?.into_owned();
+        let text = name.to_string_lossy().into_owned();
+        let is_ours = text
+            .split_once('/')
+            .is_some_and(|(folder, rest)| matches!(folder, "metadata" | "targets") && is_file_name(rest));
+        if !is_ours || entry.header().entry_type() != tar::EntryType::Regular {
+            return Err(bad(format!("not an export of a repository: it holds '{text}'")));
+        }
+        let path = to.join(&name);
+        let mut out = File::create_new(&path).map_err(io_error("create", &path))?;
+        std::io::copy(&mut entry, &mut out).map_err(io_error("write", &path))?;
+    }
+    Ok(())
+}
+
+fn is_file_name(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0'])
+}
+
+/// Whether what is passed on is what a client would believe now.
+///
+/// # Errors
+/// [`RepoError::Rule`]: it has expired.
+pub fn is_current(state: &State, now: Time) -> Result<(), RepoError> {
+    let State { root, targets, snapshot, timestamp, .. } = state;
+    let commons = [&root.common, &targets.common, &snapshot.common, &timestamp.common];
+    match commons.iter().map(|common| common.expires).min().filter(|end| now >= *end) {
+        Some(end) => {
+            Err(RepoError::Rule(format!("the repository expired at {end}: `osbuild repo refresh` first")))
+        }
+        None => Ok(()),
+    }
+}

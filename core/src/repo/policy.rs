@@ -1,0 +1,221 @@
+//! `policy.toml`: how long signatures hold, who the keys are and where, and what
+//! a release must have before it is given out. Who speaks for a role, and how
+//! many must, is in the signed metadata alone.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use osbuild_tuf::key::{Key, KeyId};
+use osbuild_tuf::time::Time;
+use serde::Deserialize;
+
+use super::error::{RepoError, io_error};
+use super::signer::{self, Location};
+
+pub const FILE: &str = "policy.toml";
+
+/// See the module; as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    #[allow(dead_code, reason = "read to refuse others")]
+    schema: Schema,
+    expires_days: Days,
+    #[serde(default)]
+    threshold_at_least: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub publish: Publish,
+    #[serde(default)]
+    keys: BTreeMap<String, KeyRow>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "u32")]
+struct Schema;
+
+impl TryFrom<u32> for Schema {
+    type Error = String;
+
+    fn try_from(number: u32) -> Result<Self, String> {
+        if number == 1 { Ok(Self) } else { Err(format!("schema {number}, where 1 is understood")) }
+    }
+}
+
+/// How long what a role signs is believed.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Days {
+    root: u32,
+    targets: u32,
+    snapshot: u32,
+    timestamp: u32,
+    rollout: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Publish {
+    /// How long a release takes to reach the whole fleet.
+    pub wave: String,
+    /// Whether only what was booted and updated to is published.
+    pub tested: bool,
+}
+
+impl Default for Publish {
+    fn default() -> Self {
+        Self { wave: "24h".to_owned(), tested: true }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyRow {
+    public: String,
+    #[serde(default)]
+    signer: Option<String>,
+}
+
+/// A key by its name.
+#[derive(Clone, Debug)]
+pub struct NamedKey {
+    pub name: String,
+    pub key: Key,
+    /// `None`: somebody else's.
+    pub location: Option<Location>,
+}
+
+const DAY: u64 = 24 * 60 * 60;
+
+impl Policy {
+    /// # Errors
+    /// [`RepoError::NotARepository`], [`RepoError::Policy`]
+    pub fn read(repository: &Path) -> Result<Self, RepoError> {
+        let path = repository.join(FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(RepoError::NotARepository { path: repository.to_owned(), file: FILE });
+            }
+            other => other.map_err(io_error("read", &path))?,
+        };
+        Self::parse(&text).map_err(|what| RepoError::Policy { path, what })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let policy: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        let Days { root, targets, snapshot, timestamp, rollout } = policy.expires_days;
+        if [root, targets, snapshot, timestamp, rollout].iter().any(|days| !(1..=3650).contains(days)) {
+            return Err("expires_days: 1 to 3650".to_owned());
+        }
+        for (name, row) in &policy.keys {
+            if signer::parse_public(&row.public).is_none() {
+                return Err(format!("keys.{name}: public is no Ed25519 or P-256 key (PEM, PUBLIC KEY)"));
+            }
+        }
+        Ok(policy)
+    }
+
+    /// Until when a role's signature holds that is given now.
+    pub fn expiry(&self, role: &str, now: Time) -> Time {
+        now.after(self.life(role))
+    }
+
+    pub fn life(&self, role: &str) -> Duration {
+        let days = match role {
+            "root" => self.expires_days.root,
+            "targets" => self.expires_days.targets,
+            "snapshot" => self.expires_days.snapshot,
+            "timestamp" => self.expires_days.timestamp,
+            _ => self.expires_days.rollout,
+        };
+        Duration::from_secs(u64::from(days) * DAY)
+    }
+
+    /// How many signatures a role must need at least.
+    pub fn least_threshold(&self, role: &str) -> u64 {
+        self.threshold_at_least.get(role).copied().unwrap_or(1)
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = NamedKey> {
+        self.keys.iter().map(|(name, row)| NamedKey {
+            name: name.clone(),
+            key: signer::parse_public(&row.public).expect("it was looked at when it was read"),
+            location: row.signer.as_deref().map(Location::parse),
+        })
+    }
+
+    pub fn key(&self, id: &KeyId) -> Option<NamedKey> {
+        self.keys().find(|named| named.key.id() == *id)
+    }
+
+    /// How people call a key: by its name, else by the first digits of its id.
+    pub fn name_of(&self, id: &KeyId) -> String {
+        self.key(id).map_or_else(|| format!("{:.12}…", id), |named| named.name)
+    }
+}
+
+/// The row of a key, to be added to the file's end.
+pub(super) fn key_row(name: &str, key: &Key, signer: Option<&str>) -> String {
+    let public = signer::public_pem(key).unwrap_or_default();
+    let mut row = format!("\n[keys.{name}]\npublic = \"\"\"\n{public}\"\"\"\n");
+    if let Some(signer) = signer {
+        row += &format!("signer = {}\n", toml::Value::String(signer.to_owned()));
+    }
+    row
+}
+
+/// What a new repository begins with.
+pub(super) fn initial_text(root_threshold: u64) -> String {
+    format!(
+        r#"# What every `osbuild repo` command keeps to. Who speaks for a role, and how many
+# must, is in the signed root (public/metadata/*.root.json) and changes by
+# `osbuild repo rotate` alone.
+schema = 1
+
+# How long what a role signs is believed. Nodes refuse what is older, so that
+# nobody can show them an old repository for longer than this: `osbuild repo
+# refresh` renews snapshot, timestamp and rollout, and has to run more often.
+[expires_days]
+root = 365
+targets = 90
+snapshot = 7
+timestamp = 1
+rollout = 7
+
+# A root that asks for fewer signatures is refused.
+[threshold_at_least]
+root = {root_threshold}
+
+[publish]
+# How long a release takes to reach the whole fleet, unless --wave says.
+wave = "24h"
+# Only what was booted and updated to, by a record of that (--tested FILE).
+tested = true
+
+# The keys by name. `signer` is a file (relative to here), `pkcs11:…` or
+# `exec:COMMAND`; it may be removed where somebody else holds the key.
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_policy_is_one_and_says_what_is_wrong_with_others() {
+        let text = initial_text(2);
+        let policy = Policy::parse(&text).unwrap();
+        assert_eq!((policy.least_threshold("root"), policy.least_threshold("targets")), (2, 1));
+        assert_eq!(policy.expiry("timestamp", Time(5)), Time(5 + DAY));
+        for (from, to, said) in [
+            ("schema = 1", "schema = 2", "schema 2"),
+            ("timestamp = 1", "timestamp = 0", "1 to 3650"),
+            ("tested = true", "testet = true", "testet"),
+            ("[threshold_at_least]", "[keys.a]\npublic = 'x'\n[threshold_at_least]", "keys.a"),
+        ] {
+            let error = Policy::parse(&text.replace(from, to)).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+}

@@ -58,6 +58,7 @@ fn arrows_point_from_cli_to_core_to_store() {
         ("core", &["osbuild = "]),
         ("core/boot", &["osbuild-", "[dependencies]"]),
         ("core/format", &["osbuild-core", "osbuild-store"]),
+        ("core/install", &["osbuild-core", "osbuild-store", "osbuild-tuf", "osbuild-update"]),
         ("qemu-tests", &["osbuild-core", "osbuild-store", "osbuild-boot", "osbuild-format"]),
     ] {
         let text = manifest(folder);
@@ -95,6 +96,7 @@ fn pure_rooms_touch_nothing() {
         "core/src/lang",
         "core/src/graph/picture",
         "core/format/src",
+        "core/install/src",
         "core/boot/src",
     ];
     for folder in rooms {

@@ -231,6 +231,27 @@ impl Gpt {
         }
     }
 
+    /// Names a slot's ROOT and HASH after the root hash of what they hold.
+    pub fn name_after(&mut self, slot: Slot, root_hash: &[u8; 32]) {
+        self.set_guid(slot.root(), Guid::of_root(root_hash));
+        self.set_guid(slot.hash(), Guid::of_hash(root_hash));
+    }
+
+    /// Gives a slot's ROOT and HASH the GUIDs of a slot that never held
+    /// anything, as an EMPTY one has them.
+    pub fn blank(&mut self, slot: Slot) {
+        for role in [slot.root(), slot.hash()] {
+            self.set_guid(role, Guid::of_partition(self.disk_guid, role.name()));
+        }
+    }
+
+    fn set_guid(&mut self, role: Role, guid: Guid) {
+        if let Some(mut entry) = self.partition(role) {
+            entry.guid = guid;
+            self.set_partition(role, &entry);
+        }
+    }
+
     /// The table for a disk that grew to `sector_count` sectors: the backup
     /// goes to the new end, DATA takes the rest. `None` if nothing changes.
     #[must_use]

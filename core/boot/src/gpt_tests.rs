@@ -80,6 +80,19 @@ fn what_was_stored_is_loaded() {
 }
 
 #[test]
+fn a_slot_is_named_after_its_root_or_blank() {
+    let (_, mut table) = factory();
+    let untouched = table.partition(Role::BootB);
+    let guids = |table: &Gpt| [Role::RootB, Role::HashB].map(|role| table.partition(role).unwrap().guid);
+    table.name_after(Slot::B, &[9; 32]);
+    assert_eq!(guids(&table), [Guid::of_root(&[9; 32]), Guid::of_hash(&[9; 32])]);
+    table.blank(Slot::B);
+    let blank = ["ROOT-B", "HASH-B"].map(|name| Guid::of_partition(table.disk_guid, name));
+    assert_eq!(guids(&table), blank);
+    assert_eq!(table.partition(Role::BootB), untouched);
+}
+
+#[test]
 fn one_torn_sector_of_either_copy_is_repaired() {
     let (clean, table) = factory();
     let places = (1..2 + ENTRIES_SECTORS).chain(SECTORS - 1 - ENTRIES_SECTORS..SECTORS);

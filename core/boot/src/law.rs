@@ -159,6 +159,20 @@ pub enum Forbidden {
     NotRearmable,
 }
 
+impl core::fmt::Display for Forbidden {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::NotCommitted => "the running system has not committed",
+            Self::NothingToRollBackTo => "the other slot was never good",
+            Self::Barred => "the other slot is refused or below the floor",
+            Self::NothingToCancel => "nothing is activated",
+            Self::NotRearmable => "the other slot is not spent, or was armed again before",
+        })
+    }
+}
+
+impl core::error::Error for Forbidden {}
+
 /// The law for the running system.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
-//! What must survive beside the bits: the floor, what was refused, and the
-//! record of a trial under way. Two generations with checksums on PRIVATE:
+//! What must survive beside the bits: the floor, what was refused, the record
+//! of a trial under way, and what an operator ordered. Two generations with checksums on PRIVATE:
 //! the older one is overwritten, the newest valid one counts.
 //!
 //! PRIVATE lost means: floor of the running image, nothing refused.
@@ -63,12 +63,33 @@ pub struct Private {
     pub trial: Option<Release>,
     /// What the trial said of itself before it rebooted.
     pub verdict: Option<Reason>,
+    /// O5: the release whose activation was cancelled. Its bytes are in the
+    /// other slot until another release is written over them.
+    pub staged: Option<Release>,
+    /// O6: the release that an operator went back from; it is not installed
+    /// again until the hold is lifted.
+    pub hold: Option<Release>,
+    /// The last release that an operator installed or went back to although
+    /// it was below the floor or refused.
+    pub forced: Option<Release>,
+    /// O10: the last release that was armed again.
+    pub rearmed: Option<Release>,
     refused: [Option<Refused>; MAX_REFUSED],
 }
 
 impl Default for Private {
     fn default() -> Self {
-        Self { generation: 0, floor: 0, trial: None, verdict: None, refused: [None; MAX_REFUSED] }
+        Self {
+            generation: 0,
+            floor: 0,
+            trial: None,
+            verdict: None,
+            staged: None,
+            hold: None,
+            forced: None,
+            rearmed: None,
+            refused: [None; MAX_REFUSED],
+        }
     }
 }
 
@@ -123,6 +144,13 @@ impl Private {
             bytes[at] = refused.reason as u8 + 1;
             put_release(&mut bytes[at + 1..at + 1 + RELEASE_BYTES], &refused.release);
         }
+        for (index, release) in [self.staged, self.hold, self.forced, self.rearmed].iter().enumerate() {
+            let at = order_at(index);
+            bytes[at] = u8::from(release.is_some());
+            if let Some(release) = release {
+                put_release(&mut bytes[at + 1..at + 1 + RELEASE_BYTES], release);
+            }
+        }
         let checksum = crc32(&[&bytes[12..]]);
         bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
         bytes
@@ -135,11 +163,19 @@ impl Private {
         if &bytes[0..8] != MAGIC || crc32(&[&bytes[12..]]) != checksum {
             return None;
         }
+        let order = |index: usize| {
+            let at = order_at(index);
+            (bytes[at] == 1).then(|| take_release(&bytes[at + 1..]))
+        };
         let mut state = Self {
             generation: u64::from_le_bytes(bytes[16..24].try_into().ok()?),
             floor: u64::from_le_bytes(bytes[24..32].try_into().ok()?),
             trial: (bytes[32] == 1).then(|| take_release(&bytes[40..])),
             verdict: reason(bytes[33]),
+            staged: order(0),
+            hold: order(1),
+            forced: order(2),
+            rearmed: order(3),
             refused: [None; MAX_REFUSED],
         };
         for (index, entry) in state.refused.iter_mut().enumerate() {
@@ -176,6 +212,12 @@ const fn refused_at(index: usize) -> usize {
     256 + index * (RELEASE_BYTES + 1)
 }
 
+/// Behind the refusals, with room for some more of these; a record from before
+/// there were any has zeros here, which say none.
+const fn order_at(index: usize) -> usize {
+    2816 + index * (RELEASE_BYTES + 1)
+}
+
 const fn reason(byte: u8) -> Option<Reason> {
     match byte {
         1 => Some(Reason::Silent),
@@ -206,8 +248,19 @@ mod tests {
 
     #[test]
     fn survives_encoding_and_refuses_torn_records() {
-        let mut state = Private { generation: 9, floor: 4, trial: Some(release(1)), ..Private::default() };
-        state.refuse(Refused { release: release(2), reason: Reason::Unhealthy });
+        let mut state = Private {
+            generation: 9,
+            floor: 4,
+            trial: Some(release(1)),
+            staged: Some(release(3)),
+            hold: Some(release(4)),
+            forced: Some(release(5)),
+            rearmed: Some(release(6)),
+            ..Private::default()
+        };
+        for number in 0..MAX_REFUSED as u8 {
+            state.refuse(Refused { release: release(number), reason: Reason::Unhealthy });
+        }
         let bytes = state.encode();
         assert_eq!(Private::decode(&bytes), Some(state));
         for at in (0..RECORD_BYTES).step_by(97) {

@@ -101,18 +101,33 @@ impl Layout {
     /// partition, DATA's size being `*`: two disks take each other's updates
     /// only if this is equal.
     pub fn digest(&self) -> String {
-        let mut text = String::new();
-        for role in Role::ALL {
-            let first = self.offset_bytes(role) / SECTOR_SIZE;
-            let _ = write!(text, "{} {} {} {first} ", role.number(), role.name(), role.type_guid());
-            if role == Role::Data {
-                text.push_str("*\n");
-            } else {
-                let _ = writeln!(text, "{}", self.size_bytes(role) / SECTOR_SIZE);
-            }
-        }
-        hex::encode(&Sha256::digest(text))
+        digest(|role| {
+            let sectors = if role == Role::Data { 0 } else { self.size_bytes(role) / SECTOR_SIZE };
+            Some((self.offset_bytes(role) / SECTOR_SIZE, sectors))
+        })
+        .expect("a layout has every partition")
     }
+}
+
+/// The same digest of a disk as it is; `None` if a partition is missing. DATA
+/// may have grown with its disk.
+pub fn layout_digest(table: &Gpt) -> Option<String> {
+    digest(|role| table.partition(role).map(|entry| (entry.first, entry.sector_count())))
+}
+
+/// `extent` gives a partition's first sector and how many it has.
+fn digest(extent: impl Fn(Role) -> Option<(u64, u64)>) -> Option<String> {
+    let mut text = String::new();
+    for role in Role::ALL {
+        let (first, sectors) = extent(role)?;
+        let _ = write!(text, "{} {} {} {first} ", role.number(), role.name(), role.type_guid());
+        if role == Role::Data {
+            text.push_str("*\n");
+        } else {
+            let _ = writeln!(text, "{sectors}");
+        }
+    }
+    Some(hex::encode(&Sha256::digest(text)))
 }
 
 /// Where bytes of a disk come from.
@@ -232,6 +247,27 @@ mod tests {
         assert_eq!(layout.disk_bytes(512 * MIB), 2914 * MIB);
         // A fleet's updaters compare this; it may never change.
         assert_eq!(layout.digest(), "22357b565014c9e7bd181ece714a7b15bc8ac3d9ecbe2da89dd72350330669b7");
+    }
+
+    #[test]
+    fn a_table_has_the_digest_of_its_layout() {
+        let layout = Layout::new([("root", 2048)]).unwrap();
+        let root_hash = [7; 32];
+        let factory = Factory {
+            layout: &layout,
+            data_bytes: 512 * MIB,
+            root_hash,
+            seed: "",
+            loader: &[],
+            boot_bytes: 0,
+            root_bytes: 0,
+            hash_bytes: 0,
+        };
+        let table = table(&factory, layout.disk_bytes(512 * MIB) / SECTOR_SIZE);
+        assert_eq!(layout_digest(&table), Some(layout.digest()));
+        let grown = table.grown_to(layout.disk_bytes(4096 * MIB) / SECTOR_SIZE).unwrap();
+        assert_eq!(layout_digest(&grown), Some(layout.digest()));
+        assert_eq!(layout_digest(&Gpt::new(table.disk_guid, 1 << 20)), None);
     }
 
     #[test]

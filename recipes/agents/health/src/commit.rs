@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use osbuild_boot::guid::Guid;
 use osbuild_boot::law::{self, Action, Event, Running, Verdict};
 use osbuild_boot::private::Reason;
 use osbuild_boot::slot::{Pair, Slot, State};
@@ -82,7 +81,7 @@ impl Slots {
             let mut is_changed = verdict.bits != before;
             table.set_slots(verdict.bits);
             if verdict.other_emptied {
-                blank(table, running.slot.other());
+                table.blank(running.slot.other());
                 is_changed = true;
             }
             (is_changed, verdict)
@@ -99,16 +98,6 @@ pub fn shut_down(slots: std::result::Result<&Slots, &osbuild_sys::Failed>, repor
         match slots.apply(Event::Shutdown, false) {
             Ok(verdict) => report.line("shutdown", &json!({ "slots": describe(verdict.bits) })),
             Err(error) => say(WHO, 3, &error.to_string()),
-        }
-    }
-}
-
-/// An emptied slot's entries get the GUIDs of a slot that never held anything.
-fn blank(table: &mut osbuild_boot::gpt::Gpt, slot: Slot) {
-    for role in [slot.root(), slot.hash()] {
-        if let Some(mut entry) = table.partition(role) {
-            entry.guid = Guid::of_partition(table.disk_guid, role.name());
-            table.set_partition(role, &entry);
         }
     }
 }

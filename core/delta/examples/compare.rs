@@ -20,7 +20,12 @@ use osbuild_delta::apply::apply;
 use osbuild_delta::chunks::{Cutter, Index, Sizes, plan};
 use osbuild_delta::plan::{Limits, Plan};
 use osbuild_delta::{Result as DeltaResult, make};
+use osbuild_format::kernel::{Packer, find_payload};
+use osbuild_format::pe::sections;
 use osbuild_format::squashfs::read::{Image, MemberKind};
+
+/// What is rather downloaded again than asked for around.
+const GAP_BYTES: u64 = 4 << 10;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -29,8 +34,14 @@ fn main() -> Outcome {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["apply", old, delta, new] => apply_file(old, delta, new),
         ["steps", delta] => print_steps(delta),
+        ["root", old, new] => delta("root.squashfs", Path::new(old), Path::new(new), make::root_image),
+        ["boot", old, new] => boot(Path::new(old), Path::new(new)),
+        ["kernel", image] => kernel(image),
         [old, new] => compare(Path::new(old), Path::new(new)),
-        _ => Err("usage: compare OLD NEW | compare steps DELTA".into()),
+        _ => Err(
+            "usage: compare OLD NEW | compare root|boot OLD NEW | compare steps DELTA | compare kernel BOOT_IMAGE"
+                .into(),
+        ),
     }
 }
 
@@ -43,7 +54,7 @@ fn compare(old: &Path, new: &Path) -> Outcome {
     row("whole", after.len());
     let known: HashSet<&[u8]> = before.chunks(4096).collect();
     row("blocks of 4 KiB", 4096 * after.chunks(4096).filter(|block| !known.contains(block)).count());
-    for (least, average, most) in [(4, 16, 64), (16, 64, 256)] {
+    for (least, average, most) in [(2, 8, 32), (4, 16, 64), (8, 32, 128), (16, 64, 256)] {
         let sizes = Sizes::new(least << 10, average << 10, most << 10)?;
         let start = Instant::now();
         let index = Index::of(after.as_slice(), sizes)?;
@@ -51,20 +62,20 @@ fn compare(old: &Path, new: &Path) -> Outcome {
         let (mut cutter, mut seeds) = (Cutter::new(sizes), Vec::new());
         cutter.push(&before, &mut |chunk| seeds.push(chunk));
         cutter.finish(&mut |chunk| seeds.push(chunk));
-        for gap_bytes in [0, 16 << 10] {
-            let fetch = plan(&index, seeds.iter().copied(), gap_bytes);
-            let bytes = index.to_bytes().len() + fetch.download_bytes() as usize;
-            row(&format!("chunks {least}/{average}/{most} KiB, gaps to {gap_bytes}"), bytes);
-            println!(
-                "  {} requests, index {} bytes, cut in {seconds:.2} s",
-                fetch.downloads().count(),
-                index.to_bytes().len()
-            );
-        }
+        let fetch = plan(&index, seeds, GAP_BYTES);
+        let index_bytes = index.to_bytes().len();
+        let bytes = index_bytes + fetch.download_bytes() as usize;
+        row(&format!("chunks of {least}/{average}/{most} KiB"), bytes);
+        let requests = fetch.downloads().count();
+        println!("  {requests} requests, of it the index {index_bytes} bytes; cut in {seconds:.2} s");
     }
     delta("root.squashfs", old, new, make::root_image)?;
     changed_files(&before, &after)?;
     println!();
+    boot(old, new)
+}
+
+fn boot(old: &Path, new: &Path) -> Outcome {
     println!("{:<38} {:>12}", "boot.efi whole", fs::metadata(new.join("boot.efi"))?.len());
     delta("boot.efi", old, new, make::boot_image)
 }
@@ -164,6 +175,26 @@ fn apply_file(old: &str, delta: &str, new: &str) -> Outcome {
     let status = fs::read_to_string("/proc/self/status")?;
     let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("VmHWM: unknown");
     println!("  applied in {:.2} s, {}", start.elapsed().as_secs_f64(), peak.replace('\t', " "));
+    Ok(())
+}
+
+/// How large the kernel of a boot image is when it is packed in a way that a
+/// node can repeat.
+fn kernel(image: &str) -> Outcome {
+    let image = fs::read(image)?;
+    let sections = sections(&image)?;
+    let linux = sections.iter().find(|section| section.name == ".linux").ok_or("no section .linux")?;
+    let linux = &image[linux.bytes.clone()];
+    let frame = &linux[find_payload(linux).ok_or("no kernel packed by zstd")?];
+    let kernel = zstd::stream::decode_all(frame)?;
+    println!("{} bytes of kernel in {}", kernel.len(), frame.len());
+    for level in [9, 12, 15, 19] {
+        let start = Instant::now();
+        let mut packer = Packer::new(Vec::new(), kernel.len() as u64, level)?;
+        packer.write_all(&kernel)?;
+        let bytes = packer.finish()?.len();
+        println!("level {level}: {bytes} bytes, {:.1} s", start.elapsed().as_secs_f64());
+    }
     Ok(())
 }
 

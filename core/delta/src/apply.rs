@@ -114,7 +114,13 @@ fn make_frames(
     let control = read_stored(delta, make.control_bytes)?;
     let difference = read_stored(delta, make.difference_bytes)?;
     let mut extra = delta.take(make.extra_bytes);
-    let mut patch = Patch::new(&reference, &control, &difference, extra.by_ref().take(make.extra_bytes))?;
+    let mut patch = Patch::new(
+        &reference,
+        &control,
+        &difference,
+        extra.by_ref().take(make.extra_bytes),
+        make.window_log,
+    )?;
     let mut refit = Refit::default();
     for cut in &make.cuts {
         refit.cut(cut, &mut |buffer| patch.fill(buffer), emit)?;

@@ -20,6 +20,8 @@
 pub mod apply;
 pub mod plan;
 
+mod index;
+
 mod patch;
 mod reference;
 mod refit;

@@ -9,7 +9,7 @@
 
 use std::io::{self, BufReader, Read};
 
-use crate::plan::STREAM_WINDOW_LOG;
+use crate::plan::CONTROL_WINDOW_LOG;
 use crate::varint;
 use crate::{Error, Result};
 
@@ -32,13 +32,15 @@ impl<'a, R: Read> Patch<'a, R> {
         control: &'a [u8],
         difference: &'a [u8],
         extra: io::Take<R>,
+        window_log: u32,
     ) -> Result<Self> {
         let is_empty = extra.limit() == 0;
+        let control = Stream::new(control, control.is_empty(), CONTROL_WINDOW_LOG)?;
         Ok(Self {
             reference,
-            control: BufReader::with_capacity(4096, Stream::new(control, control.is_empty())?),
-            difference: Stream::new(difference, difference.is_empty())?,
-            extra: Stream::new(extra, is_empty)?,
+            control: BufReader::with_capacity(4096, control),
+            difference: Stream::new(difference, difference.is_empty(), window_log)?,
+            extra: Stream::new(extra, is_empty, window_log)?,
             place: 0,
             to_add: 0,
             to_take: 0,
@@ -106,12 +108,12 @@ impl<'a, R: Read> Patch<'a, R> {
 struct Stream<'a, R: Read>(Option<zstd::Decoder<'a, BufReader<R>>>);
 
 impl<R: Read> Stream<'_, R> {
-    fn new(stored: R, is_empty: bool) -> Result<Self> {
+    fn new(stored: R, is_empty: bool, window_log: u32) -> Result<Self> {
         if is_empty {
             return Ok(Self(None));
         }
         let mut decoder = zstd::Decoder::new(stored).map_err(Error::Compress)?;
-        decoder.window_log_max(STREAM_WINDOW_LOG).map_err(Error::Compress)?;
+        decoder.window_log_max(window_log).map_err(Error::Compress)?;
         Ok(Self(Some(decoder)))
     }
 }

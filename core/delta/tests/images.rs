@@ -23,8 +23,10 @@ fn applied(old: &[u8], delta: &[u8], limits: &Limits) -> Result<Vec<u8>> {
     Ok(new)
 }
 
+type Make = fn(&[u8], &[u8], &Limits) -> Result<Vec<u8>>;
+
 /// Makes a delta and applies it, from the begin and from every step.
-fn check(old: &[u8], new: &[u8], make: fn(&[u8], &[u8], &Limits) -> Result<Vec<u8>>) -> usize {
+fn check(old: &[u8], new: &[u8], make: Make) -> usize {
     let delta = make(old, new, &limits()).unwrap();
     assert!(applied(old, &delta, &limits()).unwrap() == new, "what was made is the new image");
     assert!(delta == make(old, new, &limits()).unwrap(), "and made alike every time");

@@ -63,7 +63,7 @@ fn delta(pair: &pieces::Pair<'_>, limits: &Limits) -> Result<Vec<u8>> {
 /// The head and the payloads, as [`crate::plan`] has it.
 fn write(old: Identity, new: Identity, steps: &[Step], payload: &[u8]) -> Vec<u8> {
     let index = index(steps);
-    let packed = compress(&index);
+    let packed = compress(&index, crate::plan::CONTROL_WINDOW_LOG);
     let mut out = Vec::with_capacity(HEADER_BYTES + packed.len() + payload.len());
     out.extend_from_slice(MAGIC);
     for field in [VERSION, packed.len() as u32, index.len() as u32, 0] {
@@ -107,6 +107,7 @@ fn index(steps: &[Step]) -> Vec<u8> {
                         put(&mut index, number);
                     }
                 }
+                put(&mut index, u64::from(make.window_log));
                 for number in [make.control_bytes, make.difference_bytes, make.extra_bytes] {
                     put(&mut index, number);
                 }
@@ -116,15 +117,13 @@ fn index(steps: &[Step]) -> Vec<u8> {
     index
 }
 
-/// One frame that the applying side reads back; nothing for nothing.
-fn compress(bytes: &[u8]) -> Vec<u8> {
+/// One frame that reaches back no further than told; nothing for nothing.
+fn compress(bytes: &[u8], window_log: u32) -> Vec<u8> {
     use zstd::zstd_safe::CParameter;
     if bytes.is_empty() {
         return Vec::new();
     }
     let mut compressor = zstd::bulk::Compressor::new(LEVEL).expect("libzstd has the level and memory");
-    compressor
-        .set_parameter(CParameter::WindowLog(crate::plan::STREAM_WINDOW_LOG))
-        .expect("libzstd has windows of that size");
+    compressor.set_parameter(CParameter::WindowLog(window_log)).expect("libzstd has windows of that size");
     compressor.compress(bytes).expect("the buffer is libzstd's own bound")
 }

@@ -31,9 +31,9 @@ pub(super) fn pair<'i>(old: &'i [u8], new: &'i [u8]) -> Result<Pair<'i>> {
         })
         .collect();
     for file in &new_contents.files {
-        let Some(counterpart) = names.counterpart(file) else { continue };
+        let of_use = names.counterpart(file).map_or_else(|| names.siblings(file), |found| vec![found]);
         for piece in file.pieces() {
-            sources[piece].push(counterpart);
+            sources[piece].extend_from_slice(&of_use);
         }
     }
     for list in &mut sources {
@@ -124,7 +124,11 @@ struct Names<'o> {
     by_path: HashMap<&'o str, usize>,
     by_shape: BTreeMap<String, Vec<usize>>,
     by_name: BTreeMap<String, Vec<usize>>,
+    by_directory: HashMap<&'o str, Vec<usize>>,
 }
+
+/// How much of its directory a file without counterpart is compared with.
+const SIBLINGS_BYTES: u64 = 16 << 20;
 
 impl<'o> Names<'o> {
     fn new(contents: &'o Contents) -> Self {
@@ -135,6 +139,7 @@ impl<'o> Names<'o> {
             by_path: HashMap::new(),
             by_shape: BTreeMap::new(),
             by_name: BTreeMap::new(),
+            by_directory: HashMap::new(),
         };
         for (index, file) in files.iter().enumerate() {
             if let Some(digest) = file.digest {
@@ -143,6 +148,7 @@ impl<'o> Names<'o> {
             names.by_path.insert(&file.path, index);
             names.by_shape.entry(shape(&file.path)).or_default().push(index);
             names.by_name.entry(shape(name(&file.path))).or_default().push(index);
+            names.by_directory.entry(directory(&file.path)).or_default().push(index);
         }
         names
     }
@@ -159,10 +165,28 @@ impl<'o> Names<'o> {
             .or_else(|| self.by_shape.get(&shape(&new.path)).and_then(nearest))
             .or_else(|| self.by_name.get(&shape(name(&new.path))).and_then(nearest))
     }
+
+    /// Files beside a new one, the nearest in size first: programs that lie
+    /// together have libraries in common.
+    fn siblings(&self, new: &File) -> Vec<usize> {
+        let mut found = self.by_directory.get(directory(&new.path)).cloned().unwrap_or_default();
+        found.sort_by_key(|index| self.files[*index].bytes.abs_diff(new.bytes));
+        let mut bytes = 0;
+        found.retain(|index| {
+            bytes += self.files[*index].bytes;
+            bytes <= SIBLINGS_BYTES
+        });
+        found
+    }
 }
 
+/// The last component of a path.
 fn name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
+
+fn directory(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(directory, _)| directory)
 }
 
 /// The path with each number as one sign.

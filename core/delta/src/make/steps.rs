@@ -8,13 +8,17 @@ use super::difference::{Instruction, instructions};
 use super::packing::{Packing, Unpacked};
 use super::pieces::{Kind, Pair};
 use super::suffixes::Suffixes;
-use crate::plan::{Action, Cut, Form, Limits, Make, Piece, Step};
+use crate::plan::{Action, CONTROL_WINDOW_LOG, Cut, Form, Limits, Make, Piece, Step};
 use crate::varint::{put, put_signed};
 use crate::{Error, Result};
 
 /// Unpacked bytes that one step makes, unless one piece has more. A node that
 /// was interrupted does one step again.
-const RUN_BYTES: usize = 16 << 20;
+const RUN_BYTES: usize = 32 << 20;
+
+/// How far the streams of a step reach back, as powers of two: all of a run, and
+/// less if that takes too much memory.
+const WINDOW_LOGS: [u32; 3] = [25, 22, 20];
 
 /// A reference beyond this is not sorted. Tables and files are far smaller.
 const MAX_REFERENCE_BYTES: usize = 1 << 30;
@@ -62,7 +66,8 @@ pub(super) fn patch_bytes(reference: &[u8], new: &[u8]) -> usize {
     let reference =
         Reference { numbers: vec![0], pieces: vec![piece], starts: vec![0, reference.len()], suffixes };
     let found = instructions(&reference.suffixes, new);
-    Streams::new(&reference, &Used::new(&reference, &found), &found, new).bytes()
+    let streams = OpenStreams::new(&reference, &Used::new(&reference, &found), &found, new);
+    streams.compress(WINDOW_LOGS[0]).bytes()
 }
 
 /// For each new piece where the old image has the same bytes.
@@ -144,17 +149,27 @@ impl Maker<'_, '_> {
         let reference = self.reference(&run);
         let found = instructions(&reference.suffixes, &bytes);
         let used = Used::new(&reference, &found);
-        let streams = Streams::new(&reference, &used, &found, &bytes);
+        let open = OpenStreams::new(&reference, &used, &found, &bytes);
         self.known = Some(reference);
-
-        let make = Make {
-            reference_bytes: used.bytes,
-            pieces: used.pieces,
-            cuts: cuts(&run),
-            control_bytes: streams.control.len() as u64,
-            difference_bytes: streams.difference.len() as u64,
-            extra_bytes: streams.extra.len() as u64,
+        let packed = |window_log| {
+            let streams = open.compress(window_log);
+            let make = Make {
+                reference_bytes: used.bytes,
+                pieces: used.pieces.clone(),
+                cuts: cuts(&run),
+                window_log,
+                control_bytes: streams.control.len() as u64,
+                difference_bytes: streams.difference.len() as u64,
+                extra_bytes: streams.extra.len() as u64,
+            };
+            (make, streams)
         };
+        let (mut make, mut streams) = packed(WINDOW_LOGS[0]);
+        for window_log in &WINDOW_LOGS[1..] {
+            if make.memory_bytes() > self.memory_bytes {
+                (make, streams) = packed(*window_log);
+            }
+        }
         let is_packed = run.pieces.iter().any(|(_, unpacked)| unpacked.form != Form::Plain);
         if make.memory_bytes() > self.memory_bytes {
             if run.pieces.len() > 1 {
@@ -260,14 +275,14 @@ impl Reference {
     }
 }
 
-/// The streams of a patch, compressed.
-struct Streams {
+/// The streams of a patch, before they are compressed.
+struct OpenStreams {
     control: Vec<u8>,
     difference: Vec<u8>,
     extra: Vec<u8>,
 }
 
-impl Streams {
+impl OpenStreams {
     fn new(reference: &Reference, used: &Used, found: &[Instruction], new: &[u8]) -> Self {
         let text = reference.suffixes.text();
         let (mut control, mut difference, mut extra) = (Vec::new(), Vec::new(), Vec::new());
@@ -290,9 +305,26 @@ impl Streams {
             place = from + instruction.add;
             at += instruction.add + instruction.take;
         }
-        Self { control: compress(&control), difference: compress(&difference), extra: compress(&extra) }
+        Self { control, difference, extra }
     }
 
+    fn compress(&self, window_log: u32) -> Streams {
+        Streams {
+            control: compress(&self.control, CONTROL_WINDOW_LOG),
+            difference: compress(&self.difference, window_log),
+            extra: compress(&self.extra, window_log),
+        }
+    }
+}
+
+/// The streams of a patch, as stored.
+struct Streams {
+    control: Vec<u8>,
+    difference: Vec<u8>,
+    extra: Vec<u8>,
+}
+
+impl Streams {
     fn bytes(&self) -> usize {
         self.control.len() + self.difference.len() + self.extra.len()
     }

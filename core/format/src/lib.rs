@@ -14,6 +14,7 @@ pub mod squashfs;
 pub mod verity;
 
 pub mod authenticode;
+pub mod kernel;
 pub mod pe;
 pub mod release;
 

@@ -84,6 +84,33 @@ pub fn append_sections(stub: &[u8], sections: &[Section<'_>]) -> Result<Vec<u8>,
     Ok(image)
 }
 
+/// Where a section's bytes are in the file, padding included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SectionPlace {
+    /// With its dot, without padding.
+    pub name: String,
+    pub bytes: std::ops::Range<usize>,
+}
+
+/// The sections of an image that have bytes in it, in the order of the table.
+///
+/// # Errors
+/// [`PeError::NotPe`].
+pub fn sections(image: &[u8]) -> Result<Vec<SectionPlace>, PeError> {
+    let headers = Headers::parse(image, "the image")?;
+    let outside = || PeError::NotPe { what: "the image", why: "a section lies outside it" };
+    let mut places = Vec::new();
+    for row in headers.rows(image) {
+        let (start, size) = (u32_at(row, 20) as usize, u32_at(row, 16) as usize);
+        let end = start.checked_add(size).filter(|end| *end <= image.len()).ok_or_else(outside)?;
+        let name = row[..8].split(|byte| *byte == 0).next().unwrap_or_default();
+        if size != 0 {
+            places.push(SectionPlace { name: String::from_utf8_lossy(name).into_owned(), bytes: start..end });
+        }
+    }
+    Ok(places)
+}
+
 /// The parts of an image that Authenticode hashes, in order: all but the
 /// checksum, the certificate directory, and what lies behind it.
 ///

@@ -7,6 +7,7 @@
 
 mod archive;
 pub mod node;
+pub mod update;
 mod worker;
 
 use osbuild_core::derivation::aterm::{from_aterm, to_aterm};
@@ -155,5 +156,7 @@ mod tests {
         check("seeds/settings-api", super::node::settings_api);
         check("seeds/settings-files", super::node::settings_files);
         check("seeds/template", super::node::template);
+        check("seeds/delta", super::update::delta);
+        check("seeds/chunks", super::update::chunks);
     }
 }

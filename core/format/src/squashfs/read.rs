@@ -40,12 +40,66 @@ pub struct FileData {
     fragment: Option<(u32, u32)>,
 }
 
+impl FileData {
+    /// Where the file's own blocks are that are no holes.
+    pub fn block_starts(&self) -> impl Iterator<Item = u64> + '_ {
+        self.blocks().map(|block| block.start)
+    }
+
+    /// The fragment block that holds the file or its end, and where in it.
+    pub fn fragment(&self) -> Option<(u32, u32)> {
+        self.fragment
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = Frame> + '_ {
+        let mut next = self.start;
+        let blocks = self.blocks.iter().map(move |size| {
+            let block = Frame::block(next, *size, FrameKind::Data);
+            next = next.saturating_add(u64::from(block.stored_bytes));
+            block
+        });
+        blocks.filter(|block| block.stored_bytes != 0)
+    }
+}
+
+/// What a run of stored bytes is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FrameKind {
+    /// A part of one file.
+    Data,
+    /// Small files.
+    Fragment,
+    /// A part of a table. Its header of two bytes lies before it.
+    Metadata,
+}
+
+/// A run of bytes that was compressed by itself, or stored as it is because
+/// that was shorter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Frame {
+    pub start: u64,
+    pub stored_bytes: u32,
+    pub is_compressed: bool,
+    pub kind: FrameKind,
+}
+
+impl Frame {
+    fn block(start: u64, size: u32, kind: FrameKind) -> Self {
+        let is_compressed = size & BLOCK_UNCOMPRESSED == 0;
+        Self { start, stored_bytes: size & !BLOCK_UNCOMPRESSED, is_compressed, kind }
+    }
+}
+
 /// An opened image.
 pub struct Image<R> {
     source: R,
     block_bytes: u32,
     bytes_used: u64,
     root: u64,
+    inode_count: u32,
+    export_table: u64,
+    /// Metadata blocks that were read.
+    metadata: Vec<Frame>,
     ids: Vec<u32>,
     fragments: Vec<(u64, u32)>,
     inodes: Table,
@@ -100,6 +154,9 @@ impl<R: Read + Seek> Image<R> {
             block_bytes,
             bytes_used: u64_at(&superblock, 40)?,
             root: u64_at(&superblock, 32)?,
+            inode_count: u32_at(&superblock, 4)?,
+            export_table: u64_at(&superblock, 88)?,
+            metadata: Vec::new(),
             ids: Vec::new(),
             fragments: Vec::new(),
             inodes: Table::empty(),
@@ -112,8 +169,7 @@ impl<R: Read + Seek> Image<R> {
         }
         let (ids, ids_begin) = image.indexed(id_table, id_count, 4)?;
         image.ids = ids.chunks_exact(4).map(|row| u32_at(row, 0)).collect::<Result<_>>()?;
-        let export_table = u64_at(&superblock, 88)?;
-        let export_begin = match export_table {
+        let export_begin = match image.export_table {
             u64::MAX => u64::MAX,
             table => image.u64_in(table)?,
         };
@@ -172,6 +228,49 @@ impl<R: Read + Seek> Image<R> {
         if left == 0 { Ok(()) } else { Err(SquashfsError::Damaged("a file without all of its blocks")) }
     }
 
+    /// Everything in the image that was compressed by itself, in the order of
+    /// places, none overlapping another. What lies between is padding, headers
+    /// and lists of places.
+    ///
+    /// # Errors
+    /// [`SquashfsError::Damaged`] or [`SquashfsError::Read`].
+    pub fn frames(&mut self, members: &[Member]) -> Result<Vec<Frame>> {
+        if self.export_table != u64::MAX {
+            self.indexed(self.export_table, self.inode_count as usize, 8)?;
+        }
+        let mut frames = self.metadata.clone();
+        for member in members {
+            if let MemberKind::File(file) = &member.kind {
+                frames.extend(file.blocks());
+            }
+        }
+        let fragments = self.fragments.iter();
+        frames.extend(fragments.map(|(start, size)| Frame::block(*start, *size, FrameKind::Fragment)));
+        // Files with the same contents share their blocks.
+        frames.sort_unstable();
+        frames.dedup();
+        let mut end = 0;
+        for frame in &frames {
+            let frame_end = frame.start.checked_add(u64::from(frame.stored_bytes));
+            end = match frame_end {
+                Some(after) if frame.start >= end && after <= self.bytes_used => after,
+                _ => return Err(SquashfsError::Damaged("blocks that overlap or lie outside the image")),
+            };
+        }
+        Ok(frames)
+    }
+
+    /// Where a fragment block begins.
+    pub fn fragment_start(&self, number: u32) -> Option<u64> {
+        self.fragments.get(number as usize).map(|(start, _)| *start)
+    }
+
+    /// The size of every data block but a file's last, and the most that a
+    /// fragment block holds.
+    pub fn block_bytes(&self) -> u32 {
+        self.block_bytes
+    }
+
     fn block(&mut self, position: u64, size: u32) -> Result<Vec<u8>> {
         let stored = size & !BLOCK_UNCOMPRESSED;
         let end = position.checked_add(u64::from(stored));
@@ -228,8 +327,11 @@ impl<R: Read + Seek> Image<R> {
         if size == 0 || size > METADATA_BYTES {
             return Err(SquashfsError::Damaged("a metadata block of impossible size"));
         }
-        let bytes = read_at(&mut self.source, position + 2, size)?;
-        let bytes = if header & 0x8000 != 0 { bytes } else { decompress(&bytes, METADATA_BYTES)? };
+        let is_compressed = header & 0x8000 == 0;
+        let (start, stored_bytes) = (position + 2, size as u32);
+        self.metadata.push(Frame { start, stored_bytes, is_compressed, kind: FrameKind::Metadata });
+        let bytes = read_at(&mut self.source, start, size)?;
+        let bytes = if is_compressed { decompress(&bytes, METADATA_BYTES)? } else { bytes };
         Ok((bytes, size as u64 + 2))
     }
 

@@ -1,0 +1,54 @@
+//! What a fuzzer asserts about what a node downloads of a release.
+
+use osbuild_delta::Error;
+use osbuild_delta::apply::apply;
+use osbuild_delta::chunks::{Fetch, Index, plan};
+use osbuild_delta::plan::{Limits, Plan};
+
+/// The image that the seeds' deltas are from.
+const OLD: &[u8] = include_bytes!("../images/old.squashfs");
+
+/// Less than a node has, so that what takes more than it may is found soon.
+const LIMITS: Limits = Limits { memory_bytes: 24 << 20, new_bytes: 1 << 20 };
+
+/// A delta, applied: its steps make what the head says and no more, in order.
+pub fn delta(bytes: &[u8]) {
+    let planned = Plan::read(&mut &*bytes, &LIMITS);
+    if let Ok(plan) = &planned {
+        let mut end = 0;
+        for (index, step) in plan.steps().iter().enumerate() {
+            assert!(step.output_offset == end && step.output_bytes > 0, "steps follow each other");
+            assert_eq!(plan.resume_at(end), index, "and each is found by its place");
+            end += step.output_bytes;
+        }
+        assert_eq!(end, plan.new_image().bytes, "steps make the image");
+        assert!(plan.memory_bytes() <= LIMITS.memory_bytes, "within what they may take");
+    }
+    let mut made = 0;
+    let applied = apply(OLD, bytes, &LIMITS, &mut |place, part: &[u8]| {
+        assert_eq!(place, made, "bytes come in order");
+        made += part.len() as u64;
+        Ok(())
+    });
+    match (planned, applied) {
+        (Ok(plan), applied) => {
+            assert!(made <= plan.new_image().bytes, "nothing comes behind the image");
+            assert!(applied.is_err() || made == plan.new_image().bytes, "and nothing is left out");
+        }
+        (Err(refused), Err(applied)) => {
+            assert_eq!((refused.to_string(), made), (applied.to_string(), 0), "a refused delta does nothing");
+            assert!(!matches!(applied, Error::WriteNew(_)), "nobody refused to write");
+        }
+        (Err(refused), Ok(_)) => panic!("applied what was refused: {refused}"),
+    }
+}
+
+/// An index of chunks: what is read is written as it was, and with no image to
+/// copy from all of its own is fetched, by one request.
+pub fn chunks(bytes: &[u8]) {
+    let Ok(index) = Index::parse(bytes) else { return };
+    assert_eq!(index.to_bytes(), bytes, "only what we would write is accepted");
+    let whole: Fetch = plan(&index, [], 0);
+    assert_eq!(whole.download_bytes(), index.image().bytes, "all of it is fetched");
+    assert!(whole.downloads().count() <= 1, "at once");
+}

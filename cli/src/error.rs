@@ -10,7 +10,7 @@ use osbuild_core::build::BuildError;
 use osbuild_core::build::builtin::BuiltinError;
 use osbuild_core::build::builtin::fetchurl::Pin;
 use osbuild_core::build::sandbox::SandboxError;
-use osbuild_core::disk::DiskError;
+use osbuild_core::disk::{DiskError, InstallError, Refusal};
 use osbuild_core::fetch::FetchError;
 use osbuild_core::fetch::lock::listed::Listed;
 use osbuild_core::graph::GraphError;
@@ -265,12 +265,20 @@ impl From<SandboxError> for Failure {
 impl From<DiskError> for Failure {
     fn from(error: DiskError) -> Self {
         let exit = match &error {
-            DiskError::Mismatch { .. } => Exit::Refused,
+            DiskError::Install(
+                InstallError::WrongTree { .. }
+                | InstallError::WrongBlock { .. }
+                | InstallError::WrongBytes { .. }
+                | InstallError::Contradiction { .. },
+            ) => Exit::Refused,
             _ => Exit::Failed,
         };
         let hint = match &error {
             DiskError::NotOurs { .. } => "give a raw disk image (disk.raw) that osbuild made",
-            DiskError::SameRoot { .. } => "raise release.version, so that the roots differ",
+            DiskError::Refused(Refusal::AlreadyInOther { .. }) => {
+                "raise release.version, so that the roots differ"
+            }
+            DiskError::Refused(refusal) => refusal.remedy(),
             _ => "",
         };
         Self::of(exit, &error).with_hint(hint)

@@ -8,16 +8,16 @@ pub(crate) mod raw;
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use osbuild_boot::gpt::{self, Gpt};
-use osbuild_boot::guid::Guid;
 use osbuild_boot::law::{self, Event, Forbidden, Running, Verdict};
-use osbuild_boot::layout::{Role, SECTOR_SIZE};
+use osbuild_boot::private::Private;
 use osbuild_boot::slot::{Pair, Slot};
-use osbuild_format::release::{Blob, Release};
-use sha2::{Digest, Sha256};
+use osbuild_format::release::Release;
+use osbuild_format::verity::BLOCK_BYTES;
+pub use osbuild_install::{Error as InstallError, Refusal};
+use osbuild_install::{Plan, Record};
 
 use raw::RawDisk;
 
@@ -33,18 +33,15 @@ pub enum DiskError {
     /// The payload's manifest cannot be read.
     #[error("cannot read {path}")]
     Manifest { path: PathBuf, source: serde_json::Error },
-    /// A part of the payload is larger than its partition.
-    #[error("{part} has {size} bytes, but {partition} holds {room}")]
-    TooLarge { part: &'static str, size: u64, partition: &'static str, room: u64 },
-    /// Bytes are not those that the manifest promises.
-    #[error("{path}: expected sha256 {expected}, got {actual}")]
-    Mismatch { path: String, expected: String, actual: String },
-    /// Two slots with one root hash could not be told apart.
-    #[error("slot {slot} already holds this root (hash {root_hash}): no two slots may hold the same one")]
-    SameRoot { slot: &'static str, root_hash: String },
+    /// The payload is not for this disk.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The payload is not what its manifest promises, or could not be written.
+    #[error(transparent)]
+    Install(#[from] InstallError),
     /// The law of slots forbids it.
     #[error("the law of slots forbids it: {0}")]
-    Forbidden(&'static str),
+    Forbidden(Forbidden),
 }
 
 type Result<T> = std::result::Result<T, DiskError>;
@@ -58,8 +55,9 @@ pub fn slots(path: &Path) -> Result<Pair> {
     table(&mut disk, path)?.slots().ok_or_else(|| not_ours(path, "the partitions are others"))
 }
 
-/// Writes the payload of `result/slot` into a slot and arms it for a trial:
-/// O4, the bytes, read back, O3.
+/// Writes the payload of `result/slot` into a slot and arms it for a trial, as
+/// a node's updater does. What a node might have against the release is not
+/// asked, and no trial is recorded: PRIVATE is the node's own.
 ///
 /// # Errors
 /// See [`DiskError`]; whatever fails, the other slot stays as it was.
@@ -68,42 +66,46 @@ pub fn install(path: &Path, slot: Slot, payload: &Path) -> Result<Pair> {
     let text = std::fs::read(&manifest_path).map_err(io("read", &manifest_path))?;
     let release = Release::parse(&text)
         .map_err(|source| DiskError::Manifest { path: manifest_path.clone(), source })?;
-    let root_hash = osbuild_format::hex::decode_array::<32>(&release.root.root_hash)
-        .ok_or_else(|| not_ours(&manifest_path, "the root hash is no SHA-256"))?;
-
     let mut disk = RawDisk::open(path, raw::Access::Write)?;
-    let mut table = table(&mut disk, path)?;
-    let parts = [
-        ("boot.efi", slot.boot(), Blob { size: release.uki.size, sha256: release.uki.sha256.clone() }),
-        ("root.squashfs", slot.root(), Blob { size: release.root.size, sha256: release.root.sha256.clone() }),
-        ("root.verity", slot.hash(), release.hash.clone()),
-    ];
-    for (part, role, blob) in &parts {
-        let room = partition(&table, *role, path)?.sector_count() * SECTOR_SIZE;
-        if blob.size > room {
-            return Err(DiskError::TooLarge { part, size: blob.size, partition: role.name(), room });
+    let plan = Plan::from_outside(&table(&mut disk, path)?, slot.other(), &release)?;
+    let part = |name: &str| {
+        let path = payload.join(name);
+        File::open(&path).map(|file| (file, path.clone())).map_err(io("open", &path))
+    };
+
+    let (mut tree, tree_path) = part("root.verity")?;
+    let mut bytes = Vec::new();
+    tree.read_to_end(&mut bytes).map_err(io("read", &tree_path))?;
+    let mut writing = plan.begin(&mut disk)?.hash_tree(bytes)?;
+    let (mut root, root_path) = part("root.squashfs")?;
+    let mut buffer = Vec::new();
+    let mut first_block = 0;
+    loop {
+        buffer.clear();
+        (&mut root).take(CHUNK_BYTES).read_to_end(&mut buffer).map_err(io("read", &root_path))?;
+        if buffer.is_empty() {
+            break;
         }
+        writing.put_root(first_block, &buffer)?;
+        first_block += (buffer.len() / BLOCK_BYTES) as u64;
     }
-    let other_root = partition(&table, slot.other().root(), path)?.guid;
-    if other_root == Guid::of_root(&root_hash) {
-        return Err(DiskError::SameRoot { slot: slot.other().name(), root_hash: release.root.root_hash });
+    writing.put_uki(part("boot.efi")?.0)?;
+    Ok(writing.finish()?.activate(&mut NoRecord)?)
+}
+
+/// A disk from outside has none: what it says of trials is kept by its node.
+struct NoRecord;
+
+impl Record for NoRecord {
+    type Error = std::convert::Infallible;
+
+    fn load(&mut self) -> Private {
+        Private::default()
     }
 
-    let running = Running { slot: slot.other(), committed: true };
-    change(&mut disk, &mut table, path, running, Event::BeginWrite)?;
-    for (part, role, blob) in &parts {
-        let entry = partition(&table, *role, path)?;
-        let (start, room) = (entry.first * SECTOR_SIZE, entry.sector_count() * SECTOR_SIZE);
-        copy(&payload.join(part), &disk, path, start, room, *role)?;
-        disk.sync().map_err(io("sync", path))?;
-        verify(&disk, path, start, blob, part)?;
+    fn save(&mut self, _: Private) -> std::result::Result<(), Self::Error> {
+        Ok(())
     }
-    for (role, guid) in [(slot.root(), Guid::of_root(&root_hash)), (slot.hash(), Guid::of_hash(&root_hash))] {
-        let mut entry = partition(&table, role, path)?;
-        entry.guid = guid;
-        table.set_partition(role, &entry);
-    }
-    change(&mut disk, &mut table, path, running, Event::Activate)
 }
 
 /// Orders a roll-back as an operator of the running slot would (O6).
@@ -126,76 +128,19 @@ fn table(disk: &mut RawDisk, path: &Path) -> Result<Gpt> {
     })
 }
 
-fn partition(table: &Gpt, role: Role, path: &Path) -> Result<gpt::Entry> {
-    table.partition(role).ok_or_else(|| not_ours(path, &format!("there is no {}", role.name())))
-}
-
 fn change(disk: &mut RawDisk, table: &mut Gpt, path: &Path, running: Running, event: Event) -> Result<Pair> {
     let before = table.slots().ok_or_else(|| not_ours(path, "the partitions are others"))?;
-    let Verdict { bits, other_emptied, .. } = law::apply(before, running, event).map_err(|forbidden| {
-        DiskError::Forbidden(match forbidden {
-            Forbidden::NotCommitted => "the running system has not committed",
-            Forbidden::NothingToRollBackTo => "the other slot was never good",
-            Forbidden::Barred => "the other slot is refused or below the floor",
-            Forbidden::NothingToCancel => "nothing is activated",
-            Forbidden::NotRearmable => "the other slot is not spent, or was armed again before",
-        })
-    })?;
+    let Verdict { bits, other_emptied, .. } =
+        law::apply(before, running, event).map_err(DiskError::Forbidden)?;
     table.set_slots(bits);
     if other_emptied {
-        for role in [running.slot.other().root(), running.slot.other().hash()] {
-            let mut entry = partition(table, role, path)?;
-            entry.guid = Guid::of_partition(table.disk_guid, role.name());
-            table.set_partition(role, &entry);
-        }
+        table.blank(running.slot.other());
     }
     gpt::store(disk, table).map_err(io("write the partition table of", path))?;
     Ok(bits)
 }
 
-const CHUNK: usize = 1 << 20;
-
-/// Copies a part; BOOT's rest is zeroed, since the loader takes an image's
-/// length from its own headers and signatures forbid padding.
-fn copy(from: &Path, disk: &RawDisk, path: &Path, start: u64, room: u64, role: Role) -> Result<()> {
-    let mut source = File::open(from).map_err(io("open", from))?;
-    let mut buffer = vec![0u8; CHUNK];
-    let mut at = 0u64;
-    loop {
-        let count = source.read(&mut buffer).map_err(io("read", from))?;
-        if count == 0 {
-            break;
-        }
-        disk.file().write_all_at(&buffer[..count], start + at).map_err(io("write", path))?;
-        at += count as u64;
-    }
-    if matches!(role, Role::BootA | Role::BootB) {
-        buffer.fill(0);
-        while at < room {
-            let count = CHUNK.min((room - at) as usize);
-            disk.file().write_all_at(&buffer[..count], start + at).map_err(io("write", path))?;
-            at += count as u64;
-        }
-    }
-    Ok(())
-}
-
-fn verify(disk: &RawDisk, path: &Path, start: u64, blob: &Blob, part: &str) -> Result<()> {
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0u8; CHUNK];
-    let mut at = 0u64;
-    while at < blob.size {
-        let count = CHUNK.min((blob.size - at) as usize);
-        disk.file().read_exact_at(&mut buffer[..count], start + at).map_err(io("read", path))?;
-        hasher.update(&buffer[..count]);
-        at += count as u64;
-    }
-    let actual = osbuild_format::hex::encode(&hasher.finalize());
-    if actual == blob.sha256 {
-        return Ok(());
-    }
-    Err(DiskError::Mismatch { path: part.to_owned(), expected: blob.sha256.clone(), actual })
-}
+const CHUNK_BYTES: u64 = 1 << 20;
 
 fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DiskError {
     let path = path.to_owned();

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use osbuild_boot::gpt::Disk;
 use osbuild_boot::layout::SECTOR_SIZE;
+use osbuild_install::Medium;
 
 use super::DiskError;
 
@@ -33,14 +34,6 @@ impl RawDisk {
         }
         Ok(Self { file, sectors: length / SECTOR_SIZE })
     }
-
-    pub(super) fn file(&self) -> &File {
-        &self.file
-    }
-
-    pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
-    }
 }
 
 impl Disk for RawDisk {
@@ -59,6 +52,14 @@ impl Disk for RawDisk {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.sync()
+        self.file.sync_data()
+    }
+}
+
+impl Medium for RawDisk {
+    /// Of an image on the host, the file is what matters, wherever its bytes are
+    /// just now.
+    fn read_back(&mut self, sector: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.read(sector, buffer)
     }
 }

@@ -2,6 +2,7 @@
 //! where it may not be: into the slot that runs, or beside the other one.
 
 use std::ops::RangeInclusive;
+use std::sync::LazyLock;
 
 use osbuild_boot::gpt::{self, ENTRIES_SECTORS};
 use osbuild_boot::layout::Role;
@@ -12,6 +13,9 @@ use proptest::prelude::*;
 use crate::disk::{Entry, Group, SimDisk};
 use crate::stories::blob;
 use crate::world::World;
+
+/// Made once: of each history only the bits and what is done differ.
+static WORLD: LazyLock<World> = LazyLock::new(|| World::with_loaders(6));
 
 #[derive(Clone, Copy, Debug)]
 enum Operation {
@@ -80,18 +84,18 @@ fn sectors(world: &World, role: Role) -> RangeInclusive<u64> {
 }
 
 fn check(slots: [(Slot, usize, Bits); 2], running: Slot, committed: bool, operations: &[Operation]) {
-    let world = World::with_loaders(6);
+    let world = &*WORLD;
     let mut disk = world.disk(slots);
     let own_number = slots.iter().find(|(slot, ..)| *slot == running).unwrap().1;
     let mut node = Node { since_start: SinceStart::default(), ..world.node(running, own_number) };
     node.running.committed = committed;
     let table_before = gpt::load(&mut disk).unwrap().table;
     for operation in operations {
-        let was_allowed = try_to(&world, &mut disk, &node, *operation);
+        let was_allowed = try_to(world, &mut disk, &node, *operation);
         let last = world.table.backup_sector;
         let table = [0..=1 + ENTRIES_SECTORS, last - ENTRIES_SECTORS..=last];
         let other = running.other();
-        let slot = [other.boot(), other.root(), other.hash()].map(|role| sectors(&world, role));
+        let slot = [other.boot(), other.root(), other.hash()].map(|role| sectors(world, role));
         let is_loader = matches!(operation, Operation::ReplaceLoader);
         for entry in disk.take_log() {
             let Entry::Write { group, sector, bytes } = entry else { continue };
@@ -100,8 +104,8 @@ fn check(slots: [(Slot, usize, Bits); 2], running: Slot, committed: bool, operat
                 range.contains(written.start()) && range.contains(written.end())
             };
             let is_lawful = match group {
-                Group::Record => within(&sectors(&world, Role::Private)),
-                _ if is_loader => within(&sectors(&world, Role::Esp)),
+                Group::Record => within(&sectors(world, Role::Private)),
+                _ if is_loader => within(&sectors(world, Role::Esp)),
                 _ => table.iter().any(within) || (committed && slot.iter().any(within)),
             };
             assert!(is_lawful && was_allowed, "{operation:?} ({was_allowed}) writes {written:?} {group:?}");
@@ -141,7 +145,7 @@ proptest! {
         changes in prop::collection::vec((0..4_usize, 0..2000_usize, any::<u8>()), 0..6),
         spent in any::<bool>(),
     ) {
-        let world = World::with_loaders(6);
+        let world = &*WORLD;
         let others = Bits { priority: 1, tries: if spent { 0 } else { 3 }, ..Bits::GOOD };
         let mut bytes = world.disk([(Slot::A, 1, Bits::GOOD), (Slot::B, 2, others)]).bytes();
         for (part, at, byte) in &changes {
@@ -151,7 +155,7 @@ proptest! {
         let node = world.node(Slot::A, 1);
         for operation in [Operation::ReplaceLoader, Operation::RollBack(Bars::Heed), Operation::Rearm] {
             let mut disk = SimDisk::new(bytes.clone(), world.private_sector);
-            let was_allowed = try_to(&world, &mut disk, &node, operation);
+            let was_allowed = try_to(world, &mut disk, &node, operation);
             let has_written = disk.take_log().iter().any(|entry| matches!(entry, Entry::Write { .. }));
             prop_assert!(was_allowed || !has_written, "{:?}", operation);
             let table = gpt::load(&mut disk).unwrap().table;

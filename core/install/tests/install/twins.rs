@@ -6,7 +6,7 @@ use osbuild_install::Error;
 
 use crate::cuts::{Judgement, Sampling, Story, judge};
 use crate::disk::{Faults, SimDisk};
-use crate::stories::{plan, put_missing, update, with_tree};
+use crate::stories::{plan, put_missing, replace_loader, update, with_tree};
 use crate::world::World;
 
 const SAMPLING: Sampling = Sampling { reorderings: 40, tear_stride: 4, enough: 12 };
@@ -129,4 +129,27 @@ fn a_disk_that_forgets_and_is_read_back() {
         assert!(error.contains("NotReadBack") && error.contains("20480"), "{error}");
     });
     assert_eq!(judgement.violations, Vec::<String>::new());
+}
+
+#[test]
+fn a_loader_that_is_named_before_it_is_flushed() {
+    let world = World::with_loaders(6);
+    let disk = world.usual_disk();
+    disk.set_faults(Faults { payload_apart: true, ..Faults::default() });
+    let before = disk.bytes();
+    replace_loader(&world, &mut disk.clone(), Slot::A, 1).unwrap();
+    disk.flush_payload();
+    let story = Story {
+        name: "bad loader",
+        world: &world,
+        before,
+        log: disk.take_log(),
+        may_start: &[0, 1],
+        goal: 1,
+        again: replace_loader,
+        is_trial: false,
+        has_loaders: true,
+    };
+    let judgement = judge(&story, Sampling { reorderings: 200, tear_stride: 64, ..SAMPLING });
+    expect_red(&judgement, "no loader that was ever whole");
 }

@@ -94,7 +94,7 @@ impl World {
         let table = table(blocks, esp_sectors);
         let layout = disk::layout_digest(&table).unwrap();
         let versions = (0..4).map(|number| version(number, blocks, &layout)).collect();
-        let loaders = [stub(b"first loader"), stub(b"second loader")];
+        let loaders = [501, 502].map(|seed| stub(&Chance::new(seed).bytes(48_000)));
         let private_sector = table.partition(Role::Private).unwrap().first;
         Self { versions, loaders, table, private_sector, esp_sectors }
     }

@@ -2,7 +2,7 @@
 
 use osbuild_boot::gpt;
 use osbuild_boot::slot::{Bits, Pair, Slot};
-use osbuild_format::hex;
+use osbuild_format::{hex, pe};
 use osbuild_install::{Bars, Error, Preflight, Record};
 use sha2::{Digest, Sha256};
 
@@ -146,6 +146,23 @@ fn image_and_manifest_are_of_one_release() {
             "{field}: {error:?}"
         );
     }
+}
+
+/// Of a signed image the certificates are the end.
+#[test]
+fn a_signed_image_is_as_long_as_its_certificates_say() {
+    let sign = |version: &mut Version| {
+        version.uki = pe::append_signature(&version.uki, &[0x30; 701]).unwrap();
+        seal(version);
+        assert_eq!(version.uki.len() % 512, 200);
+    };
+    finish(sign).unwrap();
+    let error = finish(|version| {
+        sign(version);
+        version.uki.extend([0; 8]);
+        seal(version);
+    });
+    assert!(matches!(error, Err(Error::Contradiction { field: "its length", .. })), "{error:?}");
 }
 
 /// A release whose command line maps another root is no release of its own.

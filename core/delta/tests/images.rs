@@ -1,5 +1,7 @@
 //! Deltas of whole images: made, applied, taken up again, bent.
 
+#![cfg(feature = "make")]
+
 mod common;
 
 use common::{BLOCK_BYTES, Release, noise, program};

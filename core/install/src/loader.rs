@@ -68,6 +68,21 @@ pub fn replace<D: Medium>(disk: &mut D, node: &Node, loader: &[u8], manifest: &B
     Ok(Outcome::Replaced)
 }
 
+/// Whether the firmware starts this loader already: to be asked before it is
+/// fetched.
+///
+/// # Errors
+/// [`Error::ForeignEsp`], or the disk failed.
+pub fn is_current<D: Medium>(disk: &mut D, manifest: &Blob) -> Result<bool> {
+    let table = change::load(disk)?;
+    let esp = Extent::of(&table, Role::Esp)?;
+    let current = find(disk, esp)?.current;
+    let run = read_run(disk, esp, current)?;
+    let size = usize::try_from(manifest.size).unwrap_or(usize::MAX);
+    let image = run.get(..size);
+    Ok(image.is_some_and(|image| hex::encode(&Sha256::digest(image)) == manifest.sha256))
+}
+
 /// The loader is the manifest's, and an image that firmware takes.
 fn check(loader: &[u8], manifest: &Blob) -> Result<()> {
     let size = loader.len() as u64;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use osbuild_tuf::time::Time;
+use osbuild_update::names;
 
 use super::commit::{Bytes, Change, Signers, commit, describe};
 use super::error::{RepoError, io_error};
-use super::publish::target_names;
 use super::tree::{PUBLIC, Repository, State};
 use super::verify::unnamed;
 use super::waves::{Documents, documents, lines, with_rollout};
@@ -38,20 +38,19 @@ pub fn gc(
     let mut targets = state.targets.targets.clone();
     let mut rollouts = state.rollout.as_ref().map(|role| role.targets.clone()).unwrap_or_default();
     let mut files = std::collections::BTreeMap::new();
-    let mut kept_names: BTreeSet<String> = BTreeSet::new();
-    let mut gone_names: BTreeSet<String> = BTreeSet::new();
+    // What the names of a release's files begin with.
+    let mut kept: BTreeSet<String> = BTreeSet::new();
+    let mut gone: BTreeSet<String> = BTreeSet::new();
     for line in lines(state) {
         let Documents { mut catalogue, mut rollout } = documents(repository, state, &line)?;
         let old = catalogue.releases.len().saturating_sub(keep.max(1));
-        let names_of = |version: &str| target_names(&line.variant, &line.arch, version).into_values();
+        let prefix = |version: &str| format!("{}.", names::release(&line.variant, &line.arch, version));
         for release in catalogue.releases.drain(..old) {
-            gone_names.extend(names_of(&release.version));
+            gone.insert(prefix(&release.version));
             rollout.releases.remove(&release.root_hash);
             dropped.releases.push(format!("{line} {}", release.version));
         }
-        for release in &catalogue.releases {
-            kept_names.extend(names_of(&release.version));
-        }
+        kept.extend(catalogue.releases.iter().map(|release| prefix(&release.version)));
         if old > 0 {
             let bytes = catalogue.to_bytes();
             targets.insert(line.catalogue(), describe(&bytes, None));
@@ -62,7 +61,9 @@ pub fn gc(
         }
     }
     // Another channel may still have it.
-    targets.retain(|name, _| kept_names.contains(name) || !gone_names.contains(name));
+    let is_of =
+        |name: &str, prefixes: &BTreeSet<String>| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    targets.retain(|name, _| is_of(name, &kept) || !is_of(name, &gone));
     if dry_run {
         return Ok(dropped);
     }

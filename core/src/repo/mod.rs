@@ -23,6 +23,8 @@ pub mod release;
 
 pub mod publish;
 
+mod smaller;
+
 pub mod tested;
 
 pub mod waves;

@@ -11,11 +11,12 @@ use osbuild_update::names::{self, Line, Part};
 use super::commit::{Bytes, Change, Committed, Signers, commit, describe};
 use super::error::RepoError;
 use super::release::Slot;
+use super::smaller;
 use super::tree::{Repository, State};
 use super::waves::{Documents, documents, parse_wave, with_rollout};
 
 /// What is to be published.
-pub struct Request {
+pub struct Request<'a> {
     /// Outputs of building variants, or of signing them.
     pub outputs: Vec<PathBuf>,
     pub channel: String,
@@ -26,6 +27,8 @@ pub struct Request {
     pub retire_previous: bool,
     /// Records of tests (see `tested`), or why there are none.
     pub evidence: Evidence,
+    /// Told of what takes long.
+    pub progress: &'a dyn Fn(&str),
 }
 
 /// Whether a release was booted and updated to.
@@ -57,7 +60,12 @@ pub struct Plan {
 ///
 /// # Errors
 /// A release that does not hold together, or a rule of publishing.
-pub fn plan(repository: &Repository, state: &State, request: &Request, now: Time) -> Result<Plan, RepoError> {
+pub fn plan(
+    repository: &Repository,
+    state: &State,
+    request: &Request<'_>,
+    now: Time,
+) -> Result<Plan, RepoError> {
     let mut targets = state.targets.targets.clone();
     let mut rollouts = state.rollout.as_ref().map(|role| role.targets.clone()).unwrap_or_default();
     let mut files: BTreeMap<String, Bytes> = BTreeMap::new();
@@ -103,6 +111,12 @@ pub fn plan(repository: &Repository, state: &State, request: &Request, now: Time
                 new.push((name.clone(), checked.size));
                 targets.insert(name.clone(), target);
                 files.insert(name, Bytes::File(checked.path.clone()));
+            }
+            let smaller = smaller::make(repository, &targets, &slot, &catalogue.releases, request.progress)?;
+            for (name, bytes) in smaller {
+                new.push((name.clone(), bytes.len() as u64));
+                targets.insert(name.clone(), describe(&bytes, None));
+                files.insert(name, Bytes::Small(bytes));
             }
             catalogue.releases.push(Release {
                 version: release.version.clone(),

@@ -81,7 +81,7 @@ impl Fixture {
         &self,
         made: &Made,
         now: Time,
-        change: impl FnOnce(&mut Request),
+        change: impl FnOnce(&mut Request<'_>),
     ) -> Result<Committed, RepoError> {
         let mut request = Request {
             outputs: vec![self.make(made)],
@@ -89,6 +89,7 @@ impl Fixture {
             wave: None,
             retire_previous: false,
             evidence: Evidence::None { why: "a test".to_owned() },
+            progress: &|_| {},
         };
         change(&mut request);
         let (repository, state) = self.open();

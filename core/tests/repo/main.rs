@@ -70,9 +70,10 @@ fn a_dry_run_plans_and_changes_nothing() {
         wave: None,
         retire_previous: false,
         evidence: osbuild_core::repo::publish::Evidence::None { why: String::new() },
+        progress: &|_| {},
     };
     let plan = osbuild_core::repo::publish::plan(&repository, &state, &request, START).unwrap();
-    assert_eq!(plan.releases[0].new.len(), 7);
+    assert_eq!(plan.releases[0].new.len(), 8);
     assert_eq!(files(&fixture.path().join("public")), before);
 }
 

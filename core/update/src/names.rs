@@ -8,11 +8,15 @@ pub fn is_plain(word: &str) -> bool {
     !word.is_empty() && word.len() <= 64 && !word.starts_with('-') && word.bytes().all(is_inner)
 }
 
-/// Semantic versions of at most 64 bytes (what a node can record).
+/// Semantic versions (2.0.0) of at most 64 bytes, which is what a node records.
 pub fn is_version(version: &str) -> bool {
     let is_inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'+');
-    let starts = version.as_bytes().first().is_some_and(u8::is_ascii_digit);
-    starts && version.len() <= 64 && version.bytes().all(is_inner)
+    let core = version.split(['-', '+']).next().unwrap_or_default();
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    version.len() <= 64
+        && version.bytes().all(is_inner)
+        && core.split('.').count() == 3
+        && core.split('.').all(is_number)
 }
 
 /// What a node follows: a channel, of one variant on one architecture.
@@ -149,7 +153,9 @@ mod tests {
         for wrong in ["", "a/b", "..", "A", "a.b", "-a", "a b", &"a".repeat(65)] {
             assert!(!is_plain(wrong), "{wrong}");
         }
-        for wrong in ["", "v1", "1/2", "1 2", "1\n", &"1".repeat(65)] {
+        for wrong in
+            ["", "v1.0.0", "1.0", "1.0.0.1", "1.0./", "1.0.0 ", "1..0", &format!("1.0.{}", "1".repeat(61))]
+        {
             assert!(!is_version(wrong), "{wrong}");
         }
         assert!(is_plain("x86_64") && is_version("1.2.3-rc.1+build"));

@@ -57,6 +57,11 @@ pub(super) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
             Some(why) => Evidence::None { why },
             None => Evidence::Records(arguments.tested),
         },
+        progress: &|what| {
+            if !common.quiet && !common.json {
+                eprintln!("making {what}");
+            }
+        },
     };
     let now = now();
     let plan = plan(&repository, &state, &request, now)?;

@@ -248,7 +248,9 @@ fn the_loader_is_replaced_between_two_starts_of_its_own() {
     let error = refused(&mut tiny.usual_disk(), |disk| loader::replace(disk, &own, new, &manifest));
     assert!(matches!(error, Error::ForeignEsp(Foreign::BootSector)), "{error}");
 
+    assert!(!loader::is_current(&mut disk, &manifest).unwrap());
     assert_eq!(loader::replace(&mut disk, &own, new, &manifest).unwrap(), Outcome::Replaced);
+    assert!(loader::is_current(&mut disk, &manifest).unwrap());
     assert_eq!(crate::esp::started_loader(&disk.bytes(), &world), Ok(1));
     disk.take_log();
     assert_eq!(loader::replace(&mut disk, &own, new, &manifest).unwrap(), Outcome::AlreadyThere);

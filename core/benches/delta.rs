@@ -1,7 +1,7 @@
 //! What an update downloads, by each way, of two real slots.
 //!
 //! ```sh
-//! cargo run --release -p osbuild-delta --features make --example compare -- OLD NEW
+//! cargo bench -p osbuild-core --bench delta -- OLD NEW
 //! ```
 //!
 //! `OLD` and `NEW` are folders with `root.squashfs` and `boot.efi`. Sizes are
@@ -30,7 +30,8 @@ const GAP_BYTES: u64 = 4 << 10;
 type Outcome = Result<(), Box<dyn Error>>;
 
 fn main() -> Outcome {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Cargo adds a word of its own.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["apply", old, delta, new] => apply_file(old, delta, new),
         ["steps", delta] => print_steps(delta),

@@ -11,6 +11,7 @@ mod command_line;
 mod context;
 mod control_plane;
 mod evidence;
+mod fleet;
 mod gpt;
 mod imds;
 mod machine;

@@ -29,6 +29,7 @@ let
       debs
       lock
       lockedSource
+      lockTime
       releaseVersion
       upstreamSource
       ;

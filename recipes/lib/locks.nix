@@ -43,17 +43,32 @@ let
     Dec = "12";
   };
 
-  # "Sat, 12 Sep 2026 07:55:41 UTC" as archives of past states name a moment:
-  # 20260912T075541Z.
-  timestamp =
+  # "Sat, 12 Sep 2026 07:55:41 UTC" in parts: day, month, year, hour, minute,
+  # second.
+  dateParts =
     date:
     let
       two = "([0-9][0-9])";
       parts = match "[A-Za-z]+, ${two} ([A-Z][a-z][a-z]) ([0-9]+) ${two}:${two}:${two} UTC" date;
-      part = builtins.elemAt parts;
     in
     assert lib.assertMsg (parts != null) "index_date '${date}' is no date; `osbuild lock update` writes it";
+    parts;
+
+  # As archives of past states name a moment: 20260912T075541Z.
+  timestamp =
+    date:
+    let
+      part = builtins.elemAt (dateParts date);
+    in
     "${part 2}${months.${part 1}}${part 0}T${part 3}${part 4}${part 5}Z";
+
+  # The same as RFC 3339 has it: 2026-09-12T07:55:41Z.
+  lockTime =
+    name:
+    let
+      part = builtins.elemAt (dateParts locks.${name}.index_date);
+    in
+    "${part 2}-${months.${part 1}}-${part 0}T${part 3}:${part 4}:${part 5}Z";
 
   # The places where an entry may still be found: the pool, then an archive of
   # past states at the day of the lock's index. Not everybody can reach one;
@@ -106,7 +121,7 @@ let
     };
 in
 {
-  inherit lockedSource releaseVersion;
+  inherit lockedSource lockTime releaseVersion;
 
   lock = name: locks.${name} or (throw "no lock file recipes/locks/${name}.json");
 

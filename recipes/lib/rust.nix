@@ -64,16 +64,21 @@ let
   workspace = "recipes/agents";
   manifest = fromTOML (readFile (projectRoot + "/${workspace}/Cargo.toml"));
   members = manifest.workspace.members;
-  leaves = [
+  sharedCrates = [
     "core/boot"
+    "core/delta"
     "core/format"
+    "core/install"
+    "core/transfer"
+    "core/tuf"
+    "core/update"
   ];
   manifests = [
     "${workspace}/Cargo.toml"
     "${workspace}/Cargo.lock"
   ]
   ++ map (member: "${workspace}/${member}/Cargo.toml") members
-  ++ map (leaf: "${leaf}/Cargo.toml") leaves;
+  ++ map (shared: "${shared}/Cargo.toml") sharedCrates;
 
   sources = cargoSources {
     name = "agents";
@@ -158,6 +163,12 @@ let
       programs,
       # Other members that the crate depends on.
       uses ? [ ],
+      # Of the crates that are shared with the toolkit, those that it, or what it
+      # uses, depends on.
+      leaves ? [
+        "core/boot"
+        "core/format"
+      ],
       description,
       runtimeInputs ? [ ],
       image ? { },

@@ -154,6 +154,7 @@ in
           ../../variants/lib/hardening.nix
           ../../variants/lib/settings.nix
           ../../variants/lib/inspect.nix
+          ../../variants/lib/updates.nix
           ../../variants/lib/host-containers.nix
           module
         ];

@@ -21,6 +21,7 @@ mod secure_boot;
 mod security;
 mod settings;
 mod twins;
+mod updates;
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -87,6 +88,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         what: "a second version in slot B is tried and committed; a corrupt one falls back",
         is_short: true,
         run: update_and_fallback,
+    },
+    Scenario {
+        name: "updates",
+        what: "a node follows a signed repository through three releases, waits its turn, cancels and goes back",
+        is_short: true,
+        run: updates::follow,
     },
     Scenario {
         name: "aws-k8s-boot",

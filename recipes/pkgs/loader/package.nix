@@ -30,7 +30,14 @@ lib.mkDerivation {
       "core/boot"
     ]
     ++ map (member: "${folder}/${member}/Cargo.toml") members
-    ++ [ "core/format/Cargo.toml" ];
+    ++ [
+      "core/delta/Cargo.toml"
+      "core/format/Cargo.toml"
+      "core/install/Cargo.toml"
+      "core/transfer/Cargo.toml"
+      "core/tuf/Cargo.toml"
+      "core/update/Cargo.toml"
+    ];
   };
   env = {
     # Unstable options of a stable compiler: -Zbuild-std is one.

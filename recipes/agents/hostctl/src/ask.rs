@@ -17,6 +17,10 @@ impl Failure {
     pub(crate) fn usage(line: impl Into<String>) -> Self {
         Self { status: 2, lines: vec![line.into()] }
     }
+
+    pub(crate) fn refused(message: &str) -> Self {
+        Self { status: 1, lines: message.lines().map(str::to_owned).collect() }
+    }
 }
 
 /// For settings to be applied.
@@ -25,11 +29,12 @@ const LIMIT: Duration = Duration::from_secs(300);
 pub(crate) fn ask(method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
     let (status, record) = ask_node(method, path, body, LIMIT)
         .map_err(|error| Failure { status: 3, lines: vec![format!("the node does not answer: {error}")] })?;
-    if status == 200 {
+    // An order that takes long is only accepted.
+    if status == 200 || status == 202 {
         return Ok(record);
     }
     let message = record["error"]["message"].as_str().unwrap_or("the node refused, and does not say why");
-    Err(Failure { status: 1, lines: message.lines().map(str::to_owned).collect() })
+    Err(Failure::refused(message))
 }
 
 /// A text as part of an address.

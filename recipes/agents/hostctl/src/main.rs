@@ -9,6 +9,7 @@ mod bundle;
 mod node;
 mod settings;
 mod show;
+mod update;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -117,6 +118,9 @@ enum Command {
     Slots,
     /// Show what should hold of a node, whether it does, and how one sees it
     Report,
+    /// Show and order updates
+    #[command(subcommand)]
+    Update(update::Command),
     /// Write all of this to one archive (tar.gz), without secrets
     Bundle {
         /// The file, which must not be there yet; - is standard output
@@ -207,6 +211,7 @@ fn run(arguments: &Arguments) -> Result<String, Failure> {
         Command::Boot => ask::ask("GET", "/v1/node/boot", None)?,
         Command::Slots => ask::ask("GET", "/v1/node/slots", None)?,
         Command::Report => ask::ask("GET", "/v1/node/report", None)?,
+        Command::Update(command) => update::run(command, json)?,
         Command::Bundle { .. } if json => {
             return Err(Failure::usage("a bundle is an archive: the records are in it"));
         }
@@ -230,6 +235,7 @@ fn run(arguments: &Arguments) -> Result<String, Failure> {
         Command::Boot => show::node::boot(&record),
         Command::Slots => show::node::slots(&record),
         Command::Report => show::node::report(&record),
+        Command::Update(_) => show::update::status(&record),
         Command::Pending { name: None } => show::transactions(&record),
         _ => show::changes(&record),
     })

@@ -1,4 +1,5 @@
-//! Questions about the running system, handed on to the program that looks.
+//! Questions about the running system and its updates, handed on to the programs
+//! that look.
 //!
 //! That is another one, which the service manager starts for each question:
 //! looking takes privileges that keeping settings does not, it takes time in
@@ -8,7 +9,7 @@
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,9 +26,10 @@ const MOST_BYTES: u64 = 8 << 20;
 /// At a time.
 const MOST_ASKED: usize = 4;
 
-/// The way to the program that looks.
+/// The way to the programs that look.
 pub struct Inspector {
-    socket: PathBuf,
+    looker: PathBuf,
+    updater: PathBuf,
     limit: Duration,
     asked: AtomicUsize,
 }
@@ -41,8 +43,8 @@ struct Said {
 }
 
 impl Inspector {
-    pub fn new(socket: impl Into<PathBuf>) -> Self {
-        Self { socket: socket.into(), limit: LIMIT, asked: AtomicUsize::new(0) }
+    pub fn new(looker: impl Into<PathBuf>, updater: impl Into<PathBuf>) -> Self {
+        Self { looker: looker.into(), updater: updater.into(), limit: LIMIT, asked: AtomicUsize::new(0) }
     }
 
     /// Answers a question about the running system; `None` if it is about
@@ -52,7 +54,8 @@ impl Inspector {
         let subject = route.ask.subject()?;
         let granted = route.check_query(request.query).and_then(|()| {
             let place = Place::take(&self.asked)?;
-            let said = self.ask(&json!({ "subject": subject, "query": request.query }));
+            let socket = if subject.starts_with("update") { &self.updater } else { &self.looker };
+            let said = self.ask(socket, &json!({ "subject": subject, "query": request.query }));
             drop(place);
             said.map_err(|reason| Refusal::new(503, "inspect", format!("nobody could look: {reason}")))
         });
@@ -62,10 +65,10 @@ impl Inspector {
         })
     }
 
-    fn ask(&self, question: &Value) -> Result<Said, String> {
-        let at = |error: std::io::Error| format!("{}: {error}", self.socket.display());
+    fn ask(&self, socket: &Path, question: &Value) -> Result<Said, String> {
+        let at = |error: std::io::Error| format!("{}: {error}", socket.display());
         let deadline = Instant::now() + self.limit;
-        let mut stream = UnixStream::connect(&self.socket).map_err(at)?;
+        let mut stream = UnixStream::connect(socket).map_err(at)?;
         stream.set_write_timeout(Some(self.limit)).map_err(at)?;
         stream.write_all(question.to_string().as_bytes()).map_err(at)?;
         stream.shutdown(Shutdown::Write).map_err(at)?;
@@ -149,7 +152,7 @@ mod tests {
             query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let who = Who { name: "test".to_owned(), uid: 0 };
         let request = Request { method: "GET", path, query: &query, body: &[], who };
-        let inspector = Inspector { limit: Duration::from_secs(5), ..Inspector::new(&socket) };
+        let inspector = Inspector { limit: Duration::from_secs(5), ..Inspector::new(&socket, &socket) };
         let answer = inspector.answer(&request);
         assert_eq!(inspector.asked.load(Ordering::Relaxed), 0);
         (answer, asked.join().unwrap())
@@ -190,7 +193,7 @@ mod tests {
         let who = Who { name: "test".to_owned(), uid: 0 };
         let request =
             Request { method: "GET", path: "/v1/node/boot", query: &BTreeMap::new(), body: &[], who };
-        let answer = Inspector::new("/nonexistent/inspect").answer(&request);
+        let answer = Inspector::new("/nonexistent/inspect", "/nonexistent/update").answer(&request);
         assert!(message(&answer).1.contains("/nonexistent/inspect: No such file"), "{answer:?}");
     }
 

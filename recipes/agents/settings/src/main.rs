@@ -31,6 +31,8 @@ const SCHEMA: &str = "/usr/share/osbuild/settings/schema.json";
 const SOCKET: &str = "/run/osbuild/api/socket";
 /// Of the program that looks at the running system.
 const INSPECT: &str = "/run/osbuild/inspect.socket";
+/// Of the one that installs releases.
+const UPDATER: &str = "/run/osbuild/update.socket";
 const HEALTH: &str = "/run/osbuild/health.json";
 /// A service that starts anew is not there for a moment, and health looks
 /// every ten seconds.
@@ -80,12 +82,16 @@ fn run() -> Result<(), String> {
     notify::ready();
     let watched = Arc::clone(&node);
     std::thread::spawn(move || watch(&watched));
-    let inspector = Inspector::new(INSPECT);
+    let inspector = Inspector::new(INSPECT, UPDATER);
     let answer = move |asked: &Asked| {
         let Asked { method, path, query, body, who } = asked;
         let request = Request { method, path, query, body, who: who.clone() };
         if let Some(mut answer) = inspector.answer(&request) {
             secrets.hide(&mut answer.body);
+            if method != "GET" {
+                let mut node = node.lock().unwrap_or_else(PoisonError::into_inner);
+                node.note(&request, &mut answer, &now());
+            }
             return answer;
         }
         let mut node = node.lock().unwrap_or_else(PoisonError::into_inner);

@@ -34,11 +34,17 @@ pub enum Ask {
     Boot,
     Slots,
     Report,
+    Update,
+    UpdateCheck,
+    UpdateInstall,
+    UpdateCancel,
+    UpdateRollBack,
+    UpdateLiftHold,
 }
 
 impl Ask {
-    /// What the program that looks at the running system calls it; `None`: it
-    /// is about settings.
+    /// What another program calls it, the one that looks at the running system or
+    /// the updater; `None`: it is about settings.
     pub const fn subject(self) -> Option<&'static str> {
         match self {
             Self::Services => Some("services"),
@@ -46,6 +52,12 @@ impl Ask {
             Self::Boot => Some("boot"),
             Self::Slots => Some("slots"),
             Self::Report => Some("report"),
+            Self::Update => Some("update"),
+            Self::UpdateCheck => Some("update-check"),
+            Self::UpdateInstall => Some("update-install"),
+            Self::UpdateCancel => Some("update-cancel"),
+            Self::UpdateRollBack => Some("update-roll-back"),
+            Self::UpdateLiftHold => Some("update-lift-hold"),
             _ => None,
         }
     }
@@ -304,6 +316,64 @@ pub const ROUTES: &[Route] = &[
         query: &[],
         body: "",
         changes: false,
+    },
+    Route {
+        method: "GET",
+        path: "/v1/update",
+        ask: Ask::Update,
+        summary: "Releases that the repository has, why each is installed or not (yet), and what is going on.",
+        query: &[],
+        body: "",
+        changes: false,
+    },
+    Route {
+        method: "POST",
+        path: "/v1/update/check",
+        ask: Ask::UpdateCheck,
+        summary: "Looks at the repository; what it finds is in the status.",
+        query: &[],
+        body: "",
+        changes: false,
+    },
+    Route {
+        method: "POST",
+        path: "/v1/update/install",
+        ask: Ask::UpdateInstall,
+        summary: "Installs the release that is next into the other slot; the next start tries it.",
+        query: &[
+            ("version", "Which; default: the newest whose turn has come."),
+            ("now", "`true`: without waiting for its turn or the node's delay."),
+            ("force", "`true`: although it is below the floor or failed here before."),
+        ],
+        body: "",
+        changes: true,
+    },
+    Route {
+        method: "POST",
+        path: "/v1/update/cancel",
+        ask: Ask::UpdateCancel,
+        summary: "Takes an installed release back before the node restarts.",
+        query: &[],
+        body: "",
+        changes: true,
+    },
+    Route {
+        method: "POST",
+        path: "/v1/update/roll-back",
+        ask: Ask::UpdateRollBack,
+        summary: "Lets the next start be that of the other slot, and holds the release that runs now.",
+        query: &[("force", "`true`: although it is below the floor or was refused.")],
+        body: "",
+        changes: true,
+    },
+    Route {
+        method: "POST",
+        path: "/v1/update/lift-hold",
+        ask: Ask::UpdateLiftHold,
+        summary: "Lets the release be installed again that was gone back from.",
+        query: &[],
+        body: "",
+        changes: true,
     },
 ];
 

@@ -17,6 +17,15 @@ use crate::{Failed, Result, ioctl, lock};
 const SYS_BLOCK: &str = "/sys/class/block";
 const LOCK: &str = "/run/osbuild/gpt.lock";
 
+/// The one lock of the partition table, for who changes it by other means than
+/// [`SystemDisk::update_table`]; held until what it returns is dropped.
+///
+/// # Errors
+/// The lock's file cannot be made.
+pub fn table_lock() -> Result<File> {
+    lock::exclusive(LOCK)
+}
+
 /// The disk, and the slot that runs.
 #[derive(Clone, Debug)]
 pub struct SystemDisk {

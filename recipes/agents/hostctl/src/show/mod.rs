@@ -2,6 +2,7 @@
 
 pub(crate) mod node;
 mod table;
+pub(crate) mod update;
 
 use std::time::{Duration, UNIX_EPOCH};
 

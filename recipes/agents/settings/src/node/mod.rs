@@ -127,6 +127,23 @@ impl<F: Files, A: Applier> Node<F, A> {
         answer
     }
 
+    /// Notes what another program was asked for through here, if it changes
+    /// anything.
+    pub fn note(&mut self, request: &Request<'_>, answer: &mut Answer, now: &Moment) {
+        if !find(request.method, request.path).is_ok_and(|(route, _)| route.changes) {
+            return;
+        }
+        let words: Vec<String> =
+            request.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let query = if words.is_empty() { String::new() } else { format!("?{}", words.join("&")) };
+        let mut entry =
+            audit::entry(now, &request.who, format!("{} {}{query}", request.method, request.path));
+        (entry.status, entry.generation) = (answer.status, self.store.current().number);
+        if let Err(error) = self.audit.add(&entry) {
+            answer.body["audit"] = json!(format!("not noted: {error}"));
+        }
+    }
+
     /// Goes back if nobody confirmed in time; whether it did.
     pub fn tick(&mut self, now: &Moment) -> bool {
         if !self.store.is_overdue(now) {
@@ -246,7 +263,17 @@ impl<F: Files, A: Applier> Node<F, A> {
             Ask::Status => Ok((self.status(now), Vec::new())),
             // Whoever serves this asks the one that looks, before it waits for
             // the settings.
-            Ask::Services | Ask::Logs | Ask::Boot | Ask::Slots | Ask::Report => {
+            Ask::Services
+            | Ask::Logs
+            | Ask::Boot
+            | Ask::Slots
+            | Ask::Report
+            | Ask::Update
+            | Ask::UpdateCheck
+            | Ask::UpdateInstall
+            | Ask::UpdateCancel
+            | Ask::UpdateRollBack
+            | Ask::UpdateLiftHold => {
                 Err(Refusal::new(503, "inspect", "the settings know nothing of the running system"))
             }
         }

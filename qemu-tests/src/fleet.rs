@@ -1,0 +1,92 @@
+//! A repository of releases that nodes under test follow, and who serves it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::context::Context;
+
+/// Where the repository begins: with throw-away keys, of which the images know
+/// the root.
+const BEGINNING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fleet");
+/// The host, as a node sees it.
+const HOST: &str = "10.0.2.2";
+
+/// A copy of it, served on the loopback as long as this lives.
+pub(crate) struct Fleet<'c> {
+    context: &'c Context,
+    pub(crate) repository: PathBuf,
+    server: Child,
+    port: u16,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl<'c> Fleet<'c> {
+    pub(crate) fn serve(context: &'c Context, name: &str) -> Result<Self, String> {
+        let folder = context.scratch(name);
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let mut copy = std::process::Command::new("cp");
+        context.run(
+            copy.args(["-r", &format!("{BEGINNING}/repository"), &format!("{BEGINNING}/keys")]).arg(&folder),
+        )?;
+        let repository = folder.join("repository");
+        std::fs::create_dir_all(repository.join("public/targets")).map_err(|error| error.to_string())?;
+        // All but the root ended long ago.
+        let mut refresh = context.osbuild();
+        refresh.args(["repo", "refresh"]).arg(&repository);
+        for role in ["targets", "snapshot", "rollout"] {
+            refresh.args(["--role", role]);
+        }
+        context.run(&mut refresh)?;
+        let mut serve = context.osbuild();
+        serve.args(["repo", "serve", "--listen", "127.0.0.1:0"]).arg(&repository);
+        let mut server =
+            serve.stderr(Stdio::piped()).spawn().map_err(|error| format!("repo serve: {error}"))?;
+        let mut lines = BufReader::new(server.stderr.take().expect("it was asked for")).lines();
+        let first = lines.next().and_then(Result::ok).unwrap_or_default();
+        let port = first.rsplit(':').next().and_then(|port| port.trim().parse().ok());
+        let port = port.ok_or_else(|| format!("repo serve does not say where it is: {first}"))?;
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&requests);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                noted.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        });
+        Ok(Self { context, repository, server, port, requests })
+    }
+
+    /// For user data: the node asks here first.
+    pub(crate) fn settings(&self, more: &str) -> String {
+        format!("[updates]\nmirrors = [\"http://{HOST}:{}/\"]\n{more}", self.port)
+    }
+
+    /// Publishes what building a variant gave, to everybody at once.
+    pub(crate) fn publish(&self, image: &Path, more: &[&str]) -> Result<(), String> {
+        let mut publish = self.context.osbuild();
+        publish.args(["repo", "publish"]).arg(&self.repository).arg(image);
+        publish.args(["--wave", "now", "--untested", "this is its test"]).args(more);
+        self.context.run(&mut publish).map(|_| ())
+    }
+
+    /// `osbuild repo WORDS…`, with the repository after the verb.
+    pub(crate) fn repo(&self, verb: &[&str], more: &[&str]) -> Result<String, String> {
+        let mut command = self.context.osbuild();
+        command.arg("repo").args(verb).arg(&self.repository).args(more);
+        self.context.run(&mut command)
+    }
+
+    /// What was asked for since this was asked last.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Fleet<'_> {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}

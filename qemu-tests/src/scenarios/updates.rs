@@ -1,0 +1,122 @@
+//! Nodes that follow a repository.
+
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::evidence::judge;
+use crate::fleet::Fleet;
+use crate::gpt::{EMPTY, GOOD, bits};
+use crate::machine::{Machine, Start};
+use crate::node::{Node, healthy};
+use crate::report::Report;
+use crate::scenarios::{all_hold, assert_bits, nonce};
+
+/// A node goes from the first release to the second and the third, each by a
+/// delta; it says why it waits, takes back what it has not started, goes back
+/// when it is told, and never to an older release because somebody offers it.
+pub(crate) fn follow(context: &Context) -> Result<(), String> {
+    let variants = [1, 2, 3].map(|release| context.variant(&format!("follows-{release}")));
+    let images = [&variants[0], &variants[1], &variants[2]].map(|variant| context.build(variant));
+    let [first, second, third] = images.map(|image| image.map_err(|error| format!("build: {error}")));
+    let (first, second, third) = (first?, second?, third?);
+    let fleet = Fleet::serve(context, "fleet")?;
+    fleet.publish(&first, &[])?;
+    fleet.publish(&second, &[])?;
+
+    let followed =
+        Followed { context, node: Node::of(context, &variants[0], "follows")?, fleet, target: &variants[0] };
+    let fleet = &followed.fleet;
+    followed.node.tell(&fleet.settings(""))?;
+    let machine = followed.start(&first)?;
+    followed.waits_its_turn()?;
+    fleet.requests();
+    followed.orders("update install", 0, "2.0.0 is installed")?;
+    let came = fleet.requests();
+    let is_asked = |requests: &[String], part: &str| requests.iter().any(|request| request.contains(part));
+    if !is_asked(&came, "root.from-1.0.0.delta") || is_asked(&came, "root.squashfs") {
+        return Err(format!("the root did not come as a delta: {came:#?}"));
+    }
+    let activated = (bits(1, 3, true, false), bits(2, 3, false, false));
+    assert_bits("after the installation", &followed.node.disk, activated)?;
+
+    // Taken back before it was started: its bytes stay.
+    followed.orders("update cancel", 0, "")?;
+    assert_bits("after it was cancelled", &followed.node.disk, (GOOD, EMPTY))?;
+    fleet.requests();
+    followed.orders("update install", 0, "2.0.0 is installed")?;
+    let came = fleet.requests();
+    if is_asked(&came, ".delta") || is_asked(&came, ".squashfs") || is_asked(&came, "boot.efi") {
+        return Err(format!("what is in the slot was fetched again: {came:#?}"));
+    }
+    machine.power_off();
+
+    let machine = followed.start(&second)?;
+    assert_bits("after the second release's trial", &followed.node.disk, (bits(1, 3, true, false), GOOD))?;
+    followed.orders("update install 1.0.0 --force", 1, "not newer than the running one")?;
+    fleet.publish(&third, &[])?;
+    followed.orders("update install", 0, "3.0.0 is installed")?;
+    machine.power_off();
+
+    let machine = followed.start(&third)?;
+    followed.orders("update rollback", 0, "the next start tries it")?;
+    machine.power_off();
+    let machine = followed.start(&second)?;
+    followed.orders("update check", 0, "an operator went back from it")?;
+    followed.orders("update install", 1, "no release is to be installed now")?;
+    followed.orders("update lift-hold", 0, "")?;
+    followed.orders("update check", 0, "it can be installed now")?;
+    machine.power_off();
+    Ok(())
+}
+
+struct Followed<'c> {
+    context: &'c Context,
+    node: Node,
+    fleet: Fleet<'c>,
+    target: &'c str,
+}
+
+impl Followed<'_> {
+    /// Starts it, and judges it to be this release, committed.
+    fn start(&self, image: &std::path::Path) -> Result<Machine, String> {
+        let nonce = nonce();
+        let mut machine =
+            Machine::start(self.context, &Start { target: self.target, ..self.node.start(&nonce) })?;
+        let report: Report = machine.verdict()?;
+        healthy(&report).map_err(|error| machine.failure(&error))?;
+        all_hold(judge(&report, &self.context.manifest(image)?, &nonce, false), &report)?;
+        self.node.client.wait(self.node.control)?;
+        Ok(machine)
+    }
+
+    fn orders(&self, words: &str, status: i32, expected: &str) -> Result<(), String> {
+        self.node.client.says(self.node.control, words, status, expected)
+    }
+
+    fn status(&self) -> Result<Value, String> {
+        let text = self.node.client.output(self.node.control, "update status --json")?;
+        serde_json::from_slice(&text).map_err(|error| format!("update status: {error}"))
+    }
+
+    /// A release that is held or given out slowly is waited for, and the status
+    /// says what for.
+    fn waits_its_turn(&self) -> Result<(), String> {
+        self.orders("update status", 0, "not since the node started")?;
+        self.orders("update check", 0, "it can be installed now")?;
+        self.fleet.repo(&["waves", "pause"], &["--why", "errors in the canaries"])?;
+        self.orders("update check", 0, "errors in the canaries")?;
+        self.orders("update install --now", 1, "no release is to be installed now")?;
+        self.fleet.repo(&["waves", "set"], &["--wave", "100%@1000h"])?;
+        self.orders("update check", 0, "its turn comes at")?;
+        let status = self.status()?;
+        let newest = &status["releases"][0];
+        if newest["standing"] != "waits" || newest["version"] != "2.0.0" || status["chosen"] != Value::Null {
+            return Err(format!("the second release is not waited for: {status}"));
+        }
+        self.orders("update install", 1, "no release is to be installed now")?;
+        self.fleet.repo(&["waves", "set"], &["--wave", "now"])?;
+        // The wave takes a second.
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! Where updates come from: what is baked into the image, and what was set.
+
+use std::time::Duration;
+
+use osbuild_sys::{Failed, Result};
+use osbuild_tuf::time::Time;
+use osbuild_update::decide::Wishes;
+use serde::Deserialize;
+use url::Url;
+
+/// Part of the verified root; without it the node follows nobody.
+const IMAGE: &str = "/usr/share/osbuild/update/config.json";
+/// The beginning of the chain of roots.
+const ROOT: &str = "/usr/share/osbuild/update/root.json";
+/// Written from the settings.
+const SETTINGS: &str = "/etc/osbuild/update.json";
+
+/// What the image says.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Image {
+    repository: Url,
+    channel: String,
+    /// When its packages were listed: it is certainly not earlier.
+    epoch: Time,
+}
+
+/// What was set.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Settings {
+    channel: Option<String>,
+    /// Asked before the image's repository.
+    mirrors: Vec<Url>,
+    version_lock: Option<String>,
+    delay_seconds: u64,
+    pub check_seconds: u64,
+    /// Installs what it finds by itself.
+    pub automatic: bool,
+    /// Restarts into it by itself.
+    pub reboot: bool,
+}
+
+/// Both.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub root: Vec<u8>,
+    pub channel: String,
+    /// Each ends with a slash.
+    pub places: Vec<Url>,
+    pub epoch: Time,
+    pub settings: Settings,
+}
+
+impl Config {
+    /// `None`: the image follows no repository.
+    ///
+    /// # Errors
+    /// A file is missing or cannot be understood.
+    pub fn read() -> Result<Option<Self>> {
+        let text = match std::fs::read(IMAGE) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(Failed::at("read", IMAGE))?,
+        };
+        let image: Image = parse(IMAGE, &text)?;
+        let root = std::fs::read(ROOT).map_err(Failed::at("read", ROOT))?;
+        let text = std::fs::read(SETTINGS).map_err(Failed::at("read", SETTINGS))?;
+        let settings: Settings = parse(SETTINGS, &text)?;
+        Ok(Some(Self::of(image, root, settings)))
+    }
+
+    fn of(image: Image, root: Vec<u8>, settings: Settings) -> Self {
+        let mut places = settings.mirrors.clone();
+        places.push(image.repository);
+        Self {
+            root,
+            channel: settings.channel.clone().unwrap_or(image.channel),
+            places: places.into_iter().map(with_slash).collect(),
+            epoch: image.epoch,
+            settings,
+        }
+    }
+
+    pub fn wishes(&self, now: bool) -> Wishes {
+        let Settings { version_lock, delay_seconds, .. } = &self.settings;
+        Wishes { version_lock: version_lock.clone(), delay: Duration::from_secs(*delay_seconds), now }
+    }
+}
+
+/// So that what is joined to it is below it.
+fn with_slash(mut url: Url) -> Url {
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    url
+}
+
+fn parse<T: serde::de::DeserializeOwned>(path: &str, text: &[u8]) -> Result<T> {
+    serde_json::from_slice(text).map_err(std::io::Error::other).map_err(Failed::at("understand", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_comes_before_the_image() {
+        let image =
+            r#"{"schema":1,"repository":"https://a/b","channel":"stable","epoch":"2026-11-28T00:00:00Z"}"#;
+        let settings = r#"{"channel":"test","mirrors":["http://near/"],"delay-seconds":60,"check-seconds":3600,"automatic":true}"#;
+        let config = |settings: &str| {
+            let image: Image = serde_json::from_str(image).unwrap();
+            Config::of(image, Vec::new(), serde_json::from_str(settings).unwrap())
+        };
+        let set = config(settings);
+        let places: Vec<&str> = set.places.iter().map(Url::as_str).collect();
+        assert_eq!((set.channel.as_str(), places), ("test", vec!["http://near/", "https://a/b/"]));
+        assert_eq!(set.wishes(false).delay, Duration::from_secs(60));
+        assert_eq!(config("{}").channel, "stable");
+        assert!(serde_json::from_str::<Settings>(r#"{"chanel":"x"}"#).is_err());
+    }
+}

@@ -1,0 +1,376 @@
+//! The bytes of a release, by whichever way costs least: a delta from what
+//! runs, the chunks that are missing, or all of it. Whatever comes is judged
+//! where it is written.
+
+use std::io::{self, Read};
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use osbuild_delta::ReadAt;
+use osbuild_delta::choice::{ChunksOffer, Offers, Way, choose};
+use osbuild_delta::chunks::{self, Cutter, Index, Part as Piece};
+use osbuild_delta::plan::{Limits, Plan};
+use osbuild_format::verity::BLOCK_BYTES;
+use osbuild_install::{Medium, Writing};
+use osbuild_transfer::http::Part;
+use osbuild_tuf::metadata::Target;
+
+use crate::repository::{Repository, all_of};
+
+const BLOCK: u64 = BLOCK_BYTES as u64;
+/// A copy of so many bytes between two downloads is downloaded with them.
+const GAP_BYTES: u64 = 16 << 10;
+/// Read and written at a time.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// A target by its name.
+pub struct Named {
+    pub name: String,
+    pub target: Target,
+}
+
+/// The targets by which one image of a release can be had.
+pub struct Ways {
+    pub whole: Named,
+    pub delta: Option<Named>,
+    pub chunks: Option<Named>,
+}
+
+/// What is told of a transfer while it goes on.
+pub trait Observer: Sync {
+    /// Which way was chosen, and how many bytes it downloads.
+    fn chosen(&self, what: &'static str, way: Way, download_bytes: u64);
+    fn came(&self, bytes: u64);
+}
+
+/// Brings the blocks of the root that the slot does not have.
+///
+/// # Errors
+/// Of the last way that was tried; what came is in the slot and stays there.
+pub fn root<D: Medium>(
+    repository: &mut Repository<'_>,
+    ways: &Ways,
+    old: &impl ReadAt,
+    old_bytes: u64,
+    writing: &mut Writing<'_, D>,
+    observer: &dyn Observer,
+) -> Result<(), String> {
+    let mut reasons = Vec::new();
+    let mut tried: Vec<Way> = Vec::new();
+    loop {
+        let missing = writing.missing_root().map_err(|error| all_of(&error))?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing: Vec<Range<u64>> =
+            missing.into_iter().map(|range| range.start * BLOCK..range.end * BLOCK).collect();
+        let missing_bytes: u64 = missing.iter().map(|range| range.end - range.start).sum();
+        let chunked = match &ways.chunks {
+            Some(named) if !tried.contains(&Way::Chunks) => {
+                Some(look_for_chunks(repository, named, old, old_bytes, &missing)).transpose().unwrap_or_else(
+                    |reason| {
+                        reasons.push(reason);
+                        tried.push(Way::Chunks);
+                        None
+                    },
+                )
+            }
+            _ => None,
+        };
+        let offers = Offers {
+            whole_bytes: missing_bytes,
+            chunks: chunked
+                .as_ref()
+                .map(|chunked| ChunksOffer { index_bytes: 0, missing_bytes: chunked.download_bytes }),
+            delta_bytes: ways
+                .delta
+                .as_ref()
+                .filter(|_| !tried.contains(&Way::Delta))
+                .map(|delta| delta.target.length),
+        };
+        let choice = choose(&offers);
+        if tried.contains(&choice.way) {
+            return Err(reasons.join("; "));
+        }
+        tried.push(choice.way);
+        observer.chosen("root", choice.way, choice.download_bytes);
+        let done = match (choice.way, &ways.delta, &chunked) {
+            (Way::Delta, Some(delta), _) => {
+                by_delta(repository, delta, old, ways.whole.target.length, &missing, writing, observer)
+            }
+            (Way::Chunks, _, Some(chunked)) => {
+                by_pieces(repository, &ways.whole, &chunked.pieces, old, &missing, writing, observer)
+            }
+            _ => {
+                let all = [Piece::Download(0..ways.whole.target.length)];
+                by_pieces(repository, &ways.whole, &all, old, &missing, writing, observer)
+            }
+        };
+        if let Err(reason) = done {
+            reasons.push(format!("{:?}: {reason}", choice.way));
+        }
+    }
+}
+
+struct Chunked {
+    pieces: Vec<Piece>,
+    /// Of what is missing.
+    download_bytes: u64,
+}
+
+/// Cuts what runs, and looks which of the new chunks it has.
+fn look_for_chunks(
+    repository: &mut Repository<'_>,
+    named: &Named,
+    old: &impl ReadAt,
+    old_bytes: u64,
+    missing: &[Range<u64>],
+) -> Result<Chunked, String> {
+    let bytes = repository.whole(&named.name, &named.target)?;
+    let index = Index::parse(&bytes).map_err(|error| all_of(&error))?;
+    let mut seeds = Vec::new();
+    let mut cutter = Cutter::new(index.sizes());
+    let mut buffer = vec![0; PIECE_BYTES];
+    let mut at = 0;
+    while at < old_bytes {
+        let count = (old_bytes - at).min(PIECE_BYTES as u64) as usize;
+        old.read_exact_at(&mut buffer[..count], at).map_err(|error| format!("the running root: {error}"))?;
+        cutter.push(&buffer[..count], &mut |chunk| seeds.push(chunk));
+        at += count as u64;
+    }
+    cutter.finish(&mut |chunk| seeds.push(chunk));
+    let pieces = chunks::plan(&index, seeds, GAP_BYTES).parts;
+    let downloads = pieces.iter().filter(|piece| matches!(piece, Piece::Download(_)));
+    let download_bytes =
+        downloads.flat_map(|piece| missing.iter().map(|range| length(&overlap(piece.range(), range)))).sum();
+    Ok(Chunked { pieces, download_bytes })
+}
+
+/// The delta from where the first missing block comes of it.
+fn by_delta<D: Medium>(
+    repository: &Repository<'_>,
+    delta: &Named,
+    old: &impl ReadAt,
+    new_bytes: u64,
+    missing: &[Range<u64>],
+    writing: &mut Writing<'_, D>,
+    observer: &dyn Observer,
+) -> Result<(), String> {
+    let whole = Part::From { start: 0, limit: delta.target.length };
+    let mut body = Counted { inner: repository.open_target(&delta.name, &delta.target, whole)?, observer };
+    let plan = Plan::read(&mut body, &Limits::for_partition(new_bytes)).map_err(|error| all_of(&error))?;
+    // What comes before the first missing block is there already: its payload is
+    // not asked for.
+    let first = plan.resume_at(missing.first().map_or(0, |range| range.start));
+    let step = plan.steps().get(first).ok_or("the delta ends before the root does")?;
+    if first > 0 {
+        let start = step.delta_offset;
+        let limit = delta.target.length.checked_sub(start).ok_or("the delta is shorter than it says")?;
+        let inner = repository.open_target(&delta.name, &delta.target, Part::From { start, limit })?;
+        body = Counted { inner, observer };
+    }
+    let mut blocks = Blocks::new(writing, step.output_offset);
+    plan.run(first, old, &mut body, &mut |place, bytes| blocks.put(place, bytes))
+        .map_err(|error| all_of(&error))?;
+    blocks.finish()
+}
+
+/// Piece by piece of what is missing, copied from what runs or downloaded.
+fn by_pieces<D: Medium>(
+    repository: &Repository<'_>,
+    whole: &Named,
+    pieces: &[Piece],
+    old: &impl ReadAt,
+    missing: &[Range<u64>],
+    writing: &mut Writing<'_, D>,
+    observer: &dyn Observer,
+) -> Result<(), String> {
+    let mut buffer = vec![0; PIECE_BYTES];
+    for range in missing {
+        let mut blocks = Blocks::new(writing, range.start);
+        for piece in pieces {
+            let part = overlap(piece.range(), range);
+            if part.is_empty() {
+                continue;
+            }
+            match piece {
+                Piece::Copy { old_start, new } => {
+                    let mut at = part.start;
+                    while at < part.end {
+                        let count = (part.end - at).min(PIECE_BYTES as u64) as usize;
+                        let bytes = &mut buffer[..count];
+                        old.read_exact_at(bytes, old_start + (at - new.start))
+                            .map_err(|error| format!("the running root: {error}"))?;
+                        blocks.put(at, bytes).map_err(|error| error.to_string())?;
+                        at += count as u64;
+                    }
+                }
+                Piece::Download(_) => {
+                    let wanted = Part::Exactly { start: part.start, end: part.end };
+                    let mut body = repository.open_target(&whole.name, &whole.target, wanted)?;
+                    let mut at = part.start;
+                    while let Some(bytes) = body.chunk().map_err(|error| error.to_string())? {
+                        observer.came(bytes.len() as u64);
+                        blocks.put(at, &bytes).map_err(|error| error.to_string())?;
+                        at += bytes.len() as u64;
+                    }
+                }
+            }
+        }
+        blocks.finish()?;
+    }
+    Ok(())
+}
+
+fn overlap(a: &Range<u64>, b: &Range<u64>) -> Range<u64> {
+    let start = a.start.max(b.start);
+    start..a.end.min(b.end).max(start)
+}
+
+fn length(range: &Range<u64>) -> u64 {
+    range.end - range.start
+}
+
+/// Bytes in order, given on as whole blocks.
+struct Blocks<'w, 'd, D> {
+    writing: &'w mut Writing<'d, D>,
+    /// Of the first byte that is held, after those before the first whole block
+    /// were passed over: they are there already.
+    start: u64,
+    held: Vec<u8>,
+}
+
+impl<'w, 'd, D: Medium> Blocks<'w, 'd, D> {
+    fn new(writing: &'w mut Writing<'d, D>, from: u64) -> Self {
+        Self { writing, start: from.next_multiple_of(BLOCK), held: Vec::with_capacity(2 * PIECE_BYTES) }
+    }
+
+    fn put(&mut self, place: u64, bytes: &[u8]) -> io::Result<()> {
+        let expected = self.start + self.held.len() as u64;
+        let passed = expected.saturating_sub(place).min(bytes.len() as u64) as usize;
+        if place + passed as u64 != expected && passed < bytes.len() {
+            return Err(io::Error::other("the bytes have a gap"));
+        }
+        self.held.extend_from_slice(&bytes[passed..]);
+        if self.held.len() >= PIECE_BYTES { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let whole = self.held.len() / BLOCK_BYTES * BLOCK_BYTES;
+        if whole > 0 {
+            self.writing.put_root(self.start / BLOCK, &self.held[..whole]).map_err(io::Error::other)?;
+            self.held.drain(..whole);
+            self.start += whole as u64;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(), String> {
+        self.write().map_err(|error| error.to_string())?;
+        if self.held.is_empty() { Ok(()) } else { Err("the bytes end within a block".to_owned()) }
+    }
+}
+
+/// Brings the kernel image, if the slot does not have it.
+///
+/// # Errors
+/// Neither the delta nor the whole gave the image of the manifest.
+pub fn kernel<D: Medium>(
+    repository: &Repository<'_>,
+    ways: &Ways,
+    old: &(impl ReadAt + Sync),
+    writing: &mut Writing<'_, D>,
+    observer: &dyn Observer,
+) -> Result<(), String> {
+    if writing.has_uki().map_err(|error| all_of(&error))? {
+        return Ok(());
+    }
+    let mut reasons = Vec::new();
+    let smaller = ways.delta.as_ref().filter(|delta| delta.target.length < ways.whole.target.length);
+    if let Some(delta) = smaller {
+        observer.chosen("kernel image", Way::Delta, delta.target.length);
+        match kernel_by_delta(repository, ways, delta, old, writing, observer) {
+            Ok(()) => return Ok(()),
+            Err(reason) => reasons.push(format!("Delta: {reason}")),
+        }
+    }
+    let length = ways.whole.target.length;
+    observer.chosen("kernel image", Way::Whole, length);
+    let whole = Part::From { start: 0, limit: length };
+    let inner = repository.open_target(&ways.whole.name, &ways.whole.target, whole)?;
+    writing.put_uki(Counted { inner, observer }).map_err(|error| {
+        reasons.push(format!("Whole: {}", all_of(&error)));
+        reasons.join("; ")
+    })
+}
+
+/// What a delta makes is pushed, and what is written is pulled: two threads.
+fn kernel_by_delta<D: Medium>(
+    repository: &Repository<'_>,
+    ways: &Ways,
+    delta: &Named,
+    old: &(impl ReadAt + Sync),
+    writing: &mut Writing<'_, D>,
+    observer: &dyn Observer,
+) -> Result<(), String> {
+    let whole = Part::From { start: 0, limit: delta.target.length };
+    let body = repository.open_target(&delta.name, &delta.target, whole)?;
+    let (sender, receiver) = sync_channel::<Vec<u8>>(4);
+    std::thread::scope(|scope| {
+        let limits = Limits::for_partition(ways.whole.target.length);
+        let making = scope.spawn(move || make(body, old, &limits, sender, observer));
+        let written = writing.put_uki(Pulled { receiver, held: Vec::new(), at: 0 });
+        let made = making.join().map_err(|_| "making it ended early".to_owned())?;
+        made.and(written.map_err(|error| all_of(&error)))
+    })
+}
+
+fn make(
+    inner: impl Read,
+    old: &impl ReadAt,
+    limits: &Limits,
+    sender: SyncSender<Vec<u8>>,
+    observer: &dyn Observer,
+) -> Result<(), String> {
+    let body = Counted { inner, observer };
+    osbuild_delta::apply::apply(old, body, limits, &mut |_, bytes| {
+        sender.send(bytes.to_vec()).map_err(|_| io::Error::other("nobody takes it any more"))
+    })
+    .map(|_| ())
+    .map_err(|error| all_of(&error))
+}
+
+struct Pulled {
+    receiver: Receiver<Vec<u8>>,
+    held: Vec<u8>,
+    at: usize,
+}
+
+impl Read for Pulled {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.held.len() {
+            match self.receiver.recv() {
+                Ok(bytes) => (self.held, self.at) = (bytes, 0),
+                Err(_) => return Ok(0),
+            }
+        }
+        let count = buffer.len().min(self.held.len() - self.at);
+        buffer[..count].copy_from_slice(&self.held[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
+    }
+}
+
+/// Tells of what comes.
+struct Counted<'o, R> {
+    inner: R,
+    observer: &'o dyn Observer,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.observer.came(count as u64);
+        Ok(count)
+    }
+}

@@ -1,0 +1,150 @@
+//! `updater`: follows the repository that the image names, and installs what it
+//! gives out into the slot that does not run.
+//!
+//! It never touches what runs, and decides nothing about slots: the law does.
+//! Without a repository it says so and answers questions all the same.
+
+mod clock;
+mod config;
+mod disk;
+mod fetch;
+mod node;
+mod orders;
+mod repository;
+mod status;
+mod work;
+
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use config::Config;
+use node::Facts;
+use orders::{Answer, Order, What};
+use osbuild_sys::console::say;
+use osbuild_sys::{command, notify};
+use status::Status;
+use work::{Wanted, Work};
+
+pub const WHO: &str = "updater";
+/// How often it is looked whether the slot was committed.
+const LOOK: Duration = Duration::from_secs(5);
+/// Of each wait between two checks, at most this part is added, another one for
+/// each node: so that not all ask at once.
+const SPREAD: f64 = 0.2;
+
+fn main() -> ExitCode {
+    let status: &'static Status = Box::leak(Box::default());
+    let (sender, receiver) = channel();
+    let serving = sender.clone();
+    std::thread::spawn(move || {
+        if let Err(error) = orders::serve(status, &serving) {
+            say(WHO, 3, &error.to_string());
+            std::process::exit(1);
+        }
+    });
+    notify::ready();
+    match run(status, &receiver, &sender) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            say(WHO, 3, &reason);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(status: &Status, orders: &Receiver<Order>, _keep: &Sender<Order>) -> Result<(), String> {
+    let facts = Facts::gather()?;
+    let config = Config::read().map_err(|error| error.to_string())?;
+    if config.is_none() {
+        status.is_off("this image follows no repository (`update` of its variant)".to_owned());
+        say(WHO, 6, "this image follows no repository: updates are off");
+    }
+    let work = Work { facts: &facts, status };
+    let mut schedule = Schedule::new(config.as_ref(), &facts);
+    let mut was_committed = false;
+    loop {
+        match orders.recv_timeout(LOOK) {
+            Ok(Order { what, answer }) => {
+                let _ = answer.send(carry_out(&work, what));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        let is_committed = node::is_committed();
+        if is_committed && !was_committed {
+            work.rearm_if_due();
+        }
+        was_committed = is_committed;
+        if is_committed && schedule.is_due() {
+            // What is set may have changed since.
+            if let Some(config) = Config::read().map_err(|error| error.to_string())? {
+                by_itself(&work, &config);
+                schedule = Schedule::new(Some(&config), &facts);
+            }
+        }
+    }
+}
+
+/// When to look by itself.
+struct Schedule {
+    next: Option<Instant>,
+}
+
+impl Schedule {
+    fn new(config: Option<&Config>, facts: &Facts) -> Self {
+        let every = config.map(|config| Duration::from_secs(config.settings.check_seconds.max(1)));
+        // The same for a node each time, and another one for each node.
+        let position = osbuild_update::wave::Position::of(&facts.machine_id, "check").number();
+        let part = f64::from(position) / f64::from(osbuild_update::wave::EVERYBODY);
+        Self { next: every.map(|every| Instant::now() + every.mul_f64(1.0 + SPREAD * part)) }
+    }
+
+    fn is_due(&self) -> bool {
+        self.next.is_some_and(|next| Instant::now() >= next)
+    }
+}
+
+fn by_itself(work: &Work<'_>, config: &Config) {
+    if let Err(reason) = work.replace_loader(config) {
+        say(WHO, 4, &format!("the boot loader stays as it is: {reason}"));
+    }
+    let wanted = Wanted::default();
+    let installed = if config.settings.automatic {
+        work.install(config, &wanted)
+    } else {
+        work.check(config, &wanted).map(|_| None)
+    };
+    match installed {
+        Ok(Some(version)) if config.settings.reboot => {
+            say(WHO, 5, &format!("restarting into {version}"));
+            let _ = command::run(&["/usr/bin/systemctl", "reboot", "--no-block"], Duration::from_secs(10));
+        }
+        Ok(_) => {}
+        Err(reason) => work.status.failed(&reason),
+    }
+}
+
+fn carry_out(work: &Work<'_>, what: What) -> Answer {
+    let config = || -> Result<Config, String> {
+        let config = Config::read().map_err(|error| error.to_string())?;
+        config.ok_or_else(|| "this image follows no repository (`update` of its variant)".to_owned())
+    };
+    let outcome = match what {
+        What::Check(wanted) => config().and_then(|config| work.check(&config, &wanted).map(|_| ())),
+        What::Install(wanted) => config().and_then(|config| {
+            let installed = work.install(&config, &wanted)?;
+            installed.map(|_| ()).ok_or_else(|| "no release is to be installed now".to_owned())
+        }),
+        What::Cancel => work.cancel(),
+        What::RollBack { force } => work.roll_back(force),
+        What::LiftHold => work.lift_hold().map(|_| ()),
+    };
+    match outcome {
+        Ok(()) => Ok(work.status.record()),
+        Err(reason) => {
+            work.status.failed(&reason);
+            Err(reason)
+        }
+    }
+}

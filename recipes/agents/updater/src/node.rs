@@ -1,0 +1,133 @@
+//! This node, as an update needs to know it.
+
+use std::path::Path;
+
+use osbuild_boot::gpt::Gpt;
+use osbuild_boot::law::Running;
+use osbuild_boot::private::Release;
+use osbuild_boot::slot::State;
+use osbuild_format::hex;
+use osbuild_install::{Node, SinceStart};
+use osbuild_sys::block::SystemDisk;
+use osbuild_sys::{os_release, private};
+use osbuild_update::decide;
+use osbuild_update::decide::Wishes;
+use osbuild_update::names::Line;
+use serde::Deserialize;
+
+const HEALTH: &str = "/run/osbuild/health.json";
+/// There as long as the loader of this start is not the one on the disk.
+const LOADER_REPLACED: &str = "/run/osbuild/loader-replaced";
+const MACHINE_ID: &str = "/etc/machine-id";
+
+/// What does not change while it runs.
+pub struct Facts {
+    pub disk: SystemDisk,
+    pub machine_id: String,
+    pub variant: String,
+    pub arch: &'static str,
+    pub version: String,
+    pub rollback_index: u64,
+    pub floor: u64,
+    pub root_hash: [u8; 32],
+}
+
+impl Facts {
+    /// # Errors
+    /// The node does not know its disk or its release.
+    pub fn gather() -> Result<Self, String> {
+        let disk = SystemDisk::find().map_err(|error| error.to_string())?;
+        let table = disk.read_table().map_err(|error| error.to_string())?.table;
+        let root_hash = root_hash(&table, &disk).ok_or("the running slot has no root hash in the table")?;
+        let fields = os_release::read().map_err(|error| error.to_string())?;
+        let field = |name: &str| fields.get(name).cloned().ok_or(format!("os-release has no {name}"));
+        let number =
+            |name: &str| field(name)?.parse().map_err(|_| format!("os-release: {name} is no number"));
+        let machine_id =
+            std::fs::read_to_string(MACHINE_ID).map_err(|error| format!("{MACHINE_ID}: {error}"))?;
+        Ok(Self {
+            machine_id: machine_id.trim().to_owned(),
+            variant: field("VARIANT_ID")?,
+            arch: std::env::consts::ARCH,
+            version: field("VERSION_ID")?,
+            rollback_index: number("OSBUILD_ROLLBACK_INDEX")?,
+            floor: number("OSBUILD_FLOOR")?,
+            root_hash,
+            disk,
+        })
+    }
+
+    pub fn root_hash_text(&self) -> String {
+        hex::encode(&self.root_hash)
+    }
+
+    pub fn line(&self, channel: &str) -> Result<Line, String> {
+        Line::new(channel, &self.variant, self.arch).ok_or(format!("'{channel}' is no channel"))
+    }
+
+    /// For the law and for what is held against a release.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn node(&self) -> Result<Node, String> {
+        let table = self.disk.read_table().map_err(|error| error.to_string())?.table;
+        let others = table.slots().map(|pair| pair.of(self.disk.slot.other()).state());
+        let release =
+            Release::new(&self.version, self.root_hash).ok_or("the version is longer than 64 bytes")?;
+        Ok(Node {
+            running: Running { slot: self.disk.slot, committed: is_committed() },
+            release,
+            variant: self.variant.clone(),
+            arch: self.arch.to_owned(),
+            rollback_index: self.rollback_index,
+            floor: self.floor,
+            since_start: SinceStart {
+                slot_activated: others == Some(State::Trial),
+                loader_replaced: Path::new(LOADER_REPLACED).exists(),
+            },
+        })
+    }
+
+    /// For the decision which release is next.
+    pub fn decide(&self, wishes: Wishes) -> decide::Node {
+        let record = private::read();
+        let mut refused: std::collections::BTreeSet<String> =
+            record.refused().map(|refused| hex::encode(&refused.release.root_hash)).collect();
+        refused.extend(record.hold.map(|held| hex::encode(&held.root_hash)));
+        decide::Node {
+            machine_id: self.machine_id.clone(),
+            running_index: self.rollback_index,
+            running_root_hash: self.root_hash_text(),
+            floor: record.floor.max(self.floor),
+            refused,
+            wishes,
+        }
+    }
+}
+
+/// Remembers, as long as this start lasts.
+///
+/// # Errors
+/// It cannot be written.
+pub fn note_loader_replaced() -> osbuild_sys::Result<()> {
+    osbuild_sys::state::write(LOADER_REPLACED, "")
+}
+
+/// Whether this start was found healthy and its slot committed.
+pub fn is_committed() -> bool {
+    #[derive(Deserialize)]
+    struct Health {
+        verdict: String,
+    }
+    let text = std::fs::read(HEALTH).unwrap_or_default();
+    serde_json::from_slice::<Health>(&text).is_ok_and(|health| health.verdict == "healthy")
+}
+
+fn root_hash(table: &Gpt, disk: &SystemDisk) -> Option<[u8; 32]> {
+    let half = |role| table.partition(role).map(|entry| entry.guid.to_text_bytes());
+    let (first, second) = (half(disk.slot.root())?, half(disk.slot.hash())?);
+    let mut hash = [0; 32];
+    hash[..16].copy_from_slice(&first);
+    hash[16..].copy_from_slice(&second);
+    Some(hash)
+}

@@ -1,0 +1,216 @@
+//! What the updater says of itself: to whoever asks, and to the journal.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use osbuild_delta::choice::Way;
+use osbuild_sys::console;
+use osbuild_tuf::time::Time;
+use osbuild_update::decide::{Judged, Standing};
+use serde_json::{Value, json};
+
+use crate::WHO;
+use crate::fetch::Observer;
+
+/// Shared by the one who works and those who ask.
+#[derive(Default)]
+pub struct Status {
+    told: Mutex<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    state: State,
+    /// Why there are no updates at all.
+    off: Option<String>,
+    checked: Option<Time>,
+    problem: Option<String>,
+    releases: Vec<Value>,
+    chosen: Option<String>,
+    installing: Option<String>,
+    downloads: Vec<Download>,
+    loader: Option<String>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Idle,
+    Checking,
+    Installing,
+    /// The next start is a trial.
+    Activated,
+}
+
+struct Download {
+    what: &'static str,
+    way: Way,
+    bytes: u64,
+    came: u64,
+}
+
+impl Status {
+    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn is_off(&self, why: String) {
+        self.told().off = Some(why);
+    }
+
+    /// What keeps it from taking an order.
+    pub fn busy(&self) -> Option<String> {
+        let told = self.told();
+        match told.state {
+            State::Checking => Some("it looks at the repository".to_owned()),
+            State::Installing => {
+                Some(format!("it installs {}", told.installing.as_deref().unwrap_or("a release")))
+            }
+            State::Idle | State::Activated => None,
+        }
+    }
+
+    /// An order was taken, and is carried out at once.
+    pub fn begins(&self) {
+        let mut told = self.told();
+        told.state = State::Checking;
+        told.problem = None;
+    }
+
+    pub fn checks(&self) {
+        self.told().state = State::Checking;
+    }
+
+    pub fn found(&self, at: Time, judged: &[Judged<'_>], chosen: Option<&str>) {
+        let mut told = self.told();
+        told.state = State::Idle;
+        (told.checked, told.problem) = (Some(at), None);
+        told.chosen = chosen.map(str::to_owned);
+        told.releases = judged.iter().map(record).collect();
+    }
+
+    pub fn installs(&self, version: &str) {
+        let mut told = self.told();
+        told.state = State::Installing;
+        told.installing = Some(version.to_owned());
+        told.downloads.clear();
+    }
+
+    pub fn activated(&self, version: &str) {
+        let mut told = self.told();
+        told.state = State::Activated;
+        told.installing = Some(version.to_owned());
+    }
+
+    pub fn idle(&self) {
+        let mut told = self.told();
+        told.state = State::Idle;
+        told.installing = None;
+    }
+
+    pub fn failed(&self, problem: &str) {
+        console::say(WHO, 4, problem);
+        let mut told = self.told();
+        told.state = State::Idle;
+        told.installing = None;
+        told.problem = Some(problem.to_owned());
+    }
+
+    pub fn loader(&self, said: String) {
+        self.told().loader = Some(said);
+    }
+
+    pub fn record(&self) -> Value {
+        let told = self.told();
+        let downloads: Vec<Value> = told
+            .downloads
+            .iter()
+            .map(|one| json!({ "what": one.what, "way": way_name(one.way), "bytes": one.bytes, "came": one.came }))
+            .collect();
+        json!({
+            "schema": 1,
+            "state": match told.state {
+                State::Idle => "idle",
+                State::Checking => "checking",
+                State::Installing => "installing",
+                State::Activated => "activated",
+            },
+            "off": told.off,
+            "checked": told.checked,
+            "problem": told.problem,
+            "chosen": told.chosen,
+            "installing": told.installing,
+            "downloads": downloads,
+            "loader": told.loader,
+            "releases": told.releases,
+        })
+    }
+}
+
+impl Observer for Status {
+    fn chosen(&self, what: &'static str, way: Way, bytes: u64) {
+        console::say(WHO, 6, &format!("{what}: downloading {bytes} bytes ({})", way_name(way)));
+        self.told().downloads.push(Download { what, way, bytes, came: 0 });
+    }
+
+    fn came(&self, bytes: u64) {
+        if let Some(last) = self.told().downloads.last_mut() {
+            last.came += bytes;
+        }
+    }
+}
+
+const fn way_name(way: Way) -> &'static str {
+    match way {
+        Way::Whole => "whole image",
+        Way::Chunks => "chunks",
+        Way::Delta => "delta",
+    }
+}
+
+/// A release, and in words why it is not installed (yet).
+fn record(judged: &Judged<'_>) -> Value {
+    let Judged { release, standing } = judged;
+    let (name, until, why) = match standing {
+        Standing::Running => ("running", None, "it runs".to_owned()),
+        Standing::Older => {
+            ("older", None, "it is older than what runs; going back is done by hand".to_owned())
+        }
+        Standing::BelowFloor { floor } => (
+            "below-floor",
+            None,
+            format!("its index {} is below this node's floor {floor}", release.rollback_index),
+        ),
+        Standing::Locked { version } => ("locked", None, format!("the node is locked to {version}")),
+        Standing::Withdrawn { why } => ("withdrawn", None, format!("its publisher took it back: {why}")),
+        Standing::FailedHere => {
+            ("refused", None, "it failed here, or an operator went back from it".to_owned())
+        }
+        Standing::NeedsStep { min_from_index } => {
+            ("needs-step", None, format!("it needs a release with index {min_from_index} or more in between"))
+        }
+        Standing::Paused { since, why } => {
+            ("paused", None, format!("held by its publisher since {since}: {why}"))
+        }
+        Standing::NotGiven => ("not-given", None, "it is not given out yet".to_owned()),
+        Standing::Waits { until, position, for_delay } => {
+            let reason = if *for_delay { "this node's delay" } else { "its turn" };
+            let place = f64::from(position.number()) / 100.0;
+            (
+                "waits",
+                Some(*until),
+                format!("{reason} comes at {until} (this node is at {place:.2} % of the fleet)"),
+            )
+        }
+        Standing::Ready => ("ready", None, "it can be installed now".to_owned()),
+    };
+    json!({
+        "version": release.version,
+        "rollbackIndex": release.rollback_index,
+        "rootHash": release.root_hash,
+        "published": release.published,
+        "standing": name,
+        "until": until,
+        "why": why,
+    })
+}

@@ -1,0 +1,252 @@
+//! What is done: looking what there is, installing it, and what an operator
+//! orders.
+
+use std::path::Path;
+
+use osbuild_boot::slot::State;
+use osbuild_format::release::Release as Manifest;
+use osbuild_install::orders::{self, Rearmed};
+use osbuild_install::{Bars, Preflight, loader};
+use osbuild_sys::console::say;
+use osbuild_sys::{block, private};
+use osbuild_update::decide;
+use osbuild_update::documents::Release;
+use osbuild_update::names::{self, Line};
+
+use crate::WHO;
+use crate::config::Config;
+use crate::disk::{Remembered, Running, WholeDisk};
+use crate::fetch::{self, Named, Ways};
+use crate::node::{Facts, note_loader_replaced};
+use crate::repository::{Repository, all_of, http};
+use crate::status::Status;
+
+/// One who works at a time.
+pub struct Work<'w> {
+    pub facts: &'w Facts,
+    pub status: &'w Status,
+}
+
+/// Which release is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Whichever is next if none.
+    pub version: Option<String>,
+    /// Does not wait for its turn.
+    pub now: bool,
+    /// Also if it is below the floor or was refused here.
+    pub force: bool,
+}
+
+type Result<T> = std::result::Result<T, String>;
+
+impl Work<'_> {
+    /// Looks what there is; the release that is next, if any.
+    ///
+    /// # Errors
+    /// No repository can be believed.
+    pub fn check(&self, config: &Config, wanted: &Wanted) -> Result<Option<String>> {
+        self.status.checks();
+        let http = http()?;
+        let line = self.facts.line(&config.channel)?;
+        let repository = Repository::open(&http, config, &line, Path::new(private::MOUNT))?;
+        Ok(self.judge(config, &repository, wanted).map(|release| release.version.clone()))
+    }
+
+    fn judge<'r>(
+        &self,
+        config: &Config,
+        repository: &'r Repository<'_>,
+        wanted: &Wanted,
+    ) -> Option<&'r Release> {
+        let mut wishes = config.wishes(wanted.now);
+        wishes.version_lock = wanted.version.clone().or(wishes.version_lock);
+        let node = self.facts.decide(wishes);
+        let judged = decide::judge(&node, &repository.catalogue, &repository.rollout, repository.now);
+        let chosen = match &wanted.version {
+            // What is ordered by name and by force is held against the record
+            // where it is installed.
+            Some(version) if wanted.force => repository.catalogue.of_version(version),
+            _ => decide::choose(&judged),
+        };
+        self.status.found(repository.now, &judged, chosen.map(|release| release.version.as_str()));
+        chosen
+    }
+
+    /// Looks, and installs what is next; the version that the next start tries.
+    ///
+    /// # Errors
+    /// What kept it from being installed; the slot that runs is the next to be
+    /// started then, and what came is not fetched again.
+    pub fn install(&self, config: &Config, wanted: &Wanted) -> Result<Option<String>> {
+        self.status.checks();
+        let http = http()?;
+        let line = self.facts.line(&config.channel)?;
+        let mut repository = Repository::open(&http, config, &line, Path::new(private::MOUNT))?;
+        let Some(release) = self.judge(config, &repository, wanted).cloned() else { return Ok(None) };
+        self.status.installs(&release.version);
+        let manifest = repository.manifest(&line, &release)?;
+        self.write(&mut repository, &line, &release, &manifest, wanted.force)?;
+        self.status.activated(&release.version);
+        say(WHO, 5, &format!("{} is installed; the next start tries it", release.version));
+        Ok(Some(release.version))
+    }
+
+    fn write(
+        &self,
+        repository: &mut Repository<'_>,
+        line: &Line,
+        release: &Release,
+        manifest: &Manifest,
+        force: bool,
+    ) -> Result<()> {
+        let from = self.facts.version.clone();
+        let root = self.ways(repository, line, release, "root.squashfs", "root", &from)?;
+        let kernel = self.ways(repository, line, release, "boot.efi", "boot", &from)?;
+        let running = Running::open(&self.facts.disk).map_err(|error| error.to_string())?;
+        let old_bytes = osbuild_sys::ioctl::device_size(&running.root).map_err(|error| error.to_string())?;
+        let mut disk = WholeDisk::open(&self.facts.disk).map_err(|error| error.to_string())?;
+
+        let bars = if force { Bars::OverrideByOperator } else { Bars::Heed };
+        let mut emptied = {
+            let node = self.facts.node()?;
+            let table = self.facts.disk.read_table().map_err(|error| error.to_string())?.table;
+            let record = private::read();
+            let _turn = block::table_lock().map_err(|error| error.to_string())?;
+            let preflight = Preflight { node: &node, table: &table, record: &record };
+            let plan = preflight
+                .check(manifest, bars)
+                .map_err(|refusal| format!("{refusal}; {}", refusal.remedy()))?;
+            plan.begin(&mut disk).map_err(|error| all_of(&error))?
+        };
+        let tree = match emptied.staged_hash_tree().map_err(|error| all_of(&error))? {
+            Some(tree) => tree,
+            None => {
+                let name = repository.name(line, release, "root.verity");
+                let target =
+                    repository.target(&name)?.ok_or_else(|| format!("the repository has no {name}"))?;
+                if target.length != manifest.hash.size {
+                    return Err(format!("{name} has another size than the manifest says"));
+                }
+                repository.whole(&name, &target)?
+            }
+        };
+        let mut writing = emptied.hash_tree(tree).map_err(|error| all_of(&error))?;
+        fetch::root(repository, &root, &running.root, old_bytes, &mut writing, self.status)?;
+        fetch::kernel(repository, &kernel, &running.kernel, &mut writing, self.status)?;
+        let verified = writing.finish().map_err(|error| all_of(&error))?;
+        let _turn = block::table_lock().map_err(|error| error.to_string())?;
+        verified.activate(&mut Remembered).map_err(|error| all_of(&error))?;
+        Ok(())
+    }
+
+    /// The targets by which a part can be had.
+    fn ways(
+        &self,
+        repository: &mut Repository<'_>,
+        line: &Line,
+        release: &Release,
+        file: &str,
+        short: &str,
+        from: &str,
+    ) -> Result<Ways> {
+        let whole = repository.name(line, release, file);
+        let delta = repository.name(line, release, &names::delta(short, from));
+        let chunks = repository.name(line, release, &names::chunks(short));
+        let mut named = |name: String| -> Result<Option<Named>> {
+            let target = repository.target(&name)?;
+            Ok(target.map(|target| Named { name, target }))
+        };
+        let whole = named(whole.clone())?.ok_or(format!("the repository has no {whole}"))?;
+        Ok(Ways { whole, delta: named(delta)?, chunks: named(chunks)? })
+    }
+
+    /// O5.
+    ///
+    /// # Errors
+    /// Nothing is activated.
+    pub fn cancel(&self) -> Result<()> {
+        self.order(|disk, node| orders::cancel(disk, &mut Remembered, node).map(|_| ()))?;
+        self.status.idle();
+        Ok(())
+    }
+
+    /// O6.
+    ///
+    /// # Errors
+    /// There is nothing good to go back to.
+    pub fn roll_back(&self, force: bool) -> Result<()> {
+        let bars = if force { Bars::OverrideByOperator } else { Bars::Heed };
+        self.order(|disk, node| orders::roll_back(disk, &mut Remembered, node, bars).map(|_| ()))?;
+        self.status.activated("the other slot");
+        Ok(())
+    }
+
+    /// # Errors
+    /// PRIVATE cannot be written.
+    pub fn lift_hold(&self) -> Result<bool> {
+        let held = orders::lift_hold(&mut Remembered).map_err(|error| all_of(&error))?;
+        Ok(held.is_some())
+    }
+
+    /// O10, once a start: a slot that was good and used up its starts.
+    pub fn rearm_if_due(&self) {
+        let others = self.facts.disk.read_table().ok().and_then(|loaded| loaded.table.slots());
+        if others.map(|pair| pair.of(self.facts.disk.slot.other()).state()) != Some(State::Spent) {
+            return;
+        }
+        let mut outcome = None;
+        let ordered = self.order(|disk, node| {
+            outcome = Some(orders::rearm(disk, &mut Remembered, node)?);
+            Ok(())
+        });
+        match (ordered, outcome) {
+            (Ok(()), Some(Rearmed::Trial(_))) => {
+                say(WHO, 5, "the other slot is whole although its starts failed: it gets one more trial");
+                self.status.activated("the other slot");
+            }
+            (Ok(()), _) => say(WHO, 4, "the other slot is damaged: it was emptied, to be installed anew"),
+            (Err(reason), _) => say(WHO, 6, &format!("the other slot stays as it is: {reason}")),
+        }
+    }
+
+    fn order(
+        &self,
+        order: impl FnOnce(&mut WholeDisk, &osbuild_install::Node) -> osbuild_install::Result<()>,
+    ) -> Result<()> {
+        let mut disk = WholeDisk::open(&self.facts.disk).map_err(|error| error.to_string())?;
+        let node = self.facts.node()?;
+        let _turn = block::table_lock().map_err(|error| error.to_string())?;
+        order(&mut disk, &node).map_err(|error| all_of(&error))
+    }
+
+    /// The loader of the release that runs, if the disk has another one.
+    ///
+    /// # Errors
+    /// What kept it from being replaced; the one before is started then.
+    pub fn replace_loader(&self, config: &Config) -> Result<()> {
+        let node = self.facts.node()?;
+        if !node.running.committed || node.since_start.slot_activated || node.since_start.loader_replaced {
+            return Ok(());
+        }
+        let http = http()?;
+        let line = self.facts.line(&config.channel)?;
+        let mut repository = Repository::open(&http, config, &line, Path::new(private::MOUNT))?;
+        let own = self.facts.root_hash_text();
+        let release = repository.catalogue.releases.iter().find(|release| release.root_hash == own).cloned();
+        let Some(release) = release else { return Ok(()) };
+        let manifest = repository.manifest(&line, &release)?;
+        let mut disk = WholeDisk::open(&self.facts.disk).map_err(|error| error.to_string())?;
+        if loader::is_current(&mut disk, &manifest.loader).map_err(|error| all_of(&error))? {
+            return Ok(());
+        }
+        let name = repository.name(&line, &release, "loader.efi");
+        let bytes = repository.small(&name)?;
+        // Before it happens: a start that is cut in between is another start.
+        note_loader_replaced().map_err(|error| error.to_string())?;
+        loader::replace(&mut disk, &node, &bytes, &manifest.loader).map_err(|error| all_of(&error))?;
+        say(WHO, 5, &format!("the boot loader is now that of {}", release.version));
+        self.status.loader(format!("replaced by that of {}", release.version));
+        Ok(())
+    }
+}

@@ -1,7 +1,7 @@
 //! What an update downloads, by each way, of two real slots.
 //!
 //! ```sh
-//! cargo run --release -p osbuild-delta --features make --example compare -- OLD NEW
+//! cargo run --release -p osbuild-delta --example compare -- OLD NEW
 //! ```
 //!
 //! `OLD` and `NEW` are folders with `root.squashfs` and `boot.efi`. Sizes are

@@ -176,7 +176,7 @@ pub(crate) const WINDOW_LOGS: std::ops::RangeInclusive<u32> = 10..=26;
 pub(crate) const CONTROL_WINDOW_LOG: u32 = 20;
 
 /// What reading a stream takes of memory beside the window.
-const STREAM_BYTES: u64 = 512 << 10;
+const STREAM_BYTES: u64 = 768 << 10;
 
 /// Buffers, and a context to decompress with.
 const BUFFERS_BYTES: u64 = 1 << 20;

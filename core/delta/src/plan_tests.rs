@@ -136,3 +136,34 @@ fn a_bent_header_is_refused_by_name() {
         assert!(read(&whole[..length]).is_err(), "{length}");
     }
 }
+
+/// What a frame is reckoned to take is what libzstd takes, at any level.
+#[test]
+fn packing_and_reading_stay_within_what_is_reckoned() {
+    use zstd::zstd_safe::{CCtx, CParameter, DCtx, InBuffer, OutBuffer};
+    let bytes: Vec<u8> = (0..3 << 20_u32).map(|index: u32| (index.wrapping_mul(index) >> 11) as u8).collect();
+    for size in [100, 4096, 8192, 100_000, 128 << 10, 1 << 20] {
+        for level in 1..=22 {
+            let mut context = CCtx::create();
+            context.set_parameter(CParameter::CompressionLevel(level)).unwrap();
+            let mut out = vec![0; 2 * size + 1000];
+            context.compress2(&mut out[..], &bytes[..size]).unwrap();
+            let taken = (context.sizeof() + 2 * size) as u64;
+            let reckoned = Form::Block { level }.memory_bytes(size as u64);
+            assert!(taken <= reckoned, "{size} at level {level}: {taken}, not {reckoned}");
+        }
+    }
+    for log in [20, 25] {
+        let mut compressor = zstd::bulk::Compressor::new(3).unwrap();
+        compressor.set_parameter(CParameter::WindowLog(log)).unwrap();
+        let packed = compressor.compress(&bytes).unwrap();
+        let (mut context, mut out) = (DCtx::create(), vec![0; bytes.len() / 2]);
+        context
+            .decompress_stream(&mut OutBuffer::around(&mut out[..]), &mut InBuffer::around(&packed))
+            .unwrap();
+        // Its reader holds a part of what is stored besides.
+        let taken = (context.sizeof() + zstd::Decoder::<&[u8]>::recommended_output_size()) as u64;
+        let reckoned = (1 << log).min(bytes.len() as u64) + STREAM_BYTES;
+        assert!((1 << 20..=reckoned).contains(&taken), "{taken}, not {reckoned}");
+    }
+}

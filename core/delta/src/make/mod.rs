@@ -15,8 +15,8 @@
 //! have a few hundred, which a delta of images packs together anyway; and it
 //! takes the memory of both files. `examples/compare.rs` prints both.
 //!
-//! Sorting the reference takes most of the time and twelve bytes a byte; a step has
-//! one reference, so files of a gigabyte are the toolkit's limit, not the node's.
+//! Sorting the reference takes most of the time, and twelve bytes a byte; there is
+//! one a step, of no more than a gigabyte.
 
 use crate::plan::{Action, HEADER_BYTES, Limits, MAGIC, Plan, Step, VERSION};
 use crate::varint::{put, put_signed};
@@ -77,7 +77,8 @@ fn write(old: Identity, new: Identity, steps: &[Step], payload: &[u8]) -> Vec<u8
     let packed = compress(&index, crate::plan::CONTROL_WINDOW_LOG);
     let mut out = Vec::with_capacity(HEADER_BYTES + packed.len() + payload.len());
     out.extend_from_slice(MAGIC);
-    for field in [VERSION, packed.len() as u32, index.len() as u32, 0] {
+    let packer = zstd::zstd_safe::version_number();
+    for field in [VERSION, packed.len() as u32, index.len() as u32, packer] {
         out.extend_from_slice(&field.to_le_bytes());
     }
     out.extend_from_slice(&Plan::needed_bytes(steps).to_le_bytes());

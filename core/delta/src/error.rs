@@ -12,6 +12,9 @@ pub enum Error {
     /// Written by a later program.
     #[error("{what} is of version {version}, which this program does not know")]
     Version { what: &'static str, version: u32 },
+    /// Frames would come out otherwise than where the delta was made.
+    #[error("the delta needs libzstd {needed} to pack frames; {present} is here")]
+    Compressor { needed: u32, present: u32 },
     /// It would take more than is allowed here.
     #[error("the delta needs {needed} bytes of {what}; {limit} are allowed")]
     Limit { what: &'static str, needed: u64, limit: u64 },

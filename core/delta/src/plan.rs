@@ -10,7 +10,7 @@
 //!      8     4  version: 1
 //!     12     4  bytes of the index as stored
 //!     16     4  bytes of the index
-//!     20     4  zero
+//!     20     4  version of libzstd that packs the frames, as it counts: 10507
 //!     24     8  memory that applying takes, in bytes
 //!     32     8  bytes of the old image
 //!     40    32  SHA-256 of the old image
@@ -176,7 +176,7 @@ pub(crate) const WINDOW_LOGS: std::ops::RangeInclusive<u32> = 10..=26;
 pub(crate) const CONTROL_WINDOW_LOG: u32 = 20;
 
 /// What reading a stream takes of memory beside the window.
-const STREAM_BYTES: u64 = 512 << 10;
+const STREAM_BYTES: u64 = 768 << 10;
 
 /// Buffers, and a context to decompress with.
 const BUFFERS_BYTES: u64 = 1 << 20;
@@ -191,8 +191,8 @@ impl Plan {
     /// Reads the head of a delta and leaves the reader at the first payload.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::Version`], [`Error::Limit`] or
-    /// [`Error::ReadDelta`].
+    /// [`Error::Damaged`], [`Error::Version`], [`Error::Compressor`],
+    /// [`Error::Limit`] or [`Error::ReadDelta`].
     pub fn read(delta: &mut impl Read, limits: &Limits) -> Result<Self> {
         let mut header = [0; HEADER_BYTES];
         delta.read_exact(&mut header).map_err(Error::ReadDelta)?;
@@ -210,9 +210,6 @@ impl Plan {
             sha256: header[at + 8..at + 40].try_into().expect("32"),
         };
         let (old, new) = (identity(32), identity(72));
-        if u32_at(&header, 20) != 0 {
-            return Err(Error::delta("its reserved field is not zero"));
-        }
         for (what, needed, limit) in [
             ("memory", memory_bytes, limits.memory_bytes),
             ("space", new.bytes, limits.new_bytes),
@@ -229,6 +226,11 @@ impl Plan {
         }
         let head_bytes = HEADER_BYTES as u64 + u64::from(stored);
         let steps = index::read(&index, old.bytes, head_bytes)?;
+        // Another version packs other bytes, so nothing need be downloaded.
+        let (needed, present) = (u32_at(&header, 20), zstd::zstd_safe::version_number());
+        if needed != present && steps.iter().any(Step::packs) {
+            return Err(Error::Compressor { needed, present });
+        }
         let plan = Self { old, new, memory_bytes, head_bytes, steps };
         plan.check()?;
         Ok(plan)
@@ -292,6 +294,16 @@ impl Plan {
         check_limit("unpacked data", unpacked, most.saturating_add(UNPACKED_ALWAYS_BYTES))?;
         // So that a node that has looked at the header alone knows.
         check_limit("memory", Self::needed_bytes(&self.steps), self.memory_bytes)
+    }
+}
+
+impl Step {
+    /// Whether frames are packed again.
+    fn packs(&self) -> bool {
+        match &self.action {
+            Action::Copy { .. } => false,
+            Action::Make(make) => make.cuts.iter().any(|cut| cut.form != Form::Plain),
+        }
     }
 }
 

@@ -7,7 +7,8 @@ const OLD_BYTES: u64 = 10_000;
 fn head(index: &[u8], new_bytes: u64, bend: impl Fn(&mut [u8])) -> Vec<u8> {
     let packed = zstd::bulk::compress(index, 3).unwrap();
     let mut bytes = MAGIC.to_vec();
-    for field in [VERSION, packed.len() as u32, index.len() as u32, 0] {
+    let packer = zstd::zstd_safe::version_number();
+    for field in [VERSION, packed.len() as u32, index.len() as u32, packer] {
         bytes.extend_from_slice(&field.to_le_bytes());
     }
     bytes.extend_from_slice(&(64_u64 << 20).to_le_bytes());
@@ -122,7 +123,6 @@ fn a_bent_header_is_refused_by_name() {
         (16, 1, "does not decompress"),
         (16, 0xff, "does not decompress"),
         (18, 0xff, "bytes of index"),
-        (20, 1, "reserved"),
         (30, 1, "bytes of memory"),
         (27, 0, "bytes of memory"),
         (77, 1, "bytes of space"),
@@ -134,5 +134,48 @@ fn a_bent_header_is_refused_by_name() {
     assert!(read(&whole).is_ok());
     for length in 0..whole.len() {
         assert!(read(&whole[..length]).is_err(), "{length}");
+    }
+}
+
+/// A compressor of another version is of no use, unless nothing is compressed.
+#[test]
+fn another_compressor_is_refused_where_it_matters() {
+    let other = |header: &mut [u8]| header[20] ^= 1;
+    let block = made(500, 0, (0, 2), [1, 4096, 61], [0; 3]);
+    let plain = made(500, 0, (0, 2), [1, 500, 0], [0; 3]);
+    assert!(read(&head(&block, 500, |_| {})).is_ok());
+    assert!(matches!(read(&head(&block, 500, other)), Err(Error::Compressor { .. })));
+    assert!(read(&head(&plain, 500, other)).is_ok());
+    assert!(read(&head(&copy(0, 500), 500, other)).is_ok());
+}
+
+/// What a frame is reckoned to take is what libzstd takes, at any level.
+#[test]
+fn packing_and_reading_stay_within_what_is_reckoned() {
+    use zstd::zstd_safe::{CCtx, CParameter, DCtx, InBuffer, OutBuffer};
+    let bytes: Vec<u8> = (0..3 << 20_u32).map(|index: u32| (index.wrapping_mul(index) >> 11) as u8).collect();
+    for size in [100, 4096, 8192, 100_000, 128 << 10, 1 << 20] {
+        for level in 1..=22 {
+            let mut context = CCtx::create();
+            context.set_parameter(CParameter::CompressionLevel(level)).unwrap();
+            let mut out = vec![0; 2 * size + 1000];
+            context.compress2(&mut out[..], &bytes[..size]).unwrap();
+            let taken = (context.sizeof() + 2 * size) as u64;
+            let reckoned = Form::Block { level }.memory_bytes(size as u64);
+            assert!(taken <= reckoned, "{size} at level {level}: {taken}, not {reckoned}");
+        }
+    }
+    for log in [20, 25] {
+        let mut compressor = zstd::bulk::Compressor::new(3).unwrap();
+        compressor.set_parameter(CParameter::WindowLog(log)).unwrap();
+        let packed = compressor.compress(&bytes).unwrap();
+        let (mut context, mut out) = (DCtx::create(), vec![0; bytes.len() / 2]);
+        context
+            .decompress_stream(&mut OutBuffer::around(&mut out[..]), &mut InBuffer::around(&packed))
+            .unwrap();
+        // Its reader holds a part of what is stored besides.
+        let taken = (context.sizeof() + zstd::Decoder::<&[u8]>::recommended_output_size()) as u64;
+        let reckoned = (1 << log).min(bytes.len() as u64) + STREAM_BYTES;
+        assert!((1 << 20..=reckoned).contains(&taken), "{taken}, not {reckoned}");
     }
 }

@@ -52,3 +52,23 @@ pub fn chunks(bytes: &[u8]) {
     assert_eq!(whole.download_bytes(), index.image().bytes, "all of it is fetched");
     assert!(whole.downloads().count() <= 1, "at once");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fuzzer that begins with what is refused at once finds little.
+    #[test]
+    fn seeds_get_as_far_as_they_should() {
+        let seeds: [&[u8]; 3] = [
+            include_bytes!("../seeds/delta/changed"),
+            include_bytes!("../seeds/delta/same"),
+            include_bytes!("../seeds/delta/another-level"),
+        ];
+        for seed in seeds {
+            let applied = apply(OLD, seed, &LIMITS, &mut |_, _: &[u8]| Ok(()));
+            assert!(applied.is_ok(), "{applied:?}");
+        }
+        assert!(Index::parse(include_bytes!("../seeds/chunks/small")).is_ok());
+    }
+}

@@ -6,7 +6,7 @@
 //! long as more than half of its bytes agree; what neither covers is new. The
 //! idea is Colin Percival's, as in [`crate::patch`].
 
-use super::suffixes::Suffixes;
+use super::suffixes::{LEAST_MATCH, Suffixes};
 
 /// Take `add` bytes of the reference from `from` on, each changed by a
 /// difference, then `take` new ones.
@@ -19,7 +19,7 @@ pub(super) struct Instruction {
 
 /// By how many bytes a match must beat going on alongside. An instruction costs
 /// some three bytes, and interrupts the streams.
-const ADVANTAGE: usize = 8;
+const ADVANTAGE: usize = LEAST_MATCH - 1;
 
 /// Finds the instructions that make `new` of the reference, which was sorted.
 pub(super) fn instructions(suffixes: &Suffixes, new: &[u8]) -> Vec<Instruction> {

@@ -143,50 +143,35 @@ impl Maker<'_, '_> {
         let (Some((first, _)), Some((last, _))) = (run.pieces.first(), run.pieces.last()) else {
             return Ok(());
         };
-        let place = self.pair.new_pieces[*first].start..self.pair.new_pieces[*last].end;
-        let bytes =
-            run.pieces.iter().map(|(_, unpacked)| unpacked.bytes.as_ref()).collect::<Vec<_>>().concat();
-        let reference = self.reference(&run);
-        let found = instructions(&reference.suffixes, &bytes);
-        let used = Used::new(&reference, &found);
-        let open = OpenStreams::new(&reference, &used, &found, &bytes);
-        self.known = Some(reference);
-        let packed = |window_log| {
-            let streams = open.compress(window_log);
-            let make = Make {
-                reference_bytes: used.bytes,
-                pieces: used.pieces.clone(),
-                cuts: cuts(&run),
-                window_log,
-                control_bytes: streams.control.len() as u64,
-                difference_bytes: streams.difference.len() as u64,
-                extra_bytes: streams.extra.len() as u64,
-            };
-            (make, streams)
-        };
-        let (mut make, mut streams) = packed(WINDOW_LOGS[0]);
-        for window_log in &WINDOW_LOGS[1..] {
-            if make.memory_bytes() > self.memory_bytes {
-                (make, streams) = packed(*window_log);
+        let stored_bytes = self.pair.new_pieces[*last].end - self.pair.new_pieces[*first].start;
+        let (mut make, open) = self.draft(&run);
+        // The widest windows that memory is left for.
+        let fits = |make: &Make| make.memory_bytes() <= self.memory_bytes;
+        let is_possible = WINDOW_LOGS.iter().any(|window_log| {
+            make.window_log = *window_log;
+            fits(&make)
+        });
+        if is_possible {
+            let streams = open.compress(make.window_log);
+            make.control_bytes = streams.control.len() as u64;
+            make.difference_bytes = streams.difference.len() as u64;
+            make.extra_bytes = streams.extra.len() as u64;
+            if fits(&make) && (streams.bytes() <= stored_bytes || run.is_literal) {
+                self.payload.extend_from_slice(&streams.control);
+                self.payload.extend_from_slice(&streams.difference);
+                self.payload.extend_from_slice(&streams.extra);
+                self.push(Action::Make(make), stored_bytes as u64, streams.bytes() as u64);
+                return Ok(());
             }
         }
-        let is_packed = run.pieces.iter().any(|(_, unpacked)| unpacked.form != Form::Plain);
-        if make.memory_bytes() > self.memory_bytes {
-            if run.pieces.len() > 1 {
-                let second = run.pieces.split_off(run.pieces.len() / 2);
-                self.make_run(Run { pieces: run.pieces, ..Run::default() })?;
-                return self.make_run(Run { pieces: second, ..Run::default() });
-            }
-            if !is_packed && run.is_literal {
-                let (needed, limit) = (make.memory_bytes(), self.memory_bytes);
-                return Err(Error::Limit { what: "memory", needed, limit });
-            }
-        } else if streams.bytes() <= place.len() || run.is_literal {
-            self.payload.extend_from_slice(&streams.control);
-            self.payload.extend_from_slice(&streams.difference);
-            self.payload.extend_from_slice(&streams.extra);
-            self.push(Action::Make(make), place.len() as u64, streams.bytes() as u64);
-            return Ok(());
+        if !fits(&make) && run.pieces.len() > 1 {
+            let second = run.pieces.split_off(run.pieces.len() / 2);
+            self.make_run(Run { pieces: run.pieces, ..Run::default() })?;
+            return self.make_run(Run { pieces: second, ..Run::default() });
+        }
+        if run.is_literal {
+            let (needed, limit) = (make.memory_bytes(), self.memory_bytes);
+            return Err(Error::Limit { what: "memory", needed, limit });
         }
         // What it holds is of no use, so it goes in as it is.
         let stored = |index: usize| {
@@ -195,6 +180,25 @@ impl Maker<'_, '_> {
         };
         let pieces = run.pieces.iter().map(|(index, _)| (*index, stored(*index))).collect();
         self.make_run(Run { pieces, is_literal: true, ..Run::default() })
+    }
+
+    /// A step but for its streams, which are not compressed yet.
+    fn draft(&mut self, run: &Run<'_>) -> (Make, OpenStreams) {
+        let bytes =
+            run.pieces.iter().map(|(_, unpacked)| unpacked.bytes.as_ref()).collect::<Vec<_>>().concat();
+        let reference = self.reference(run);
+        let found = instructions(&reference.suffixes, &bytes);
+        let used = Used::new(&reference, &found);
+        let open = OpenStreams::new(&reference, &used, &found, &bytes);
+        self.known = Some(reference);
+        let make = Make {
+            reference_bytes: used.bytes,
+            pieces: used.pieces,
+            cuts: cuts(run),
+            window_log: WINDOW_LOGS[0],
+            ..Make::default()
+        };
+        (make, open)
     }
 
     /// What the old image holds of what the run's pieces hold.

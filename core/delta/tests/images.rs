@@ -361,3 +361,14 @@ fn real_slots_too_where_there_are_some() {
         println!("{name}: {} bytes", check(&old, &new, make));
     }
 }
+
+/// Hashes of blocks that moved are in the old tree.
+#[test]
+fn a_hash_tree_costs_little_more_than_its_new_hashes() {
+    let old = noise(3, 40_000);
+    let new = [&old[..9600], &noise(4, 640)[..], &old[10_240..30_016], &old[32_000..]].concat();
+    let bytes = check(&old, &new, make::plain);
+    assert!(bytes < 640 + 400, "{bytes}");
+    check(&[], &new, make::plain);
+    check(&old, &[], make::plain);
+}

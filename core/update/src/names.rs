@@ -118,7 +118,8 @@ pub fn release(variant: &str, arch: &str, version: &str) -> String {
     format!("{variant}.{arch}.{}", version.replace('+', "_"))
 }
 
-/// What ends the name of a delta from another version: of the `root`, of `boot`.
+/// What ends the name of a delta from another version: of the `root`, its `tree`,
+/// or `boot`.
 pub fn delta(part: &str, from_version: &str) -> String {
     format!("{part}.from-{}.delta", from_version.replace('+', "_"))
 }

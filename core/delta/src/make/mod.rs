@@ -13,7 +13,7 @@
 //! 1 016 956 and 839 310; of a fifth, most of which is one new file, 18.02 MB
 //! where the whole delta has 18.10. It wins some twenty bytes a file where files
 //! have a few hundred, which a delta of images packs together anyway; and it
-//! takes the memory of both files. `examples/compare.rs` prints both.
+//! takes the memory of both files. The bench `delta` prints both.
 //!
 //! Sorting the reference takes most of the time, and twelve bytes a byte; there is
 //! one a step, of no more than a gigabyte.
@@ -21,6 +21,7 @@
 use crate::plan::{Action, HEADER_BYTES, Limits, MAGIC, Plan, Step, VERSION};
 use crate::varint::{put, put_signed};
 use crate::{Identity, Result};
+use pieces::{Pair, with_gaps};
 
 mod root_image;
 
@@ -58,12 +59,24 @@ pub fn boot_image(old: &[u8], new: &[u8], limits: &Limits) -> Result<Vec<u8>> {
     delta(&boot_image::pair(old, new)?, limits)
 }
 
+/// Makes a delta of two files in which nothing is compressed: hash trees.
+///
+/// # Errors
+/// [`crate::Error::Limit`] if the new file is too large for the limits.
+pub fn plain(old: &[u8], new: &[u8], limits: &Limits) -> Result<Vec<u8>> {
+    let whole = |bytes: &[u8]| with_gaps(Vec::new(), bytes.len());
+    let (old_pieces, new_pieces) = (whole(old), whole(new));
+    let groups = vec![(0..old_pieces.len()).collect()];
+    let sources = vec![vec![0]; new_pieces.len()];
+    delta(&Pair { old, new, old_pieces, new_pieces, groups, sources }, limits)
+}
+
 /// What a patch from one text to another costs by itself, to compare with.
 pub fn patch_bytes(reference: &[u8], new: &[u8]) -> usize {
     steps::patch_bytes(reference, new)
 }
 
-fn delta(pair: &pieces::Pair<'_>, limits: &Limits) -> Result<Vec<u8>> {
+fn delta(pair: &Pair<'_>, limits: &Limits) -> Result<Vec<u8>> {
     let (steps, payload) = steps::make(pair, limits)?;
     let bytes = write(Identity::of(pair.old), Identity::of(pair.new), &steps, &payload);
     // What cannot be read again under these limits helps nobody.

@@ -81,6 +81,7 @@ impl Record for Remembered {
 /// Parts of the running slot, which a delta takes from.
 pub struct Running {
     pub root: File,
+    pub tree: File,
     pub kernel: File,
 }
 
@@ -92,6 +93,10 @@ impl Running {
             let path = disk.partition(role);
             File::open(&path).map_err(Failed::at("open", path))
         };
-        Ok(Self { root: open(disk.slot.root())?, kernel: open(disk.slot.boot())? })
+        Ok(Self {
+            root: open(disk.slot.root())?,
+            tree: open(disk.slot.hash())?,
+            kernel: open(disk.slot.boot())?,
+        })
     }
 }

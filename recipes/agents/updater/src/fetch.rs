@@ -43,6 +43,62 @@ pub trait Observer: Sync {
     fn came(&self, bytes: u64);
 }
 
+/// The hash tree. It is judged by the root hash before it is written.
+///
+/// # Errors
+/// Neither the delta nor the whole could be had.
+pub fn tree(
+    repository: &Repository<'_>,
+    ways: &Ways,
+    old: &impl ReadAt,
+    size: u64,
+    observer: &dyn Observer,
+) -> Result<Vec<u8>, String> {
+    let whole = &ways.whole;
+    if whole.target.length != size {
+        return Err(format!("{} has another size than the manifest says", whole.name));
+    }
+    if let Some(delta) = ways.smaller_delta() {
+        observer.chosen("hash tree", Way::Delta, delta.target.length);
+        // What is not as it should be is not worth more than the whole.
+        if let Ok(tree) = tree_by_delta(repository, delta, old, whole, observer) {
+            return Ok(tree);
+        }
+    }
+    observer.chosen("hash tree", Way::Whole, size);
+    let tree = repository.whole(&whole.name, &whole.target)?;
+    observer.came(size);
+    Ok(tree)
+}
+
+fn tree_by_delta(
+    repository: &Repository<'_>,
+    delta: &Named,
+    old: &impl ReadAt,
+    whole: &Named,
+    observer: &dyn Observer,
+) -> Result<Vec<u8>, String> {
+    let bytes = repository.whole(&delta.name, &delta.target)?;
+    observer.came(delta.target.length);
+    let mut tree = Vec::new();
+    let limits = Limits::for_partition(whole.target.length);
+    osbuild_delta::apply::apply(old, bytes.as_slice(), &limits, &mut |_, bytes| {
+        tree.extend_from_slice(bytes);
+        Ok(())
+    })
+    .map_err(|error| all_of(&error))?;
+    let mut judge = whole.target.hashes.judge(&whole.name).map_err(|error| all_of(&error))?;
+    judge.update(&tree);
+    judge.finish().map_err(|error| all_of(&error))?;
+    Ok(tree)
+}
+
+impl Ways {
+    fn smaller_delta(&self) -> Option<&Named> {
+        self.delta.as_ref().filter(|delta| delta.target.length < self.whole.target.length)
+    }
+}
+
 /// Brings the blocks of the root that the slot does not have.
 ///
 /// # Errors
@@ -286,8 +342,7 @@ pub fn kernel<D: Medium>(
         return Ok(());
     }
     let mut reasons = Vec::new();
-    let smaller = ways.delta.as_ref().filter(|delta| delta.target.length < ways.whole.target.length);
-    if let Some(delta) = smaller {
+    if let Some(delta) = ways.smaller_delta() {
         observer.chosen("kernel image", Way::Delta, delta.target.length);
         match kernel_by_delta(repository, ways, delta, old, writing, observer) {
             Ok(()) => return Ok(()),

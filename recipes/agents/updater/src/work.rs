@@ -102,6 +102,7 @@ impl Work<'_> {
     ) -> Result<()> {
         let from = self.facts.version.clone();
         let root = self.ways(repository, line, release, "root.squashfs", "root", &from)?;
+        let tree = self.ways(repository, line, release, "root.verity", "tree", &from)?;
         let kernel = self.ways(repository, line, release, "boot.efi", "boot", &from)?;
         let running = Running::open(&self.facts.disk).map_err(|error| error.to_string())?;
         let old_bytes = osbuild_sys::ioctl::device_size(&running.root).map_err(|error| error.to_string())?;
@@ -119,19 +120,11 @@ impl Work<'_> {
                 .map_err(|refusal| format!("{refusal}; {}", refusal.remedy()))?;
             plan.begin(&mut disk).map_err(|error| all_of(&error))?
         };
-        let tree = match emptied.staged_hash_tree().map_err(|error| all_of(&error))? {
-            Some(tree) => tree,
-            None => {
-                let name = repository.name(line, release, "root.verity");
-                let target =
-                    repository.target(&name)?.ok_or_else(|| format!("the repository has no {name}"))?;
-                if target.length != manifest.hash.size {
-                    return Err(format!("{name} has another size than the manifest says"));
-                }
-                repository.whole(&name, &target)?
-            }
+        let bytes = match emptied.staged_hash_tree().map_err(|error| all_of(&error))? {
+            Some(bytes) => bytes,
+            None => fetch::tree(repository, &tree, &running.tree, manifest.hash.size, self.status)?,
         };
-        let mut writing = emptied.hash_tree(tree).map_err(|error| all_of(&error))?;
+        let mut writing = emptied.hash_tree(bytes).map_err(|error| all_of(&error))?;
         fetch::root(repository, &root, &running.root, old_bytes, &mut writing, self.status)?;
         fetch::kernel(repository, &kernel, &running.kernel, &mut writing, self.status)?;
         let verified = writing.finish().map_err(|error| all_of(&error))?;

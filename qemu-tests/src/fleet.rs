@@ -78,6 +78,20 @@ impl<'c> Fleet<'c> {
         self.context.run(&mut command)
     }
 
+    /// The server loses the bytes of what is called so at its end.
+    pub(crate) fn lose(&self, ending: &str) -> Result<(), String> {
+        let folder = self.repository.join("public/targets");
+        let entries = std::fs::read_dir(&folder).map_err(|error| error.to_string())?;
+        let lost: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.to_string_lossy().ends_with(ending))
+            .collect();
+        if lost.is_empty() {
+            return Err(format!("nothing is called …{ending}"));
+        }
+        lost.iter().try_for_each(std::fs::remove_file).map_err(|error| error.to_string())
+    }
+
     /// What was asked for since this was asked last.
     pub(crate) fn requests(&self) -> Vec<String> {
         std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner))

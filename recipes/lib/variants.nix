@@ -112,25 +112,7 @@ let
           "usr/share/osbuild/health.toml" = text (healthText config.health);
           "usr/share/factory/etc/passwd" = text (passwdText config.users);
           "usr/share/factory/etc/group" = text (groupText config.groups);
-        }
-        // (
-          if config.update == null then
-            {
-              "usr/share/osbuild/update.json" = text (toJSON {
-                schema = 1;
-                repository = null;
-                reason = "no update repository is configured in this variant";
-              });
-            }
-          else
-            {
-              "usr/share/osbuild/update.json" = text (toJSON {
-                schema = 1;
-                inherit (config.update) repository channel;
-              });
-              "usr/share/osbuild/root.json" = text (builtins.readFile config.update.root);
-            }
-        );
+        };
       links = listToAttrs wanted // config.links;
       meta = licence // {
         description = "Units, files and the health contract of ${name}";

@@ -52,16 +52,22 @@ in
 
     files =
       if update == null then
-        { }
+        {
+          "usr/share/osbuild/update.json" = builtins.toJSON {
+            schema = 1;
+            repository = null;
+            reason = "no update repository is configured in this variant";
+          };
+        }
       else
         {
-          "usr/share/osbuild/update/config.json" = builtins.toJSON {
+          "usr/share/osbuild/update.json" = builtins.toJSON {
             schema = 1;
             inherit (update) repository channel;
             # It is certainly not earlier than when its packages were listed.
             epoch = lib.lockTime "node";
           };
-          "usr/share/osbuild/update/root.json" = builtins.readFile update.root;
+          "usr/share/osbuild/root.json" = builtins.readFile update.root;
         };
 
     services."osbuild-updater.service" = {

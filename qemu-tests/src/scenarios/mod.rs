@@ -92,7 +92,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "updates",
         what: "a node follows a signed repository through three releases, waits its turn, cancels and goes back",
-        is_short: true,
+        is_short: false,
         run: updates::follow,
     },
     Scenario {

@@ -8,14 +8,14 @@ use osbuild_update::decide::Wishes;
 use serde::Deserialize;
 use url::Url;
 
-/// Part of the verified root; without it the node follows nobody.
-const IMAGE: &str = "/usr/share/osbuild/update/config.json";
+/// Part of the verified root.
+const IMAGE: &str = "/usr/share/osbuild/update.json";
 /// The beginning of the chain of roots.
-const ROOT: &str = "/usr/share/osbuild/update/root.json";
+const ROOT: &str = "/usr/share/osbuild/root.json";
 /// Written from the settings.
 const SETTINGS: &str = "/etc/osbuild/update.json";
 
-/// What the image says.
+/// What the image says, if it follows anybody.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Image {
     repository: Url,
@@ -52,20 +52,23 @@ pub struct Config {
 }
 
 impl Config {
-    /// `None`: the image follows no repository.
+    /// `Err` within: why this image follows nobody.
     ///
     /// # Errors
     /// A file is missing or cannot be understood.
-    pub fn read() -> Result<Option<Self>> {
-        let text = match std::fs::read(IMAGE) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(Failed::at("read", IMAGE))?,
-        };
+    pub fn read() -> Result<std::result::Result<Self, String>> {
+        #[derive(Deserialize)]
+        struct Nobody {
+            reason: String,
+        }
+        let read = |path: &'static str| std::fs::read(path).map_err(Failed::at("read", path));
+        let text = read(IMAGE)?;
+        if let Ok(Nobody { reason }) = serde_json::from_slice(&text) {
+            return Ok(Err(reason));
+        }
         let image: Image = parse(IMAGE, &text)?;
-        let root = std::fs::read(ROOT).map_err(Failed::at("read", ROOT))?;
-        let text = std::fs::read(SETTINGS).map_err(Failed::at("read", SETTINGS))?;
-        let settings: Settings = parse(SETTINGS, &text)?;
-        Ok(Some(Self::of(image, root, settings)))
+        let settings: Settings = parse(SETTINGS, &read(SETTINGS)?)?;
+        Ok(Ok(Self::of(image, read(ROOT)?, settings)))
     }
 
     fn of(image: Image, root: Vec<u8>, settings: Settings) -> Self {

@@ -56,12 +56,12 @@ fn main() -> ExitCode {
 fn run(status: &Status, orders: &Receiver<Order>, _keep: &Sender<Order>) -> Result<(), String> {
     let facts = Facts::gather()?;
     let config = Config::read().map_err(|error| error.to_string())?;
-    if config.is_none() {
-        status.is_off("this image follows no repository (`update` of its variant)".to_owned());
-        say(WHO, 6, "this image follows no repository: updates are off");
+    if let Err(reason) = &config {
+        status.is_off(reason.clone());
+        say(WHO, 6, &format!("updates are off: {reason}"));
     }
     let work = Work { facts: &facts, status };
-    let mut schedule = Schedule::new(config.as_ref(), &facts);
+    let mut schedule = Schedule::new(config.as_ref().ok(), &facts);
     let mut was_committed = false;
     loop {
         match orders.recv_timeout(LOOK) {
@@ -78,7 +78,7 @@ fn run(status: &Status, orders: &Receiver<Order>, _keep: &Sender<Order>) -> Resu
         was_committed = is_committed;
         if is_committed && schedule.is_due() {
             // What is set may have changed since.
-            if let Some(config) = Config::read().map_err(|error| error.to_string())? {
+            if let Ok(config) = Config::read().map_err(|error| error.to_string())? {
                 by_itself(&work, &config);
                 schedule = Schedule::new(Some(&config), &facts);
             }
@@ -126,10 +126,7 @@ fn by_itself(work: &Work<'_>, config: &Config) {
 }
 
 fn carry_out(work: &Work<'_>, what: What) -> Answer {
-    let config = || -> Result<Config, String> {
-        let config = Config::read().map_err(|error| error.to_string())?;
-        config.ok_or_else(|| "this image follows no repository (`update` of its variant)".to_owned())
-    };
+    let config = || -> Result<Config, String> { Config::read().map_err(|error| error.to_string())? };
     let outcome = match what {
         What::Check(wanted) => config().and_then(|config| work.check(&config, &wanted).map(|_| ())),
         What::Install(wanted) => config().and_then(|config| {

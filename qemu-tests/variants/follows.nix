@@ -1,9 +1,21 @@
-# What the releases of qemu-dev that follow a repository have in common. Nobody
-# is at the address: the tests give a mirror by user data.
-{
-  imports = [ ../../variants/qemu-dev/variant.nix ];
-  config.update = {
-    repository = "http://10.0.2.2:9/";
-    root = ../fleet/repository/public/metadata/2.root.json;
+# Releases of qemu-dev that follow a repository, by number. Nobody is at the
+# address: the tests give a mirror by user data.
+number:
+{ lib, pkgs, ... }:
+lib.evalVariant {
+  name = "qemu-dev";
+  inherit pkgs;
+  module = {
+    imports = [ ../../variants/qemu-dev/variant.nix ];
+    config = {
+      release = {
+        version = "${toString number}.0.0";
+        rollbackIndex = number;
+      };
+      update = {
+        repository = "http://10.0.2.2:9/";
+        root = ../fleet/repository/public/metadata/2.root.json;
+      };
+    };
   };
 }

@@ -1,13 +1,2 @@
 # qemu-dev as it follows a repository of the tests, release 1.
-{ lib, pkgs, ... }:
-lib.evalVariant {
-  name = "qemu-dev";
-  inherit pkgs;
-  module = {
-    imports = [ ../follows.nix ];
-    config.release = {
-      version = "1.0.0";
-      rollbackIndex = 1;
-    };
-  };
-}
+import ../follows.nix 1

@@ -12,6 +12,9 @@ mod index;
 
 mod fetch;
 
+#[cfg(test)]
+mod noise;
+
 pub use cutter::{Chunk, Cutter, Sizes};
 pub use fetch::{Fetch, Part, plan};
 pub use index::{Digest, Entry, Index};

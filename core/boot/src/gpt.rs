@@ -237,6 +237,15 @@ impl Gpt {
         self.set_guid(slot.hash(), Guid::of_hash(root_hash));
     }
 
+    /// The root hash that a slot's ROOT and HASH are named after.
+    pub fn root_hash(&self, slot: Slot) -> Option<[u8; 32]> {
+        let mut hash = [0; 32];
+        for (half, role) in hash.chunks_exact_mut(16).zip([slot.root(), slot.hash()]) {
+            half.copy_from_slice(&self.partition(role)?.guid.to_text_bytes());
+        }
+        Some(hash)
+    }
+
     /// Gives a slot's ROOT and HASH the GUIDs of a slot that never held
     /// anything, as an EMPTY one has them.
     pub fn blank(&mut self, slot: Slot) {

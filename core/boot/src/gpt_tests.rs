@@ -86,6 +86,7 @@ fn a_slot_is_named_after_its_root_or_blank() {
     let guids = |table: &Gpt| [Role::RootB, Role::HashB].map(|role| table.partition(role).unwrap().guid);
     table.name_after(Slot::B, &[9; 32]);
     assert_eq!(guids(&table), [Guid::of_root(&[9; 32]), Guid::of_hash(&[9; 32])]);
+    assert_eq!(table.root_hash(Slot::B), Some([9; 32]));
     table.blank(Slot::B);
     let blank = ["ROOT-B", "HASH-B"].map(|name| Guid::of_partition(table.disk_guid, name));
     assert_eq!(guids(&table), blank);

@@ -1,6 +1,7 @@
 //! What must survive beside the bits: the floor, what was refused, the record
-//! of a trial under way, and what an operator ordered. Two generations with checksums on PRIVATE:
-//! the older one is overwritten, the newest valid one counts.
+//! of a trial under way, and what an operator ordered. Two generations with
+//! checksums on PRIVATE: the older one is overwritten, the newest valid one
+//! counts.
 //!
 //! PRIVATE lost means: floor of the running image, nothing refused.
 

@@ -56,7 +56,10 @@ impl Says {
     /// Whether the device is one that a slot of this system can hold: its
     /// partitions are named after its root hash, all partitions of the command
     /// line are these two, and the salt is the one of all images.
-    pub(crate) fn check_device(&self) -> Result<(), &'static str> {
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_device(&self) -> Result<(), &'static str> {
         let (data, tree) = (Guid::of_root(&self.root.root_hash), Guid::of_hash(&self.root.root_hash));
         if (self.root.data, self.root.tree) != (data, tree) {
             return Err("it is on partitions that are not named after its root hash");

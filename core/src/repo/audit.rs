@@ -4,7 +4,7 @@
 //! printed by `osbuild repo audit`, is what to note elsewhere.)
 
 use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use osbuild_format::hex;
@@ -45,41 +45,41 @@ pub fn path(repository: &Path) -> PathBuf {
     repository.join(FILE)
 }
 
+/// The record as it is.
+pub struct Chain {
+    pub entries: Vec<Entry>,
+    /// The digest that the next line will have.
+    pub head: String,
+    /// Bytes of whole lines. What follows was torn while it was written, before
+    /// what it is about took effect.
+    whole_bytes: u64,
+}
+
 /// Reads the whole of it and follows the chain.
 ///
 /// # Errors
 /// [`RepoError::Audit`]: where it breaks.
-pub fn read(repository: &Path) -> Result<Vec<Entry>, RepoError> {
+pub fn read(repository: &Path) -> Result<Chain, RepoError> {
     let path = path(repository);
     let text = match std::fs::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         other => other.map_err(io_error("read", &path))?,
     };
-    let mut previous = BEGINNING.to_owned();
-    let mut entries = Vec::new();
-    // A line without its end was torn while it was written, before what it is
-    // about took effect.
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+    let mut chain =
+        Chain { entries: Vec::new(), head: BEGINNING.to_owned(), whole_bytes: whole.len() as u64 };
     for (index, line) in whole.lines().enumerate() {
         let broken = |problem: String| RepoError::Audit { path: path.clone(), line: index + 1, problem };
         let entry: Entry = serde_json::from_str(line).map_err(|error| broken(error.to_string()))?;
-        if entry.previous != previous {
+        if entry.previous != chain.head {
             return Err(broken(
                 "it does not follow the line before it, so one of them was changed".to_owned(),
             ));
         }
-        previous = digest(line.as_bytes());
-        entries.push(entry);
+        chain.head = digest(line.as_bytes());
+        chain.entries.push(entry);
     }
-    Ok(entries)
-}
-
-/// The digest that the next line will have.
-pub fn head(repository: &Path) -> Result<String, RepoError> {
-    let path = path(repository);
-    let text = std::fs::read_to_string(&path).unwrap_or_default();
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    Ok(whole.lines().last().map_or_else(|| BEGINNING.to_owned(), |line| digest(line.as_bytes())))
+    Ok(chain)
 }
 
 /// Adds what is about to take effect, and makes it last.
@@ -89,8 +89,7 @@ pub(super) fn append(
     now: Time,
     signings: &[Signing<'_>],
 ) -> Result<(), RepoError> {
-    read(repository)?;
-    let mut previous = head(repository)?;
+    let Chain { head: mut previous, whole_bytes, .. } = read(repository)?;
     let path = path(repository);
     let mut text = String::new();
     for signing in signings {
@@ -109,19 +108,13 @@ pub(super) fn append(
         text += &line;
         text.push('\n');
     }
-    let mut file = OpenOptions::new()
-        .create(true)
-        .read(true)
-        .write(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(io_error("open", &path))?;
-    // Over what a torn write left of a line.
-    let kept = std::fs::read(&path).map_err(io_error("read", &path))?;
-    let end = kept.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
-    file.set_len(end as u64).map_err(io_error("mend", &path))?;
-    std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).map_err(io_error("write", &path))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io_error("write", &path))
+    let file = OpenOptions::new().create(true).write(true).truncate(false).open(&path);
+    let mut file = file.map_err(io_error("open", &path))?;
+    file.set_len(whole_bytes)
+        .and_then(|()| file.seek(SeekFrom::End(0)))
+        .and_then(|_| file.write_all(text.as_bytes()))
+        .and_then(|()| file.sync_all())
+        .map_err(io_error("write", &path))
 }
 
 fn digest(bytes: &[u8]) -> String {
@@ -145,7 +138,7 @@ mod tests {
         }
         let file = path(directory.path());
         let whole = std::fs::read_to_string(&file).unwrap();
-        assert_eq!(read(directory.path()).unwrap().len(), 3);
+        assert_eq!(read(directory.path()).unwrap().entries.len(), 3);
 
         let lines: Vec<&str> = whole.lines().collect();
         for (spoiled, line) in [
@@ -156,18 +149,18 @@ mod tests {
             std::fs::write(&file, spoiled).unwrap();
             match read(directory.path()) {
                 Err(RepoError::Audit { line: found, .. }) => assert_eq!(found, line),
-                other => panic!("{other:?}"),
+                other => panic!("{:?}", other.map(|chain| chain.entries)),
             }
         }
         // Torn at any byte of the last line: two lines, and the next one follows.
         let start = lines[0].len() + lines[1].len() + 2;
         for at in start..whole.len() {
             std::fs::write(&file, &whole[..at]).unwrap();
-            assert_eq!(read(directory.path()).unwrap().len(), 2, "{at}");
+            assert_eq!(read(directory.path()).unwrap().entries.len(), 2, "{at}");
         }
         add(directory.path(), 4);
         assert_eq!(
-            read(directory.path()).unwrap().iter().map(|entry| entry.version).collect::<Vec<_>>(),
+            read(directory.path()).unwrap().entries.iter().map(|entry| entry.version).collect::<Vec<_>>(),
             [1, 2, 4]
         );
     }

@@ -113,7 +113,7 @@ pub fn commit(
 
     let root = work.root(&change, &mut news)?;
     let targets = work.targets(&change, &root, &mut news)?;
-    let rollout = work.rollout(&change, &root, &targets, &mut news)?;
+    let rollout = work.rollout(&change, &targets, &mut news)?;
     let mut meta =
         BTreeMap::from([("targets.json".to_owned(), work.pin(TARGETS, targets.common.version, &news))]);
     if let Some(rollout) = &rollout {
@@ -198,7 +198,6 @@ impl Work<'_> {
     fn rollout(
         &self,
         change: &Change,
-        _root: &Root,
         targets: &Targets,
         news: &mut Vec<New>,
     ) -> Result<Option<Targets>, RepoError> {

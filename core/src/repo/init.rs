@@ -63,7 +63,7 @@ pub fn init(
         return Err(RepoError::Exists { path: path.clone() });
     }
     // Beside its place, so that it appears whole.
-    let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    let parent = super::folder_of(path);
     fs::create_dir_all(parent).map_err(io_error("create", parent))?;
     must_be_outside(keys_folder, path)?;
     let staging = tempfile::Builder::new().prefix(".repository-").tempdir_in(parent);

@@ -98,8 +98,7 @@ pub fn export(
     to: &Path,
 ) -> Result<Copied, RepoError> {
     let targets = selected(repository, state, selection)?;
-    let folder = to.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(io_error("write in", folder))?;
+    let file = super::beside(to)?;
     let mut archive = tar::Builder::new(std::io::BufWriter::new(file.as_file()));
     let mut copied = Copied { version: state.timestamp.common.version, ..Copied::default() };
     let mut files = in_order(state, &targets)?;
@@ -121,10 +120,7 @@ pub fn export(
     let mut out = archive.into_inner().map_err(io_error("write", to))?;
     out.flush().map_err(io_error("write", to))?;
     drop(out);
-    file.as_file().sync_all().map_err(io_error("write", to))?;
-    use std::os::unix::fs::PermissionsExt as _;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(io_error("write", to))?;
-    file.persist(to).map_err(|error| io_error("write", to)(error.error))?;
+    super::put_in_place(file, to)?;
     Ok(copied)
 }
 

@@ -47,21 +47,39 @@ pub mod gc;
 
 pub mod mirror;
 
+use std::fs::{File, Permissions};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+
+use tempfile::NamedTempFile;
 
 pub use error::RepoError;
 use error::io_error;
 
 /// Writes a file so that it is there whole or not at all, and lasts.
 fn write_beside(path: &Path, bytes: &[u8]) -> Result<(), RepoError> {
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io_error("write in", folder))?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(io_error("write", path))?;
-    use std::os::unix::fs::PermissionsExt as _;
-    file.as_file()
-        .set_permissions(std::fs::Permissions::from_mode(0o644))
-        .map_err(io_error("write", path))?;
+    let mut file = beside(path)?;
+    file.write_all(bytes).map_err(io_error("write", path))?;
+    put_in_place(file, path)
+}
+
+/// A file that is to become the one at a path.
+fn beside(path: &Path) -> Result<NamedTempFile, RepoError> {
+    let folder = folder_of(path);
+    NamedTempFile::new_in(folder).map_err(io_error("write in", folder))
+}
+
+fn put_in_place(file: NamedTempFile, path: &Path) -> Result<(), RepoError> {
+    // A temporary file is its owner's alone.
+    let for_all = Permissions::from_mode(0o644);
+    let written = file.as_file().set_permissions(for_all).and_then(|()| file.as_file().sync_all());
+    written.map_err(io_error("write", path))?;
     file.persist(path).map_err(|error| io_error("write", path)(error.error))?;
-    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("sync", folder))
+    let folder = folder_of(path);
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("sync", folder))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
 }

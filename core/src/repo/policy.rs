@@ -131,6 +131,12 @@ impl Policy {
         Duration::from_secs(u64::from(days) * DAY)
     }
 
+    /// Whether what a role signed is near its end: less than a quarter of its life
+    /// is left.
+    pub fn is_ending(&self, role: &str, expires: Time, now: Time) -> bool {
+        now.after(self.life(role) / 4) >= expires
+    }
+
     /// How many signatures a role must need at least.
     pub fn least_threshold(&self, role: &str) -> u64 {
         self.threshold_at_least.get(role).copied().unwrap_or(1)

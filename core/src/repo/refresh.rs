@@ -25,9 +25,9 @@ pub fn refresh(
     commit(repository, Some(state), change, signers, now)
 }
 
-/// Roles with offline keys of whose life less than a quarter is left.
+/// Roles with offline keys that are near their end.
 pub fn ending(repository: &Repository, state: &State, now: Time) -> Vec<(String, Time)> {
     let rows = [(ROOT, state.root.common.expires), (TARGETS, state.targets.common.expires)];
-    let is_ending = |(role, expires): &(&str, Time)| now.after(repository.policy.life(role) / 4) >= *expires;
+    let is_ending = |(role, expires): &(&str, Time)| repository.policy.is_ending(role, *expires, now);
     rows.into_iter().filter(is_ending).map(|(role, expires)| (role.to_owned(), expires)).collect()
 }

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use osbuild_boot::guid::Guid;
-use osbuild_boot::uki;
 use osbuild_format::hex;
 use osbuild_format::release::Release;
 use osbuild_format::verity;
+use osbuild_install::Says;
 use osbuild_update::names::Part;
 use sha2::{Digest, Sha256};
 
@@ -77,10 +76,6 @@ impl Slot {
         check_sbom(&release, &parts)?;
         Ok(Self { release, manifest_sha256: hex::encode(&Sha256::digest(&bytes)), parts })
     }
-
-    pub fn version(&self) -> &str {
-        &self.release.version
-    }
 }
 
 /// Size and hash that the manifest gives a part.
@@ -138,41 +133,31 @@ fn check_tree(release: &Release, parts: &BTreeMap<Part, Checked>) -> Result<(), 
     Ok(())
 }
 
-/// The kernel image starts this root, and says that it is this release.
+/// The kernel image starts this root, and says that it is this release: read as
+/// the node will.
 fn check_uki(release: &Release, path: &Path) -> Result<(), RepoError> {
     let bad = |what: String| RepoError::Release { path: path.to_owned(), what };
     let image = std::fs::read(path).map_err(io_error("read", path))?;
-    let line = uki::command_line(&image).map_err(|error| bad(format!("it cannot be started: {error:?}")))?;
-    if line != release.uki.command_line.as_bytes() {
+    let says = Says::read(&image).map_err(|error| bad(error.to_string()))?;
+    if says.command_line != release.uki.command_line {
         return Err(bad("its command line is not the manifest's".to_owned()));
     }
-    let hash = hex::decode(&release.root.root_hash).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    let hash = hash.ok_or_else(|| bad("the manifest's root hash is none".to_owned()))?;
-    uki::check_partitions(line, Guid::of_root(&hash), Guid::of_hash(&hash))
-        .map_err(|_| bad("its command line names another root".to_owned()))?;
-    if !release.uki.command_line.contains(&release.root.root_hash) {
+    says.check_device().map_err(|what| bad(format!("its verity device: {what}")))?;
+    if hex::encode(&says.root.root_hash) != release.root.root_hash {
         return Err(bad("its command line has another root hash".to_owned()));
     }
-    let text = uki::section(&image, b".osrel").ok_or_else(|| bad("it has no .osrel".to_owned()))?;
-    let text = String::from_utf8_lossy(text);
     let expected = [
-        ("VERSION_ID", release.version.clone()),
-        ("VARIANT_ID", release.variant.clone()),
-        ("OSBUILD_ROLLBACK_INDEX", release.rollback_index.to_string()),
-        ("OSBUILD_FLOOR", release.floor.to_string()),
+        ("VERSION_ID", says.version, release.version.clone()),
+        ("VARIANT_ID", says.variant, release.variant.clone()),
+        ("OSBUILD_ROLLBACK_INDEX", says.rollback_index.to_string(), release.rollback_index.to_string()),
+        ("OSBUILD_FLOOR", says.floor.to_string(), release.floor.to_string()),
     ];
-    for (field, due) in expected {
-        let mut lines = text.trim_end_matches('\0').lines();
-        let found = lines.find_map(|line| line.strip_prefix(field)?.strip_prefix('='));
-        let found = found.map(|value| value.trim_matches('"'));
-        if found != Some(due.as_str()) {
-            return Err(bad(format!(
-                "its os-release has {field}={}, the manifest {due}",
-                found.unwrap_or("nothing")
-            )));
+    match expected.into_iter().find(|(_, found, due)| found != due) {
+        Some((field, found, due)) => {
+            Err(bad(format!("its os-release has {field}={found}, the manifest {due}")))
         }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The bills of material name this root.

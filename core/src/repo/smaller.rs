@@ -41,7 +41,7 @@ const IMAGES: [Image; 3] = [
     Image { part: Part::Uki, short: "boot", make: make::boot_image },
 ];
 
-/// Targets by name.
+/// Targets by name, those that there are not yet.
 ///
 /// # Errors
 /// An image that cannot be read. What cannot be patched has no delta.
@@ -62,6 +62,10 @@ pub(super) fn make(
         for old in before.iter().rev().take(RELEASES_BACK) {
             let name = &target_names(&release.variant, &release.arch, &old.version)[&image.part];
             let Some(target) = targets.get(name) else { continue };
+            // Made when it was published in another channel.
+            if targets.contains_key(&format!("{prefix}.{}", names::delta(image.short, &old.version))) {
+                continue;
+            }
             let file = repository.path.join(PUBLIC).join(target_file(name, target)?);
             work.push((old.version.clone(), read(&file)?));
         }
@@ -79,9 +83,10 @@ pub(super) fn make(
             })
             .collect();
         made.extend(deltas);
-        if image.part == Part::Root {
+        let chunks = format!("{prefix}.{}", names::chunks(image.short));
+        if image.part == Part::Root && !targets.contains_key(&chunks) {
             let index = Index::of(new.as_slice(), Sizes::DEFAULT).expect("memory can be read");
-            made.push((format!("{prefix}.{}", names::chunks(image.short)), index.to_bytes()));
+            made.push((chunks, index.to_bytes()));
         }
     }
     Ok(made)

@@ -226,7 +226,7 @@ fn read_file(path: &Path) -> Result<File, RepoError> {
 }
 
 fn write_file(path: &Path, file: &File) -> Result<(), RepoError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = super::folder_of(path);
     std::fs::create_dir_all(folder).map_err(io_error("create", folder))?;
     let mut bytes = serde_json::to_vec_pretty(file).expect("it is plain data");
     bytes.push(b'\n');

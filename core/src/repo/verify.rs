@@ -69,9 +69,6 @@ pub struct Subject<'a> {
     pub is_partial: bool,
 }
 
-/// Life of which less than this part is left is said to be near its end.
-const NEAR_END: u32 = 4;
-
 /// Looks at everything as of a time.
 ///
 /// # Errors
@@ -169,7 +166,7 @@ fn by_policy(directory: &Path, state: &State, at: Time, report: &mut Report) {
                 format!("{} needs {} signatures, the policy asks for {least}", role.role, role.threshold);
             report.problems.push(problem);
         }
-        if at < role.expires && at.after(policy.life(&role.role) / NEAR_END) >= role.expires {
+        if at < role.expires && policy.is_ending(&role.role, role.expires, at) {
             report.warnings.push(format!("{} expires soon, at {}", role.role, role.expires));
         }
     }
@@ -185,7 +182,7 @@ fn by_policy(directory: &Path, state: &State, at: Time, report: &mut Report) {
 /// All that is in place was signed by way of this record.
 fn by_record(directory: &Path, state: &State, report: &mut Report) {
     let entries = match audit::read(directory) {
-        Ok(entries) => entries,
+        Ok(chain) => chain.entries,
         Err(error) => return report.problems.push(one_line(&error)),
     };
     let known: BTreeSet<&str> = entries.iter().map(|entry| entry.sha256.as_str()).collect();

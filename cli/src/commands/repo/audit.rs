@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, common: &CommonArguments) -> Result<(), Failure> {
     let (repository, _) = open(&arguments.repository)?;
-    let entries = audit::read(&repository.path)?;
+    let audit::Chain { entries, head, .. } = audit::read(&repository.path)?;
     let mut out = std::io::stdout().lock();
     for entry in &entries {
         if common.json {
@@ -33,11 +33,8 @@ pub(super) fn run(arguments: &Arguments, common: &CommonArguments) -> Result<(),
         }
     }
     if !common.json {
-        eprintln!(
-            "head {} ({} entries); note it elsewhere to see whether the end was cut off",
-            audit::head(&repository.path)?,
-            entries.len()
-        );
+        let count = entries.len();
+        eprintln!("head {head} ({count} entries); note it elsewhere to see whether the end was cut off");
     }
     Ok(())
 }

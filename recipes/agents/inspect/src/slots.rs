@@ -56,7 +56,7 @@ fn slot_record(table: &Gpt, slot: Slot) -> Value {
         "tries": bits.tries,
         "isCommitted": bits.successful,
         "isForced": bits.forced,
-        "rootHash": if state == State::Empty { None } else { root_hash(table, slot) },
+        "rootHash": if state == State::Empty { None } else { table.root_hash(slot).map(|hash| hex(&hash)) },
     })
 }
 
@@ -77,12 +77,6 @@ fn add_release(record: &mut Value, disk: &SystemDisk, slot: Slot) {
     record["version"] = json!(version);
     record["rollbackIndex"] = json!(index);
     record["problem"] = json!(problem);
-}
-
-/// The two halves of the hash are the identifiers of ROOT and HASH.
-fn root_hash(table: &Gpt, slot: Slot) -> Option<String> {
-    let half = |role| table.partition(role).map(|entry| hex(&entry.guid.to_text_bytes()));
-    Some(half(slot.root())? + &half(slot.hash())?)
 }
 
 const fn state_name(state: State) -> &'static str {

@@ -15,7 +15,7 @@ mod status;
 mod work;
 
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use config::Config;
@@ -24,7 +24,7 @@ use orders::{Answer, Order, What};
 use osbuild_sys::console::say;
 use osbuild_sys::{command, notify};
 use status::Status;
-use work::{Wanted, Work};
+use work::Work;
 
 pub const WHO: &str = "updater";
 /// How often it is looked whether the slot was committed.
@@ -36,15 +36,14 @@ const SPREAD: f64 = 0.2;
 fn main() -> ExitCode {
     let status: &'static Status = Box::leak(Box::default());
     let (sender, receiver) = channel();
-    let serving = sender.clone();
     std::thread::spawn(move || {
-        if let Err(error) = orders::serve(status, &serving) {
+        if let Err(error) = orders::serve(status, &sender) {
             say(WHO, 3, &error.to_string());
             std::process::exit(1);
         }
     });
     notify::ready();
-    match run(status, &receiver, &sender) {
+    match run(status, &receiver) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             say(WHO, 3, &reason);
@@ -53,7 +52,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(status: &Status, orders: &Receiver<Order>, _keep: &Sender<Order>) -> Result<(), String> {
+fn run(status: &Status, orders: &Receiver<Order>) -> Result<(), String> {
     let facts = Facts::gather()?;
     let config = Config::read().map_err(|error| error.to_string())?;
     if let Err(reason) = &config {
@@ -106,16 +105,7 @@ impl Schedule {
 }
 
 fn by_itself(work: &Work<'_>, config: &Config) {
-    if let Err(reason) = work.replace_loader(config) {
-        say(WHO, 4, &format!("the boot loader stays as it is: {reason}"));
-    }
-    let wanted = Wanted::default();
-    let installed = if config.settings.automatic {
-        work.install(config, &wanted)
-    } else {
-        work.check(config, &wanted).map(|_| None)
-    };
-    match installed {
+    match work.by_itself(config) {
         Ok(Some(version)) if config.settings.reboot => {
             say(WHO, 5, &format!("restarting into {version}"));
             let _ = command::run(&["/usr/bin/systemctl", "reboot", "--no-block"], Duration::from_secs(10));
@@ -128,7 +118,7 @@ fn by_itself(work: &Work<'_>, config: &Config) {
 fn carry_out(work: &Work<'_>, what: What) -> Answer {
     let config = || -> Result<Config, String> { Config::read().map_err(|error| error.to_string())? };
     let outcome = match what {
-        What::Check(wanted) => config().and_then(|config| work.check(&config, &wanted).map(|_| ())),
+        What::Check(wanted) => config().and_then(|config| work.check(&config, &wanted)),
         What::Install(wanted) => config().and_then(|config| {
             let installed = work.install(&config, &wanted)?;
             installed.map(|_| ()).ok_or_else(|| "no release is to be installed now".to_owned())

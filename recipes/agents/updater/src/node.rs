@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use osbuild_boot::gpt::Gpt;
 use osbuild_boot::law::Running;
 use osbuild_boot::private::Release;
 use osbuild_boot::slot::State;
@@ -38,7 +37,7 @@ impl Facts {
     pub fn gather() -> Result<Self, String> {
         let disk = SystemDisk::find().map_err(|error| error.to_string())?;
         let table = disk.read_table().map_err(|error| error.to_string())?.table;
-        let root_hash = root_hash(&table, &disk).ok_or("the running slot has no root hash in the table")?;
+        let root_hash = table.root_hash(disk.slot).ok_or("the running slot has no root hash in the table")?;
         let fields = os_release::read().map_err(|error| error.to_string())?;
         let field = |name: &str| fields.get(name).cloned().ok_or(format!("os-release has no {name}"));
         let number =
@@ -121,13 +120,4 @@ pub fn is_committed() -> bool {
     }
     let text = std::fs::read(HEALTH).unwrap_or_default();
     serde_json::from_slice::<Health>(&text).is_ok_and(|health| health.verdict == "healthy")
-}
-
-fn root_hash(table: &Gpt, disk: &SystemDisk) -> Option<[u8; 32]> {
-    let half = |role| table.partition(role).map(|entry| entry.guid.to_text_bytes());
-    let (first, second) = (half(disk.slot.root())?, half(disk.slot.hash())?);
-    let mut hash = [0; 32];
-    hash[..16].copy_from_slice(&first);
-    hash[16..].copy_from_slice(&second);
-    Some(hash)
 }

@@ -9,6 +9,7 @@ use osbuild_install::orders::{self, Rearmed};
 use osbuild_install::{Bars, Preflight, loader};
 use osbuild_sys::console::say;
 use osbuild_sys::{block, private};
+use osbuild_transfer::http::Http;
 use osbuild_update::decide;
 use osbuild_update::documents::Release;
 use osbuild_update::names::{self, Line};
@@ -41,16 +42,53 @@ pub struct Wanted {
 type Result<T> = std::result::Result<T, String>;
 
 impl Work<'_> {
-    /// Looks what there is; the release that is next, if any.
+    /// Looks what there is.
     ///
     /// # Errors
     /// No repository can be believed.
-    pub fn check(&self, config: &Config, wanted: &Wanted) -> Result<Option<String>> {
-        self.status.checks();
+    pub fn check(&self, config: &Config, wanted: &Wanted) -> Result<()> {
         let http = http()?;
+        let (_, repository) = self.open(&http, config)?;
+        self.judge(config, &repository, wanted);
+        Ok(())
+    }
+
+    /// Looks, and installs what is next; the version that the next start tries.
+    ///
+    /// # Errors
+    /// What kept it from being installed; the slot that runs is the next to be
+    /// started then, and what came is not fetched again.
+    pub fn install(&self, config: &Config, wanted: &Wanted) -> Result<Option<String>> {
+        let http = http()?;
+        let (line, mut repository) = self.open(&http, config)?;
+        self.install_next(config, &line, &mut repository, wanted)
+    }
+
+    /// What is due without an order: a release, if the settings say so, or else
+    /// the loader of the one that runs. Both in one start are not allowed, and a
+    /// release that is ready is worth more.
+    ///
+    /// # Errors
+    /// As [`Work::install`].
+    pub fn by_itself(&self, config: &Config) -> Result<Option<String>> {
+        let http = http()?;
+        let (line, mut repository) = self.open(&http, config)?;
+        let wanted = Wanted::default();
+        if self.judge(config, &repository, &wanted).is_some() {
+            if config.settings.automatic {
+                return self.install_next(config, &line, &mut repository, &wanted);
+            }
+        } else if let Err(reason) = self.replace_loader(&line, &mut repository) {
+            say(WHO, 4, &format!("the boot loader stays as it is: {reason}"));
+        }
+        Ok(None)
+    }
+
+    fn open<'h>(&self, http: &'h Http, config: &Config) -> Result<(Line, Repository<'h>)> {
+        self.status.checks();
         let line = self.facts.line(&config.channel)?;
-        let repository = Repository::open(&http, config, &line, Path::new(private::MOUNT))?;
-        Ok(self.judge(config, &repository, wanted).map(|release| release.version.clone()))
+        let repository = Repository::open(http, config, &line, Path::new(private::MOUNT))?;
+        Ok((line, repository))
     }
 
     fn judge<'r>(
@@ -73,20 +111,17 @@ impl Work<'_> {
         chosen
     }
 
-    /// Looks, and installs what is next; the version that the next start tries.
-    ///
-    /// # Errors
-    /// What kept it from being installed; the slot that runs is the next to be
-    /// started then, and what came is not fetched again.
-    pub fn install(&self, config: &Config, wanted: &Wanted) -> Result<Option<String>> {
-        self.status.checks();
-        let http = http()?;
-        let line = self.facts.line(&config.channel)?;
-        let mut repository = Repository::open(&http, config, &line, Path::new(private::MOUNT))?;
-        let Some(release) = self.judge(config, &repository, wanted).cloned() else { return Ok(None) };
+    fn install_next(
+        &self,
+        config: &Config,
+        line: &Line,
+        repository: &mut Repository<'_>,
+        wanted: &Wanted,
+    ) -> Result<Option<String>> {
+        let Some(release) = self.judge(config, repository, wanted).cloned() else { return Ok(None) };
         self.status.installs(&release.version);
-        let manifest = repository.manifest(&line, &release)?;
-        self.write(&mut repository, &line, &release, &manifest, wanted.force)?;
+        let manifest = repository.manifest(line, &release)?;
+        self.write(repository, line, &release, &manifest, wanted.force)?;
         self.status.activated(&release.version);
         say(WHO, 5, &format!("{} is installed; the next start tries it", release.version));
         Ok(Some(release.version))
@@ -214,26 +249,20 @@ impl Work<'_> {
     }
 
     /// The loader of the release that runs, if the disk has another one.
-    ///
-    /// # Errors
-    /// What kept it from being replaced; the one before is started then.
-    pub fn replace_loader(&self, config: &Config) -> Result<()> {
+    fn replace_loader(&self, line: &Line, repository: &mut Repository<'_>) -> Result<()> {
         let node = self.facts.node()?;
         if !node.running.committed || node.since_start.slot_activated || node.since_start.loader_replaced {
             return Ok(());
         }
-        let http = http()?;
-        let line = self.facts.line(&config.channel)?;
-        let mut repository = Repository::open(&http, config, &line, Path::new(private::MOUNT))?;
         let own = self.facts.root_hash_text();
         let release = repository.catalogue.releases.iter().find(|release| release.root_hash == own).cloned();
         let Some(release) = release else { return Ok(()) };
-        let manifest = repository.manifest(&line, &release)?;
+        let manifest = repository.manifest(line, &release)?;
         let mut disk = WholeDisk::open(&self.facts.disk).map_err(|error| error.to_string())?;
         if loader::is_current(&mut disk, &manifest.loader).map_err(|error| all_of(&error))? {
             return Ok(());
         }
-        let name = repository.name(&line, &release, "loader.efi");
+        let name = repository.name(line, &release, "loader.efi");
         let bytes = repository.small(&name)?;
         // Before it happens: a start that is cut in between is another start.
         note_loader_replaced().map_err(|error| error.to_string())?;

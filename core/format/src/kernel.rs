@@ -129,20 +129,21 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// Repeats itself, but not soon.
+    /// Noise between strings that were there before, so that levels find different ones.
     fn sample(size: usize) -> Vec<u8> {
         let mut state = 1u32;
-        let mut bytes: Vec<u8> = Vec::with_capacity(size);
-        while bytes.len() < size {
+        let mut next = move || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let back = state as usize >> 8;
-            let byte = if state >> 30 == 0 || bytes.len() < 64 {
-                (state >> 24) as u8
-            } else {
-                bytes[bytes.len() - 1 - back % bytes.len().min(4096)]
-            };
-            bytes.push(byte);
+            state as usize >> 8
+        };
+        let mut bytes: Vec<u8> = (0..64).map(|_| next() as u8).collect();
+        while bytes.len() < size {
+            let from = bytes.len() - 1 - next() % bytes.len().min(1 << 16);
+            let until = bytes.len().min(from + 3 + next() % 30);
+            bytes.extend_from_within(from..until);
+            bytes.push(next() as u8);
         }
+        bytes.truncate(size);
         bytes
     }
 

@@ -133,6 +133,12 @@ impl Machine {
         Ok(Self { child, report, console, started: Instant::now(), factor })
     }
 
+    /// Waited for so many times as long as others.
+    pub(crate) fn patient(mut self, times: f64) -> Self {
+        self.factor *= times;
+        self
+    }
+
     /// Since it was started.
     pub(crate) fn age(&self) -> Duration {
         self.started.elapsed()

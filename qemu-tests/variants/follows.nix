@@ -1,12 +1,18 @@
-# Releases of qemu-dev that follow a repository, by number. Nobody is at the
-# address: the tests give a mirror by user data.
-number:
+# Releases of qemu-dev that follow a repository, by number, and what one differs
+# in beside it. Nobody is at the address: the tests give a mirror by user data.
+{
+  number,
+  change ? { ... }: { },
+}:
 { lib, pkgs, ... }:
 lib.evalVariant {
   name = "qemu-dev";
   inherit pkgs;
   module = {
-    imports = [ ../../variants/qemu-dev/variant.nix ];
+    imports = [
+      ../../variants/qemu-dev/variant.nix
+      { config = change { inherit lib pkgs; }; }
+    ];
     config = {
       release = {
         version = "${toString number}.0.0";

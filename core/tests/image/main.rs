@@ -7,6 +7,7 @@ mod fixture;
 mod judge;
 
 mod golden;
+mod kernel;
 mod root;
 mod rules;
 mod sign;

@@ -2,6 +2,7 @@
 
 mod adversity;
 mod bootstrap;
+mod broken;
 mod cluster_network;
 mod cluster_services;
 mod confinement;
@@ -94,6 +95,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         what: "a node follows a signed repository through three releases, waits its turn, cancels and goes back",
         is_short: false,
         run: updates::follow,
+    },
+    Scenario {
+        name: "broken-releases",
+        what: "releases that panic, hang, are not healthy or went bad in the slot: each ends on the one before, and is not taken again",
+        is_short: false,
+        run: broken::releases,
     },
     Scenario {
         name: "aws-k8s-boot",

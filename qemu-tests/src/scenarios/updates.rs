@@ -75,16 +75,17 @@ pub(crate) fn follow(context: &Context) -> Result<(), String> {
     Ok(())
 }
 
-struct Followed<'c> {
-    context: &'c Context,
-    node: Node,
-    fleet: Fleet<'c>,
-    target: &'c str,
+/// A node that follows a repository.
+pub(crate) struct Followed<'c> {
+    pub(crate) context: &'c Context,
+    pub(crate) node: Node,
+    pub(crate) fleet: Fleet<'c>,
+    pub(crate) target: &'c str,
 }
 
 impl Followed<'_> {
     /// Starts it, and judges it to be this release, committed.
-    fn start(&self, image: &std::path::Path) -> Result<Machine, String> {
+    pub(crate) fn start(&self, image: &std::path::Path) -> Result<Machine, String> {
         let nonce = nonce();
         let mut machine =
             Machine::start(self.context, &Start { target: self.target, ..self.node.start(&nonce) })?;
@@ -95,7 +96,7 @@ impl Followed<'_> {
         Ok(machine)
     }
 
-    fn orders(&self, words: &str, status: i32, expected: &str) -> Result<(), String> {
+    pub(crate) fn orders(&self, words: &str, status: i32, expected: &str) -> Result<(), String> {
         self.node.client.says(self.node.control, words, status, expected)
     }
 

@@ -1,2 +1,2 @@
 # qemu-dev as it follows a repository of the tests, release 1.
-import ../follows.nix 1
+import ../follows.nix { number = 1; }

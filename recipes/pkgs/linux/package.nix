@@ -7,21 +7,25 @@ let
     package = "linux";
     file = ".*\\.orig\\.tar\\.xz";
   };
-  version = builtins.head (builtins.match "([0-9.]+)-.*" locked.version);
   platform = lib.systems.${lib.system};
   baseGroups = import ./config.nix;
 
-  # A kernel with further groups; a variant's `kernel.config` comes this way.
-  withGroups =
+  # The kernel of a source archive, with further groups of options.
+  build =
+    { version, src }@source:
     extra:
     lib.mkDerivation {
       pname = "linux";
-      inherit version;
-      inherit (locked) src;
+      inherit version src;
       sdk = lib.sdk.c;
       env = {
         fragment = lib.kernelConfig (baseGroups // extra);
-        passAsFile = [ "fragment" ];
+        # What packs the kernel into its image.
+        pack = builtins.readFile ./zstd.sh;
+        passAsFile = [
+          "fragment"
+          "pack"
+        ];
         # The three that the kernel would take from the machine.
         KBUILD_BUILD_TIMESTAMP = "1980-01-01 00:00:00 UTC";
         KBUILD_BUILD_USER = "osbuild";
@@ -52,13 +56,19 @@ let
         [ "$missing" = 0 ] || exit 1
       '';
       buildPhase = ''
-        make O=/build/kernel -j"$NIX_BUILD_CORES" bzImage
+        install -m 0755 "$packPath" /build/zstd
+        make O=/build/kernel ZSTD=/build/zstd -j"$NIX_BUILD_CORES" bzImage
       '';
       installPhase = ''
         install -D -m 0644 /build/kernel/${platform.kernelImage} "$out/boot/vmlinuz"
         install -D -m 0644 /build/kernel/.config "$out/boot/config"
       '';
-      passthru = { inherit withGroups; };
+      passthru = {
+        # A variant's `kernel.config` comes this way.
+        withGroups = build source;
+        # Another point release of the series.
+        withSource = other: build other { };
+      };
       # The kernel boots from its own partition; the root holds none of it.
       image.exclude = [ "boot/**" ];
       meta = {
@@ -69,4 +79,7 @@ let
       };
     };
 in
-withGroups { }
+build {
+  version = builtins.head (builtins.match "([0-9.]+)-.*" locked.version);
+  inherit (locked) src;
+} { }

@@ -2,12 +2,15 @@
 # in beside it. Nobody is at the address: the tests give a mirror by user data.
 {
   number,
+  # Of its configuration.
   change ? { ... }: { },
+  # Of the packages, by name.
+  packages ? { ... }: { },
 }:
 { lib, pkgs, ... }:
 lib.evalVariant {
   name = "qemu-dev";
-  inherit pkgs;
+  pkgs = pkgs // packages { inherit lib pkgs; };
   module = {
     imports = [
       ../../variants/qemu-dev/variant.nix

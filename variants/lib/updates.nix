@@ -27,7 +27,7 @@ let
     ExecStart=/usr/lib/osbuild/updater
     Restart=always
     RestartSec=5
-    MemoryMax=192M
+    MemoryMax=128M
     IOSchedulingClass=idle
     Nice=10
   '';

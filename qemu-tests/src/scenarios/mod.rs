@@ -97,6 +97,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: updates::follow,
     },
     Scenario {
+        name: "kernel-update",
+        what: "another point release of the kernel comes as less than half of the kernel image",
+        is_short: false,
+        run: updates::kernel,
+    },
+    Scenario {
         name: "broken-releases",
         what: "releases that panic, hang, are not healthy or went bad in the slot: each ends on the one before, and is not taken again",
         is_short: false,

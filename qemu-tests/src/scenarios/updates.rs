@@ -38,6 +38,8 @@ pub(crate) fn follow(context: &Context) -> Result<(), String> {
     if !deltas.iter().all(|part| is_asked(&came, part)) || whole.iter().any(|part| is_asked(&came, part)) {
         return Err(format!("it did not come by deltas: {came:#?}"));
     }
+    followed.came_within(&second, ["root", "hash", "uki"], AGENT_SHARE)?;
+    followed.took_memory()?;
     let activated = (bits(1, 3, true, false), bits(2, 3, false, false));
     assert_bits("after the installation", &followed.node.disk, activated)?;
 
@@ -74,6 +76,40 @@ pub(crate) fn follow(context: &Context) -> Result<(), String> {
     machine.power_off();
     Ok(())
 }
+
+/// Another point release of the kernel comes as what differs in it.
+pub(crate) fn kernel(context: &Context) -> Result<(), String> {
+    let (old, new) = (context.variant("follows-1"), context.variant("follows-4"));
+    let (old_image, new_image) = (context.build(&old)?, context.build(&new)?);
+    let fleet = Fleet::serve(context, "fleet")?;
+    fleet.publish(&old_image, &[])?;
+    fleet.publish(&new_image, &[])?;
+    let followed = Followed { context, node: Node::of(context, &old, "kernel")?, fleet, target: &old };
+    followed.node.tell(&followed.fleet.settings(""))?;
+    let machine = followed.start(&old_image)?;
+    followed.fleet.requests();
+    followed.orders("update install", 0, "4.0.0 is installed")?;
+    let came = followed.fleet.requests();
+    if !came.iter().any(|request| request.contains("boot.from-1.0.0.delta"))
+        || came.iter().any(|request| request.contains("boot.efi"))
+    {
+        return Err(format!("the kernel image did not come by its delta: {came:#?}"));
+    }
+    followed.came_within(&new_image, ["uki"], KERNEL_SHARE)?;
+    followed.took_memory()?;
+    machine.power_off();
+    let machine = followed.start(&new_image)?;
+    assert_bits("after its trial", &followed.node.disk, (bits(1, 3, true, false), GOOD))?;
+    machine.power_off();
+    Ok(())
+}
+
+/// What of a release may come where one program of the node is another.
+const AGENT_SHARE: f64 = 0.02;
+/// What of the kernel image may come with a point release of the kernel.
+const KERNEL_SHARE: f64 = 0.5;
+/// What the updater may take, in all.
+const MEMORY_BYTES: u64 = 128 << 20;
 
 /// A node that follows a repository.
 pub(crate) struct Followed<'c> {
@@ -118,6 +154,57 @@ impl Followed<'_> {
         match downloads.iter().rfind(|download| download["what"] == "root") {
             Some(download) if is_small(download) => Ok(()),
             _ => Err(format!("the root of {size} bytes did not come by what differs: {status}")),
+        }
+    }
+
+    /// What was downloaded of parts of a release, named as its manifest names
+    /// them, was less than a share of them.
+    fn came_within<const N: usize>(
+        &self,
+        image: &std::path::Path,
+        parts: [&str; N],
+        share: f64,
+    ) -> Result<(), String> {
+        let (manifest, status) = (self.context.manifest(image)?, self.status()?);
+        let (mut came, mut whole) = (0, 0);
+        for part in parts {
+            // The node names what it does, the manifest what there is.
+            let what = match part {
+                "hash" => "hash tree",
+                "uki" => "kernel image",
+                other => other,
+            };
+            let downloads = status["downloads"].as_array().map_or(&[][..], Vec::as_slice);
+            let download = downloads.iter().rfind(|download| download["what"] == what);
+            came += download
+                .and_then(|download| download["came"].as_u64())
+                .ok_or_else(|| format!("the node does not say what came of {what}: {status}"))?;
+            whole += manifest[part]["size"].as_u64().ok_or_else(|| format!("no size of {part}"))?;
+        }
+        println!("  {came} bytes of {whole} came");
+        if came as f64 > whole as f64 * share {
+            return Err(format!("{came} bytes of {whole} came, more than {share} of them: {status}"));
+        }
+        Ok(())
+    }
+
+    /// The most that the updater ever took. Its unit allows no more, in which the
+    /// kernel counts the cache of what it read, too; that is given up on demand.
+    fn took_memory(&self) -> Result<(), String> {
+        let group = "/.osbuild/host/sys/fs/cgroup/system.slice/osbuild-updater.service";
+        let command = format!(
+            "cat {group}/memory.max && pid=$(cat {group}/cgroup.procs) && \
+             while read -r name value unit; do [ $name = VmHWM: ] && echo $value; done < /proc/$pid/status; \
+             while read -r name value; do [ $name = oom_kill ] && echo $value; done < {group}/memory.events"
+        );
+        let (_, said) = self.node.client.run(self.node.admin, &command)?;
+        let numbers: Vec<u64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        match numbers[..] {
+            [MEMORY_BYTES, peak_kib, 0] if (1024..MEMORY_BYTES / 1024).contains(&peak_kib) => {
+                println!("  the updater took {peak_kib} KiB at most");
+                Ok(())
+            }
+            _ => Err(format!("the updater's memory: {said:?}")),
         }
     }
 

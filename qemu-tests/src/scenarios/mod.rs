@@ -22,6 +22,7 @@ mod secure_boot;
 mod security;
 mod settings;
 mod twins;
+mod update_cuts;
 mod updates;
 
 use std::path::Path;
@@ -101,6 +102,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         what: "another point release of the kernel comes as less than half of the kernel image",
         is_short: false,
         run: updates::kernel,
+    },
+    Scenario {
+        name: "update-power-cuts",
+        what: "the power is cut while a release is installed: the old or the new one runs, and the update goes on",
+        is_short: false,
+        run: update_cuts::during_installation,
     },
     Scenario {
         name: "broken-releases",

@@ -7,6 +7,7 @@
 
 mod archive;
 pub mod node;
+pub mod tuf;
 pub mod update;
 mod worker;
 
@@ -158,5 +159,8 @@ mod tests {
         check("seeds/template", super::node::template);
         check("seeds/delta", super::update::delta);
         check("seeds/chunks", super::update::chunks);
+        check("seeds/documents", super::update::documents);
+        check("seeds/metadata", super::tuf::metadata);
+        check("seeds/repository", super::tuf::repository);
     }
 }

@@ -4,6 +4,9 @@ use osbuild_delta::Error;
 use osbuild_delta::apply::apply;
 use osbuild_delta::chunks::{Fetch, Index, plan};
 use osbuild_delta::plan::{Limits, Plan};
+use osbuild_tuf::time::Time;
+use osbuild_update::decide;
+use osbuild_update::documents::{Catalogue, Rollout};
 
 /// The image that the seeds' deltas are from.
 const OLD: &[u8] = include_bytes!("../images/old.squashfs");
@@ -53,6 +56,40 @@ pub fn chunks(bytes: &[u8]) {
     assert!(whole.downloads().count() <= 1, "at once");
 }
 
+/// What a repository says of its releases: a catalogue, and from the second
+/// document on how they are given out. Whatever they say, a node goes to none
+/// that is older than what it runs, below its floor or refused, paused or not
+/// given out.
+pub fn documents(bytes: &[u8]) {
+    let mut parts = bytes.split(|byte| *byte == 0);
+    let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let Ok(catalogue) = Catalogue::parse(first) else { return };
+    let again = Catalogue::parse(&catalogue.to_bytes()).expect("what was written is read");
+    assert_eq!(again, catalogue, "as the same");
+    let rollout = Rollout::parse(second).unwrap_or_else(|_| Rollout::empty());
+    let again = Rollout::parse(&rollout.to_bytes()).expect("what was written is read");
+    assert_eq!(again, rollout, "as the same");
+
+    let refused = catalogue.releases.first().map(|release| release.root_hash.clone());
+    let node = decide::Node {
+        machine_id: "0123456789abcdef0123456789abcdef".to_owned(),
+        running_index: 7,
+        running_root_hash: "0".repeat(64),
+        floor: 9,
+        refused: refused.into_iter().collect(),
+        wishes: decide::Wishes { now: second.len() % 2 == 1, ..decide::Wishes::default() },
+    };
+    for seconds in [0, 1_800_000_000, u64::MAX] {
+        let judged = decide::judge(&node, &catalogue, &rollout, Time(seconds));
+        assert_eq!(judged.len(), catalogue.releases.len(), "each is judged");
+        let Some(chosen) = decide::choose(&judged) else { continue };
+        assert!(chosen.rollback_index > 7 && chosen.rollback_index >= 9, "neither older nor below the floor");
+        assert!(!node.refused.contains(&chosen.root_hash) && chosen.withdrawn.is_none());
+        let given = rollout.releases.get(&chosen.root_hash).expect("it is given out");
+        assert!(given.paused.is_none(), "and not held");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +107,9 @@ mod tests {
             assert!(applied.is_ok(), "{applied:?}");
         }
         assert!(Index::parse(include_bytes!("../seeds/chunks/small")).is_ok());
+        let documents = include_bytes!("../seeds/documents/some");
+        let (catalogue, rollout) = documents.split_at(documents.iter().position(|byte| *byte == 0).unwrap());
+        assert_eq!(Catalogue::parse(catalogue).unwrap().releases.len(), 4);
+        assert_eq!(Rollout::parse(&rollout[1..]).unwrap().releases.len(), 4);
     }
 }

@@ -5,10 +5,10 @@ import ../follows.nix {
   packages =
     { pkgs, ... }:
     {
-      hostctl = pkgs.hostctl.overrideAttrs (old: {
+      health = pkgs.health.overrideAttrs (old: {
         buildPhase = ''
-          sed -i 's/^\/\/\/ Ask and tell this node$/\/\/\/ Tell and ask this node/' recipes/agents/hostctl/src/main.rs
-          grep -q 'Tell and ask' recipes/agents/hostctl/src/main.rs
+          sed -i 's/"still waiting for: /"it still waits for: /' recipes/agents/health/src/main.rs
+          grep -q '"it still waits for: ' recipes/agents/health/src/main.rs
           ${old.buildPhase}
         '';
       });

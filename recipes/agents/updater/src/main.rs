@@ -11,6 +11,7 @@ mod fetch;
 mod node;
 mod orders;
 mod repository;
+mod scrub;
 mod status;
 mod work;
 
@@ -31,7 +32,7 @@ pub const WHO: &str = "updater";
 const LOOK: Duration = Duration::from_secs(5);
 /// Of each wait between two checks, at most this part is added, another one for
 /// each node: so that not all ask at once.
-const SPREAD: f64 = 0.2;
+pub const SPREAD: f64 = 0.2;
 
 fn main() -> ExitCode {
     let status: &'static Status = Box::leak(Box::default());
@@ -52,15 +53,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(status: &Status, orders: &Receiver<Order>) -> Result<(), String> {
+fn run(status: &'static Status, orders: &Receiver<Order>) -> Result<(), String> {
     let facts = Facts::gather()?;
     let config = Config::read().map_err(|error| error.to_string())?;
     if let Err(reason) = &config {
         status.is_off(reason.clone());
         say(WHO, 6, &format!("updates are off: {reason}"));
     }
-    let work = Work { facts: &facts, status };
-    let mut schedule = Schedule::new(config.as_ref().ok(), &facts);
+    let facts: &'static Facts = Box::leak(Box::new(facts));
+    std::thread::spawn(move || scrub::run(facts, status));
+    let work = Work { facts, status };
+    let mut schedule = Schedule::new(config.as_ref().ok(), facts);
     let mut was_committed = false;
     loop {
         match orders.recv_timeout(LOOK) {
@@ -79,7 +82,7 @@ fn run(status: &Status, orders: &Receiver<Order>) -> Result<(), String> {
             // What is set may have changed since.
             if let Ok(config) = Config::read().map_err(|error| error.to_string())? {
                 by_itself(&work, &config);
-                schedule = Schedule::new(Some(&config), &facts);
+                schedule = Schedule::new(Some(&config), facts);
             }
         }
     }

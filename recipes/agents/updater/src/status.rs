@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 
 use crate::WHO;
 use crate::fetch::Observer;
+use crate::scrub::{Found, Scrubbed};
 
 /// Shared by the one who works and those who ask.
 #[derive(Default)]
 pub struct Status {
     told: Mutex<Told>,
+    pub scrubbed: Scrubbed,
 }
 
 #[derive(Default)]
@@ -121,6 +123,7 @@ impl Status {
     }
 
     pub fn record(&self) -> Value {
+        let Found { running, other, .. } = self.scrubbed.found();
         let told = self.told();
         let downloads: Vec<Value> = told
             .downloads
@@ -142,6 +145,7 @@ impl Status {
             "installing": told.installing,
             "downloads": downloads,
             "loader": told.loader,
+            "scrub": { "running": running, "other": other },
             "releases": told.releases,
         })
     }

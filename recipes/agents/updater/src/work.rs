@@ -6,7 +6,7 @@ use std::path::Path;
 use osbuild_boot::slot::State;
 use osbuild_format::release::Release as Manifest;
 use osbuild_install::orders::{self, Rearmed};
-use osbuild_install::{Bars, Preflight, loader};
+use osbuild_install::{Bars, Examined, Preflight, loader};
 use osbuild_sys::console::say;
 use osbuild_sys::{block, private};
 use osbuild_transfer::http::Http;
@@ -205,7 +205,8 @@ impl Work<'_> {
     /// There is nothing good to go back to.
     pub fn roll_back(&self, force: bool) -> Result<()> {
         let bars = if force { Bars::OverrideByOperator } else { Bars::Heed };
-        self.order(|disk, node| orders::roll_back(disk, &mut Remembered, node, bars).map(|_| ()))?;
+        let examined = self.read_other()?;
+        self.order(|disk, node| orders::roll_back(disk, &mut Remembered, node, bars, examined).map(|_| ()))?;
         self.status.activated("the other slot");
         Ok(())
     }
@@ -224,9 +225,11 @@ impl Work<'_> {
             return;
         }
         let mut outcome = None;
-        let ordered = self.order(|disk, node| {
-            outcome = Some(orders::rearm(disk, &mut Remembered, node)?);
-            Ok(())
+        let ordered = self.read_other().and_then(|examined| {
+            self.order(|disk, node| {
+                outcome = Some(orders::rearm(disk, &mut Remembered, node, examined)?);
+                Ok(())
+            })
         });
         match (ordered, outcome) {
             (Ok(()), Some(Rearmed::Trial(_))) => {
@@ -236,6 +239,19 @@ impl Work<'_> {
             (Ok(()), _) => say(WHO, 4, "the other slot is damaged: it was emptied, to be installed anew"),
             (Err(reason), _) => say(WHO, 6, &format!("the other slot stays as it is: {reason}")),
         }
+    }
+
+    /// All of the other slot. It takes a while, and nobody waits for the table
+    /// meanwhile.
+    fn read_other(&self) -> Result<Examined> {
+        let mut disk = WholeDisk::open(&self.facts.disk).map_err(|error| error.to_string())?;
+        let examined = Examined::read(&mut disk, self.facts.disk.slot.other());
+        let examined = examined.map_err(|error| all_of(&error))?;
+        let table = self.facts.disk.read_table().map_err(|error| error.to_string())?.table;
+        if let Some(root_hash) = table.root_hash(examined.slot()) {
+            self.status.scrubbed.other_was_read(&examined, root_hash);
+        }
+        Ok(examined)
     }
 
     fn order(

@@ -28,6 +28,8 @@ let
     Restart=always
     RestartSec=5
     MemoryMax=128M
+    StateDirectory=osbuild-updater
+    StateDirectoryMode=0700
     IOSchedulingClass=idle
     Nice=10
   '';

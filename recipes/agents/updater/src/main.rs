@@ -8,6 +8,7 @@ mod clock;
 mod config;
 mod disk;
 mod fetch;
+mod imported;
 mod node;
 mod orders;
 mod repository;
@@ -20,6 +21,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use config::Config;
+use imported::Imported;
 use node::Facts;
 use orders::{Answer, Order, What};
 use osbuild_sys::console::say;
@@ -36,15 +38,17 @@ pub const SPREAD: f64 = 0.2;
 
 fn main() -> ExitCode {
     let status: &'static Status = Box::leak(Box::default());
+    let imported: &'static Imported = Box::leak(Box::new(Imported::of_node()));
+    status.imported(imported.told());
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
-        if let Err(error) = orders::serve(status, &sender) {
+        if let Err(error) = orders::serve(status, imported, &sender) {
             say(WHO, 3, &error.to_string());
             std::process::exit(1);
         }
     });
     notify::ready();
-    match run(status, &receiver) {
+    match run(status, imported, &receiver) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             say(WHO, 3, &reason);
@@ -53,7 +57,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(status: &'static Status, orders: &Receiver<Order>) -> Result<(), String> {
+fn run(status: &'static Status, imported: &Imported, orders: &Receiver<Order>) -> Result<(), String> {
     let facts = Facts::gather()?;
     let config = Config::read().map_err(|error| error.to_string())?;
     if let Err(reason) = &config {
@@ -62,7 +66,7 @@ fn run(status: &'static Status, orders: &Receiver<Order>) -> Result<(), String> 
     }
     let facts: &'static Facts = Box::leak(Box::new(facts));
     std::thread::spawn(move || scrub::run(facts, status));
-    let work = Work { facts, status };
+    let work = Work { facts, status, imported };
     let mut schedule = Schedule::new(config.as_ref().ok(), facts);
     let mut was_committed = false;
     loop {
@@ -129,6 +133,8 @@ fn carry_out(work: &Work<'_>, what: What) -> Answer {
         What::Cancel => work.cancel(),
         What::RollBack { force } => work.roll_back(force),
         What::LiftHold => work.lift_hold().map(|_| ()),
+        What::Import { number, size } => config().and_then(|config| work.import(&config, number, size)),
+        What::Forget => work.forget(),
     };
     match outcome {
         Ok(()) => Ok(work.status.record()),

@@ -32,6 +32,7 @@ struct Told {
     installing: Option<String>,
     downloads: Vec<Download>,
     loader: Option<String>,
+    imported: Value,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -122,6 +123,10 @@ impl Status {
         self.told().loader = Some(said);
     }
 
+    pub fn imported(&self, told: Value) {
+        self.told().imported = told;
+    }
+
     pub fn record(&self) -> Value {
         let Found { running, other, .. } = self.scrubbed.found();
         let told = self.told();
@@ -145,6 +150,7 @@ impl Status {
             "installing": told.installing,
             "downloads": downloads,
             "loader": told.loader,
+            "imported": told.imported,
             "scrub": { "running": running, "other": other },
             "releases": told.releases,
         })

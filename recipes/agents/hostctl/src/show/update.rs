@@ -28,6 +28,15 @@ pub(crate) fn status(record: &Value) -> String {
             line(name, value);
         }
     }
+    let imported = &record["imported"];
+    match (imported["problem"].as_str(), imported["bytes"].as_u64()) {
+        (Some(problem), _) => line("imported", &clean(problem)),
+        (None, Some(bytes)) => {
+            let expires = imported["expires"].as_str().unwrap_or("unknown");
+            line("imported", &format!("{} MiB, to be installed before {}", bytes >> 20, clean(expires)));
+        }
+        (None, None) => {}
+    }
     for (name, slot) in [("scrubbed", "running"), ("fallback", "other")] {
         if let Some(found) = scrubbed(&record["scrub"][slot]) {
             line(name, &found);
@@ -65,6 +74,7 @@ mod tests {
         let record = json!({
             "state": "idle", "off": null, "checked": "2026-11-28T09:00:00Z", "problem": null, "chosen": null,
             "loader": null, "installing": null,
+            "imported": { "bytes": 150 << 20, "expires": "2026-12-01T00:00:00Z", "problem": null },
             "releases": [
                 { "version": "2.0.0", "rollbackIndex": 2, "standing": "paused", "why": "held by its publisher" },
                 { "version": "1.0.0", "rollbackIndex": 1, "standing": "running", "why": "it runs" },
@@ -73,6 +83,7 @@ mod tests {
         assert_eq!(
             status(&record),
             "updates   idle\nchecked   2026-11-28T09:00:00Z\n\
+             imported  150 MiB, to be installed before 2026-12-01T00:00:00Z\n\
              VERSION  INDEX  IS       WHY\n\
              2.0.0    2      paused   held by its publisher\n\
              1.0.0    1      running  it runs\n"

@@ -269,7 +269,8 @@ impl From<DiskError> for Failure {
                 InstallError::WrongTree { .. }
                 | InstallError::WrongBlock { .. }
                 | InstallError::WrongBytes { .. }
-                | InstallError::Contradiction { .. },
+                | InstallError::Contradiction { .. }
+                | InstallError::NotIntact { .. },
             ) => Exit::Refused,
             _ => Exit::Failed,
         };

@@ -371,8 +371,8 @@ in
       type = types.nullOr (
         types.submodule {
           repository = mkOption {
-            type = types.str;
-            description = "URL of the signed repository.";
+            type = types.nullOr types.str;
+            description = "URL of the signed repository; null: nodes that reach none, and take what is imported by hand.";
           };
           channel = mkOption {
             type = types.str;

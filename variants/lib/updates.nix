@@ -28,6 +28,8 @@ let
     Restart=always
     RestartSec=5
     MemoryMax=128M
+    StateDirectory=osbuild-updater
+    StateDirectoryMode=0700
     IOSchedulingClass=idle
     Nice=10
   '';
@@ -39,7 +41,6 @@ let
       "PrivateNetwork"
     ] "it downloads releases, from wherever the repository and its mirrors are"
     // {
-      CapabilityBoundingSet = because "drops what the kernel remembers of the disk, to read back what was written" "CAP_SYS_ADMIN";
       ReadWritePaths = because "PRIVATE, where what was believed is kept; its socket, the lock of the partition table" "/run/osbuild";
       RestrictAddressFamilies = because "a repository's" "AF_UNIX AF_INET AF_INET6";
     };
@@ -99,6 +100,11 @@ in
         type = integer 10 2592000;
         default = 14400;
         description = "How long between two looks at the repository, at least.";
+      };
+      "updates.scrub-seconds" = {
+        type = integer 3600 2592000;
+        default = 86400;
+        description = "How long from one reading of both slots to the next, which finds bad blocks before they are needed.";
       };
       "updates.automatic" = {
         type = bool;

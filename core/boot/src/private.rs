@@ -119,14 +119,42 @@ impl Private {
         }
     }
 
+    /// O9: whether the trial on record is that of what a slot holds, of which
+    /// this is the root hash.
+    pub fn is_on_trial(&self, root_hash: Option<[u8; 32]>) -> bool {
+        self.trial.is_some_and(|trial| Some(trial.root_hash) == root_hash)
+    }
+
+    /// O2: what a release that runs says of itself; kept if it is on trial.
+    pub fn note_verdict(&mut self, own: Option<[u8; 32]>, reason: Reason) {
+        if self.is_on_trial(own) {
+            self.verdict = Some(reason);
+        }
+    }
+
     /// O1, O8 and O9: the part of a commit that is written *before* the bits.
-    pub fn commit(&mut self, own_floor: u64, other_failed_its_trial: bool) {
+    /// `own` is the root hash of what commits.
+    ///
+    /// The record of a trial stays until the bits say how it ended: of a
+    /// release that is cut off between the two and then fails without a word,
+    /// the next commit of the other slot still finds whose trial it was.
+    pub fn before_commit(&mut self, own: Option<[u8; 32]>, own_floor: u64, other_failed_its_trial: bool) {
         self.floor = self.floor.max(own_floor);
         if let (true, Some(release)) = (other_failed_its_trial, self.trial) {
             self.refuse(Refused { release, reason: self.verdict.unwrap_or(Reason::Silent) });
         }
-        self.trial = None;
-        self.verdict = None;
+        // It holds now, whatever it said at an earlier start.
+        if self.is_on_trial(own) {
+            self.verdict = None;
+        }
+    }
+
+    /// O1: what is written once the bits are. Whether there is anything to
+    /// write: where it is lost, the next commit does it.
+    pub fn after_commit(&mut self) -> bool {
+        let is_due = self.trial.is_some() || self.verdict.is_some();
+        (self.trial, self.verdict) = (None, None);
+        is_due
     }
 
     /// Encodes one generation.
@@ -283,12 +311,33 @@ mod tests {
 
     #[test]
     fn a_commit_refuses_the_failed_trial_and_raises_the_floor() {
+        let own = Some([1; 32]);
         let mut state = Private { floor: 3, trial: Some(release(7)), ..Private::default() };
-        state.commit(2, true);
+        assert!(state.is_on_trial(Some([7; 32])) && !state.is_on_trial(own) && !state.is_on_trial(None));
+        state.before_commit(own, 2, true);
         assert!(state.is_refused(&[7; 32]));
-        assert_eq!((state.floor, state.trial), (3, None));
-        state.commit(5, false);
+        assert_eq!((state.floor, state.trial), (3, Some(release(7))));
+        assert!(state.after_commit() && !state.after_commit());
+        assert_eq!(state.trial, None);
+        state.before_commit(own, 5, false);
         assert_eq!(state.floor, 5);
+    }
+
+    #[test]
+    fn only_a_trial_is_remembered_by_its_own_verdict() {
+        let (own, other) = (Some([7; 32]), Some([1; 32]));
+        let mut state = Private { trial: Some(release(7)), ..Private::default() };
+        state.note_verdict(other, Reason::Unhealthy);
+        assert_eq!(state.verdict, None);
+        state.note_verdict(own, Reason::Unhealthy);
+        assert_eq!(state.verdict, Some(Reason::Unhealthy));
+        // The slot that takes over says it of the trial; the trial itself, once
+        // it is healthy, of nobody.
+        let mut taken_over = state;
+        taken_over.before_commit(other, 0, true);
+        assert_eq!(taken_over.refused().next().unwrap().reason, Reason::Unhealthy);
+        state.before_commit(own, 0, false);
+        assert_eq!((state.verdict, state.trial), (None, Some(release(7))));
     }
 
     #[test]

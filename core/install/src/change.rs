@@ -9,10 +9,14 @@ use crate::{Error, Medium, Result};
 /// Reads the table anew, repairing the losing copy: between two steps of an
 /// update other programs may have changed it.
 pub(crate) fn load<D: Medium>(disk: &mut D) -> Result<Gpt> {
-    gpt::load_and_repair(disk).map_err(|error| match error {
+    gpt::load_and_repair(disk).map_err(load_error)
+}
+
+pub(crate) fn load_error<E: std::error::Error + Send + Sync + 'static>(error: LoadError<E>) -> Error {
+    match error {
         LoadError::Disk(source) => Error::disk("read the partition table")(source),
         LoadError::Neither { primary, backup } => Error::NoTable { primary, backup },
-    })
+    }
 }
 
 pub(crate) fn slots(table: &Gpt) -> Result<Pair> {

@@ -27,7 +27,8 @@ pub enum Error {
     /// The table lacks a partition.
     #[error("the disk has no partition {0} where this system has it")]
     NoPartition(&'static str),
-    /// Somebody else changed the slot since it was emptied for this release.
+    /// Somebody else changed the slot since it was emptied for this release, or
+    /// read for this order.
     #[error("slot {slot} was changed by another program in the meantime")]
     TableChanged { slot: &'static str },
     /// The law does not allow it now.

@@ -12,7 +12,8 @@
 //! nowhere else decided. The crate opens nothing, fetches nothing and has no
 //! clock: it works on a [`Medium`] and a [`Record`], and whoever implements
 //! them holds the one lock of the partition table around [`Plan::begin`],
-//! [`Verified::activate`] and each of the orders. Who has signed a manifest was
+//! [`Verified::activate`] and each of the orders, and not around
+//! [`Examined::read`]. Who has signed a manifest was
 //! found out before it comes here.
 
 mod preflight;
@@ -34,6 +35,7 @@ mod extent;
 mod medium;
 
 pub use error::{Error, Result};
+pub use examine::{Contents, Examined, Whole};
 pub use kernel::{NoRelease, Says, VerityDevice};
 pub use medium::{Medium, Record};
 pub use preflight::{Bars, Node, Plan, Preflight, Refusal, SinceStart};

@@ -11,13 +11,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use osbuild_boot::gpt::{self, Gpt};
-use osbuild_boot::law::{self, Event, Forbidden, Running, Verdict};
 use osbuild_boot::private::Private;
 use osbuild_boot::slot::{Pair, Slot};
 use osbuild_format::release::Release;
 use osbuild_format::verity::BLOCK_BYTES;
 pub use osbuild_install::{Error as InstallError, Refusal};
-use osbuild_install::{Plan, Record};
+use osbuild_install::{Examined, Plan, Record, orders};
 
 use raw::RawDisk;
 
@@ -36,12 +35,10 @@ pub enum DiskError {
     /// The payload is not for this disk.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The payload is not what its manifest promises, or could not be written.
+    /// The payload is not what its manifest promises, or could not be written;
+    /// or what a slot holds cannot be gone back to.
     #[error(transparent)]
     Install(#[from] InstallError),
-    /// The law of slots forbids it.
-    #[error("the law of slots forbids it: {0}")]
-    Forbidden(Forbidden),
 }
 
 type Result<T> = std::result::Result<T, DiskError>;
@@ -108,15 +105,16 @@ impl Record for NoRecord {
     }
 }
 
-/// Orders a roll-back as an operator of the running slot would (O6).
+/// Orders a roll-back as an operator of the running slot would (O6): to what is
+/// whole. What the node might have against it is not asked, and nothing is held.
 ///
 /// # Errors
-/// See [`DiskError`].
+/// See [`DiskError`]; whatever fails, the same slot starts next.
 pub fn roll_back(path: &Path, running: Slot) -> Result<Pair> {
     let mut disk = RawDisk::open(path, raw::Access::Write)?;
-    let mut table = table(&mut disk, path)?;
-    let running = Running { slot: running, committed: true };
-    change(&mut disk, &mut table, path, running, Event::RollBack { is_barred: false, force: false })
+    table(&mut disk, path)?.slots().ok_or_else(|| not_ours(path, "the partitions are others"))?;
+    let examined = Examined::read(&mut disk, running.other())?;
+    Ok(orders::roll_back_from_outside(&mut disk, examined)?)
 }
 
 fn table(disk: &mut RawDisk, path: &Path) -> Result<Gpt> {
@@ -126,18 +124,6 @@ fn table(disk: &mut RawDisk, path: &Path) -> Result<Gpt> {
             not_ours(path, &format!("no valid partition table ({primary:?})"))
         }
     })
-}
-
-fn change(disk: &mut RawDisk, table: &mut Gpt, path: &Path, running: Running, event: Event) -> Result<Pair> {
-    let before = table.slots().ok_or_else(|| not_ours(path, "the partitions are others"))?;
-    let Verdict { bits, other_emptied, .. } =
-        law::apply(before, running, event).map_err(DiskError::Forbidden)?;
-    table.set_slots(bits);
-    if other_emptied {
-        table.blank(running.slot.other());
-    }
-    gpt::store(disk, table).map_err(io("write the partition table of", path))?;
-    Ok(bits)
 }
 
 const CHUNK_BYTES: u64 = 1 << 20;

@@ -240,17 +240,21 @@ fn is_file_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0'])
 }
 
+/// Until when a client believes what is passed on.
+pub fn current_until(state: &State) -> Time {
+    let State { root, targets, snapshot, timestamp, .. } = state;
+    let ends = [&targets.common, &snapshot.common, &timestamp.common].map(|common| common.expires);
+    ends.into_iter().fold(root.common.expires, Time::min)
+}
+
 /// Whether what is passed on is what a client would believe now.
 ///
 /// # Errors
 /// [`RepoError::Rule`]: it has expired.
 pub fn is_current(state: &State, now: Time) -> Result<(), RepoError> {
-    let State { root, targets, snapshot, timestamp, .. } = state;
-    let commons = [&root.common, &targets.common, &snapshot.common, &timestamp.common];
-    match commons.iter().map(|common| common.expires).min().filter(|end| now >= *end) {
-        Some(end) => {
-            Err(RepoError::Rule(format!("the repository expired at {end}: `osbuild repo refresh` first")))
-        }
-        None => Ok(()),
+    let end = current_until(state);
+    if now < end {
+        return Ok(());
     }
+    Err(RepoError::Rule(format!("the repository expired at {end}: `osbuild repo refresh` first")))
 }

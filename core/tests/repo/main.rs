@@ -8,6 +8,7 @@ mod judge;
 mod stub;
 
 mod fixture;
+mod handed_in;
 mod judges;
 mod keys;
 mod release;

@@ -4,4 +4,7 @@
 //! It believes nothing itself: what is right, signatures and hashes say.
 
 pub mod http;
+
+pub mod archive;
+
 pub mod metadata;

@@ -60,7 +60,10 @@ pub(super) fn export(arguments: &ExportArguments, common: &CommonArguments) -> R
     let line = arguments.line.as_deref().map(|line| find_line(&state, Some(line))).transpose()?;
     let selection = Selection { line, versions: arguments.versions.clone() };
     let copied = mirror::export(&repository, &state, &selection, &arguments.file)?;
-    say(&copied, &arguments.file.display().to_string(), common)
+    say(&copied, &arguments.file.display().to_string(), common)?;
+    // Whoever carries it must know: nobody on the way can sign it anew.
+    eprintln!("to be imported before {}", mirror::current_until(&state));
+    Ok(())
 }
 
 /// Read such a file into a directory that a web server gives out

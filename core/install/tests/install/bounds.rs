@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use osbuild_boot::gpt::{self, ENTRIES_SECTORS};
 use osbuild_boot::layout::Role;
 use osbuild_boot::slot::{Bits, Slot, State};
-use osbuild_install::{Bars, Node, Preflight, Record, SinceStart, loader, orders};
+use osbuild_install::{Bars, Examined, Node, Preflight, Record, SinceStart, loader, orders};
 use proptest::prelude::*;
 
 use crate::disk::{Entry, Group, SimDisk};
@@ -69,8 +69,12 @@ fn try_to(world: &World, disk: &mut SimDisk, node: &Node, operation: Operation) 
             true
         }
         Operation::Cancel => orders::cancel(disk, &mut record, node).is_ok(),
-        Operation::RollBack(bars) => orders::roll_back(disk, &mut record, node, bars).is_ok(),
-        Operation::Rearm => orders::rearm(disk, &mut record, node).is_ok(),
+        Operation::RollBack(bars) => Examined::read(disk, node.running.slot.other())
+            .and_then(|examined| orders::roll_back(disk, &mut record, node, bars, examined))
+            .is_ok(),
+        Operation::Rearm => Examined::read(disk, node.running.slot.other())
+            .and_then(|examined| orders::rearm(disk, &mut record, node, examined))
+            .is_ok(),
         Operation::ReplaceLoader => {
             let new = &world.loaders[1];
             loader::replace(disk, node, new, &blob(new)).is_ok()

@@ -54,13 +54,25 @@ fn read_image(disk: &mut SimDisk, table: &Gpt, slot: Slot) -> Option<Vec<u8>> {
 
 /// O1, O8, O9.
 pub(crate) fn commit(disk: &mut SimDisk, record: &mut SimRecord, slot: Slot) {
+    commit_in(disk, record, slot, Order::BitsThenForget);
+}
+
+/// When the record of the trial goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    BitsThenForget,
+    /// What an earlier health agent did.
+    ForgetThenBits,
+}
+
+pub(crate) fn commit_in(disk: &mut SimDisk, record: &mut SimRecord, slot: Slot, order: Order) {
     let mut table = gpt::load_and_repair(disk).unwrap();
     let pair = table.slots().unwrap();
     let own = Says::read(&read_image(disk, &table, slot).unwrap()).unwrap();
     let mut state = record.load();
     let other = pair.of(slot.other()).state();
-    let failed_trial = other == State::Tried && state.trial.is_some();
-    state.commit(own.floor, failed_trial);
+    let failed_trial = other == State::Tried && state.is_on_trial(table.root_hash(slot.other()));
+    state.before_commit(table.root_hash(slot), own.floor, failed_trial);
     let other_index = match other {
         State::Empty => None,
         _ => read_image(disk, &table, slot.other())
@@ -68,6 +80,9 @@ pub(crate) fn commit(disk: &mut SimDisk, record: &mut SimRecord, slot: Slot) {
             .map(|says| says.rollback_index),
     };
     let other_below_floor = other_index.is_some_and(|index| index < state.floor);
+    if order == Order::ForgetThenBits {
+        state.after_commit();
+    }
     record.save(state).unwrap();
     let running = Running { slot, committed: false };
     let event = Event::Commit { other_below_floor, other_has_trial_record: failed_trial };
@@ -77,4 +92,8 @@ pub(crate) fn commit(disk: &mut SimDisk, record: &mut SimRecord, slot: Slot) {
         table.blank(slot.other());
     }
     gpt::store(disk, &table).unwrap();
+    let mut state = record.load();
+    if state.after_commit() {
+        record.save(state).unwrap();
+    }
 }

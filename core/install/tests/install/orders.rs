@@ -7,7 +7,7 @@ use osbuild_boot::slot::{Bits, Pair, Slot};
 use osbuild_format::fat::Foreign;
 use osbuild_install::loader::{self, Outcome};
 use osbuild_install::orders::{self, Rearmed};
-use osbuild_install::{Bars, Error, Preflight, Record, Refusal};
+use osbuild_install::{Bars, Contents, Error, Examined, Preflight, Record, Refusal};
 
 use crate::disk::SimDisk;
 use crate::stories::{blob, starts, update};
@@ -64,7 +64,8 @@ fn going_back_is_to_what_is_whole_and_not_barred() {
     let own = world.node(Slot::A, 2);
     let go_back = |disk: &mut SimDisk, bars| {
         let mut record = disk.record();
-        orders::roll_back(disk, &mut record, &own, bars)
+        let examined = Examined::read(disk, Slot::B)?;
+        orders::roll_back(disk, &mut record, &own, bars, examined)
     };
 
     for bits in [FALLBACK, SPENT] {
@@ -138,7 +139,8 @@ fn a_spent_slot_is_armed_once_or_mended() {
     let own = world.node(Slot::A, 1);
     let rearm = |disk: &mut SimDisk| {
         let mut record = disk.record();
-        orders::rearm(disk, &mut record, &own)
+        let examined = Examined::read(disk, Slot::B)?;
+        orders::rearm(disk, &mut record, &own, examined)
     };
 
     let mut first = disk();
@@ -171,10 +173,13 @@ fn a_spent_slot_is_armed_once_or_mended() {
     let error = refused(&mut held, rearm);
     assert!(matches!(error, Error::Refused(Refusal::Held { .. })), "{error}");
 
-    for bits in [Bits::EMPTY, Bits::TRIAL, FALLBACK] {
+    let never_good = Forbidden::NothingToRollBackTo;
+    for (bits, why) in
+        [(Bits::EMPTY, never_good), (Bits::TRIAL, never_good), (FALLBACK, Forbidden::NotRearmable)]
+    {
         let mut other = world.disk([(Slot::A, 1, Bits::GOOD), (Slot::B, 2, bits)]);
         let error = refused(&mut other, rearm);
-        assert!(matches!(error, Error::Forbidden(Forbidden::NotRearmable)), "{error}");
+        assert!(matches!(error, Error::Forbidden(found) if found == why), "{error}");
     }
 
     for (role, missing) in [(Slot::B.root(), 1), (Slot::B.boot(), 0)] {
@@ -184,6 +189,44 @@ fn a_spent_slot_is_armed_once_or_mended() {
         assert_eq!(rearm(&mut damaged).unwrap(), Rearmed::Reinstall);
         assert_eq!(slots(&mut damaged), Pair { a: Bits::GOOD, b: Bits::EMPTY });
         assert_eq!(update(&world, &mut damaged, Slot::A, 1, 2), Ok(missing));
+    }
+}
+
+/// While a slot is read nobody holds the table's lock: what was found is of no
+/// use once another program had its turn.
+#[test]
+fn a_slot_that_changes_while_it_is_read_is_left_alone() {
+    let world = World::new(12);
+    let own = world.node(Slot::A, 2);
+    let changes: [fn(&World, &mut SimDisk); 3] = [
+        |_, _| {},
+        // O4, and what was there is there again; but who knows.
+        |world, disk| drop(update(world, disk, Slot::A, 2, 3).unwrap()),
+        |_, disk| {
+            let mut table = gpt::load(disk).unwrap().table;
+            table.set_slots(slots(disk).with(Slot::B, SPENT));
+            gpt::store(disk, &table).unwrap();
+        },
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut disk = world.disk([(Slot::A, 2, Bits::GOOD), (Slot::B, 1, FALLBACK)]);
+        let examined = Examined::read(&mut disk, Slot::B).unwrap();
+        assert!(matches!(examined.contents(), Contents::Whole(whole) if whole.rollback_index == 2));
+        change(&world, &mut disk);
+        let order = |disk: &mut SimDisk| {
+            let mut record = disk.record();
+            orders::roll_back(disk, &mut record, &own, Bars::OverrideByOperator, examined.clone())
+        };
+        if number == 0 {
+            assert_eq!(order(&mut disk).unwrap().b, Bits::GOOD);
+            continue;
+        }
+        for order in [&order, &|disk: &mut SimDisk| orders::roll_back_from_outside(disk, examined.clone())]
+            as [&dyn Fn(&mut SimDisk) -> Result<Pair, Error>; 2]
+        {
+            let error = refused(&mut disk, order);
+            assert!(matches!(error, Error::TableChanged { slot: "B" }), "{number}: {error}");
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use osbuild_format::hex;
 use osbuild_format::release::Blob;
 use osbuild_install::loader;
 use osbuild_install::orders::{self, Rearmed};
-use osbuild_install::{Bars, Emptied, Plan, Preflight, Record, Writing};
+use osbuild_install::{Bars, Emptied, Examined, Plan, Preflight, Record, Writing};
 use sha2::{Digest, Sha256};
 
 use crate::cuts::{Judgement, Sampling, Story, after, judge};
@@ -212,7 +212,10 @@ fn a_cancelled_update_that_is_cut() {
 
 fn roll_back_to_0(world: &World, disk: &mut SimDisk, slot: Slot, from: usize) -> Result<(), String> {
     let mut record = disk.record();
-    orders::roll_back(disk, &mut record, &world.node(slot, from), Bars::Heed).map(drop).map_err(text)
+    let examined = Examined::read(disk, slot.other()).map_err(text)?;
+    orders::roll_back(disk, &mut record, &world.node(slot, from), Bars::Heed, examined)
+        .map(drop)
+        .map_err(text)
 }
 
 #[test]
@@ -232,7 +235,8 @@ fn a_roll_back_that_is_cut() {
 
 fn rearm_2(world: &World, disk: &mut SimDisk, slot: Slot, from: usize) -> Result<(), String> {
     let mut record = disk.record();
-    match orders::rearm(disk, &mut record, &world.node(slot, from)).map_err(text)? {
+    let examined = Examined::read(disk, slot.other()).map_err(text)?;
+    match orders::rearm(disk, &mut record, &world.node(slot, from), examined).map_err(text)? {
         Rearmed::Trial(_) => Ok(()),
         Rearmed::Reinstall => update_to_2(world, disk, slot, from),
     }
@@ -267,7 +271,8 @@ fn a_damaged_slot_that_is_mended_and_cut() {
     // story is of what an update makes of it.
     let mut disk = SimDisk::new(bytes, world.private_sector);
     let mut record = disk.record();
-    let rearmed = orders::rearm(&mut disk, &mut record, &world.node(Slot::A, 1)).unwrap();
+    let examined = Examined::read(&mut disk, Slot::B).unwrap();
+    let rearmed = orders::rearm(&mut disk, &mut record, &world.node(Slot::A, 1), examined).unwrap();
     assert_eq!(rearmed, Rearmed::Reinstall);
     disk.take_log();
     let told = story("mend", &world, &disk, |disk| {

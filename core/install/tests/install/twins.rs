@@ -6,7 +6,8 @@ use osbuild_install::Error;
 
 use crate::cuts::{Judgement, Sampling, Story, judge};
 use crate::disk::{Faults, SimDisk};
-use crate::stories::{plan, put_missing, replace_loader, update, with_tree};
+use crate::node::{Order, commit_in};
+use crate::stories::{plan, put_missing, replace_loader, starts, update, with_tree};
 use crate::world::World;
 
 const SAMPLING: Sampling = Sampling { reorderings: 40, tear_stride: 4, enough: 12 };
@@ -102,6 +103,26 @@ fn a_trial_record_after_the_activation() {
     // What is lost: a release that never says a word is not refused, and will
     // be tried again once its slot held another one.
     expect_red(&judgement, "times and is not refused");
+}
+
+/// An update, the start into it, and its commit, in which the record of the
+/// trial goes in this order.
+fn judge_commit(order: Order) -> Judgement {
+    let (world, disk) = world_and_disk();
+    let mut disk = disk;
+    update(&world, &mut disk, Slot::A, 1, 2).unwrap();
+    assert_eq!(starts(&mut disk), Slot::B);
+    disk.take_log();
+    judge_update(&world, &disk, |disk| {
+        let mut record = disk.record();
+        commit_in(disk, &mut record, Slot::B, order);
+    })
+}
+
+#[test]
+fn a_trial_that_is_forgotten_before_its_slot_is_good() {
+    expect_red(&judge_commit(Order::ForgetThenBits), "times and is not refused");
+    assert_eq!(judge_commit(Order::BitsThenForget).violations, Vec::<String>::new());
 }
 
 /// A disk that acknowledges a block of the root and forgets it.

@@ -157,14 +157,22 @@ pub fn ask_node(
     body: Option<&Value>,
     limit: Duration,
 ) -> Result<(u16, Value), NoAnswer> {
-    let question = Question {
-        method,
-        path,
-        headers: &[(CONTENT_TYPE.as_str(), "application/json")],
-        body: body.map(|body| body.to_string().into_bytes()).unwrap_or_default(),
-        limit,
-        most_bytes: 16 << 20,
-    };
+    let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+    hand_to_node(method, path, ("application/json", body), limit)
+}
+
+/// The same with any bytes, and of which kind they are.
+///
+/// # Errors
+/// As [`ask_node`].
+pub fn hand_to_node(
+    method: &str,
+    path: &str,
+    (kind, body): (&str, Vec<u8>),
+    limit: Duration,
+) -> Result<(u16, Value), NoAnswer> {
+    let headers = &[(CONTENT_TYPE.as_str(), kind)];
+    let question = Question { method, path, headers, body, limit, most_bytes: 16 << 20 };
     let Answer { status, body } = Endpoint::Unix(SOCKET.into()).ask(&question)?;
     let body = serde_json::from_slice(&body)
         .map_err(|error| NoAnswer(format!("{SOCKET}: no answer of the API: {error}")))?;

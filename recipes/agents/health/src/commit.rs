@@ -32,17 +32,27 @@ impl Slots {
         self.disk.update_table(|table| (false, table.slots().unwrap_or(Pair::FACTORY)))
     }
 
-    /// O1, O8, O9: PRIVATE first, then the bits.
+    /// O1, O8, O9: PRIVATE first, then the bits; the record of a trial goes
+    /// last, so that whatever is cut in between, the next commit of either slot
+    /// knows whose trial it was.
     pub fn commit(&self) -> Result<Value> {
         let mut state = private::read();
-        let own_floor = release_number("OSBUILD_FLOOR");
-        let other = self.read()?.of(self.disk.slot.other());
-        let failed_trial = other.state() == State::Tried && state.trial.is_some();
-        state.commit(own_floor, failed_trial);
-        let other_below_floor = self.other_index(other.state()).is_some_and(|index| index < state.floor);
+        let table = self.disk.update_table(|table| (false, table.clone()))?;
+        let (own, other) = (self.disk.slot, self.disk.slot.other());
+        let other_state = table.slots().unwrap_or(Pair::FACTORY).of(other).state();
+        let failed_trial = other_state == State::Tried && state.is_on_trial(table.root_hash(other));
+        state.before_commit(table.root_hash(own), release_number("OSBUILD_FLOOR"), failed_trial);
+        let other_below_floor = self.other_index(other_state).is_some_and(|index| index < state.floor);
         private::write(state)?;
         let event = Event::Commit { other_below_floor, other_has_trial_record: failed_trial };
         let verdict = self.apply(event, false)?;
+        let mut state = private::read();
+        if state.after_commit() {
+            // The slot is committed; the next commit forgets what this cannot.
+            if let Err(error) = private::write(state) {
+                say(WHO, 4, &error.to_string());
+            }
+        }
         Ok(describe(verdict.bits))
     }
 
@@ -64,8 +74,9 @@ impl Slots {
         let pair = self.read().unwrap_or(Pair::FACTORY);
         let action =
             law::apply(pair, running, Event::Unhealthy).map_or(Action::Reboot, |verdict| verdict.action);
+        let own = self.disk.read_table().ok().and_then(|loaded| loaded.table.root_hash(self.disk.slot));
         let mut state = private::read();
-        state.verdict = Some(Reason::Unhealthy);
+        state.note_verdict(own, Reason::Unhealthy);
         if let Err(error) = private::write(state) {
             say(WHO, 3, &error.to_string());
         }

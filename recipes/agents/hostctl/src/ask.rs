@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use osbuild_api::ask_node;
+use osbuild_api::{NoAnswer, ask_node, hand_to_node};
 use serde_json::Value;
 
 /// Why there is no result: an exit code, and lines that say so.
@@ -27,7 +27,16 @@ impl Failure {
 const LIMIT: Duration = Duration::from_secs(300);
 
 pub(crate) fn ask(method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-    let (status, record) = ask_node(method, path, body, LIMIT)
+    understood(ask_node(method, path, body, LIMIT))
+}
+
+/// Hands bytes over.
+pub(crate) fn put(path: &str, bytes: Vec<u8>) -> Result<Value, Failure> {
+    understood(hand_to_node("PUT", path, ("application/octet-stream", bytes), LIMIT))
+}
+
+fn understood(answer: Result<(u16, Value), NoAnswer>) -> Result<Value, Failure> {
+    let (status, record) = answer
         .map_err(|error| Failure { status: 3, lines: vec![format!("the node does not answer: {error}")] })?;
     // An order that takes long is only accepted.
     if status == 200 || status == 202 {

@@ -1,11 +1,13 @@
 //! What concerns updates.
 
+use std::fs::File;
+use std::io::Read;
 use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::Value;
 
-use crate::ask::{Failure, ask, query};
+use crate::ask::{Failure, ask, put, query};
 
 const PATH: &str = "/v1/update";
 const LOOK: Duration = Duration::from_millis(500);
@@ -37,6 +39,13 @@ pub enum Command {
     },
     /// Let the release be installed again that was gone back from
     LiftHold,
+    /// Hand in an export of the repository (osbuild repo export), for a node that reaches none
+    Import {
+        /// The file; - is standard input
+        file: String,
+    },
+    /// Forget the export that was handed in
+    Forget,
 }
 
 /// The status after it.
@@ -59,7 +68,48 @@ pub fn run(command: &Command, json: bool) -> Result<Value, Failure> {
             ask("POST", &format!("{PATH}/roll-back{query}"), None)
         }
         Command::LiftHold => ask("POST", &format!("{PATH}/lift-hold"), None),
+        Command::Import { file } => import(file, json),
+        Command::Forget => ask("DELETE", &format!("{PATH}/archive"), None),
     }
+}
+
+/// As many bytes as a request may have.
+const PIECE_BYTES: u64 = 1 << 20;
+
+/// Piece by piece, then all of it at once: nothing is of use before.
+fn import(file: &str, json: bool) -> Result<Value, Failure> {
+    let unreadable = |error: std::io::Error| Failure::refused(&format!("{file}: {error}"));
+    let (mut source, size): (Box<dyn Read>, Option<u64>) = if file == "-" {
+        (Box::new(std::io::stdin().lock()), None)
+    } else {
+        let opened = File::open(file).map_err(unreadable)?;
+        let size = opened.metadata().map_err(unreadable)?.len();
+        (Box::new(opened), Some(size))
+    };
+    let (mut number, mut came, mut told) = (None::<u64>, 0, 0);
+    loop {
+        let mut piece = Vec::new();
+        (&mut source).take(PIECE_BYTES).read_to_end(&mut piece).map_err(unreadable)?;
+        if piece.is_empty() && number.is_some() {
+            break;
+        }
+        let words = [("import", number), ("offset", Some(came)), ("size", size)];
+        let words = words.map(|(name, value)| (name, value.map(|value| value.to_string())));
+        came += piece.len() as u64;
+        let answer = put(&format!("{PATH}/archive{}", query(&words)), piece)?;
+        number = answer["import"].as_u64();
+        if number.is_none() {
+            return Err(Failure::refused("the node does not say which import this is"));
+        }
+        let tenth = size.and_then(|size| (came.min(size) * 10).checked_div(size)).unwrap_or(0);
+        if !json && tenth > told {
+            eprintln!("handing in: {} %", tenth * 10);
+            told = tenth;
+        }
+    }
+    let words = [("import", number), ("size", Some(came))];
+    let words = words.map(|(name, value)| (name, value.map(|value| value.to_string())));
+    ask("POST", &format!("{PATH}/archive{}", query(&words)), None)
 }
 
 /// Until it is done; for people, with how far it is.

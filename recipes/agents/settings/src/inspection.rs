@@ -55,7 +55,13 @@ impl Inspector {
         let granted = route.check_query(request.query).and_then(|()| {
             let place = Place::take(&self.asked)?;
             let socket = if subject.starts_with("update") { &self.updater } else { &self.looker };
-            let said = self.ask(socket, &json!({ "subject": subject, "query": request.query }));
+            let mut question = json!({ "subject": subject, "query": request.query }).to_string().into_bytes();
+            if route.body == "bytes" {
+                // A line, and what belongs to it.
+                question.push(b'\n');
+                question.extend_from_slice(request.body);
+            }
+            let said = self.ask(socket, &question);
             drop(place);
             said.map_err(|reason| Refusal::new(503, "inspect", format!("nobody could look: {reason}")))
         });
@@ -65,12 +71,12 @@ impl Inspector {
         })
     }
 
-    fn ask(&self, socket: &Path, question: &Value) -> Result<Said, String> {
+    fn ask(&self, socket: &Path, question: &[u8]) -> Result<Said, String> {
         let at = |error: std::io::Error| format!("{}: {error}", socket.display());
         let deadline = Instant::now() + self.limit;
         let mut stream = UnixStream::connect(socket).map_err(at)?;
         stream.set_write_timeout(Some(self.limit)).map_err(at)?;
-        stream.write_all(question.to_string().as_bytes()).map_err(at)?;
+        stream.write_all(question).map_err(at)?;
         stream.shutdown(Shutdown::Write).map_err(at)?;
         let mut said = Vec::new();
         let mut buffer = vec![0; 64 << 10];
@@ -131,6 +137,16 @@ mod tests {
 
     /// Asks somebody who says `said`; the answer, and what that one was asked.
     fn ask(path: &str, query: &[(&str, &str)], said: &'static str) -> (Option<Answer>, String) {
+        ask_with("GET", path, query, &[], said)
+    }
+
+    fn ask_with(
+        method: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        body: &[u8],
+        said: &'static str,
+    ) -> (Option<Answer>, String) {
         let place = tempfile::tempdir().unwrap();
         let socket = place.path().join("inspect");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -151,7 +167,7 @@ mod tests {
         let query: BTreeMap<String, String> =
             query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let who = Who { name: "test".to_owned(), uid: 0 };
-        let request = Request { method: "GET", path, query: &query, body: &[], who };
+        let request = Request { method, path, query: &query, body, who };
         let inspector = Inspector { limit: Duration::from_secs(5), ..Inspector::new(&socket, &socket) };
         let answer = inspector.answer(&request);
         assert_eq!(inspector.asked.load(Ordering::Relaxed), 0);
@@ -169,6 +185,16 @@ mod tests {
         let (answer, asked) = ask("/v1/node/logs", &[("unit", "a.service")], said);
         assert_eq!(answer, Some(Answer { status: 404, body: json!({ "schema": 1 }) }));
         assert_eq!(asked, r#"{"query":{"unit":"a.service"},"subject":"logs"}"#);
+    }
+
+    #[test]
+    fn a_piece_of_a_file_stands_behind_its_question() {
+        let said = r#"{"status":200,"body":{}}"#;
+        let (answer, asked) = ask_with("PUT", "/v1/update/archive", &[("offset", "5")], b"{\n\0", said);
+        assert_eq!(answer.unwrap().status, 200);
+        assert_eq!(asked, "{\"query\":{\"offset\":\"5\"},\"subject\":\"update-archive-put\"}\n{\n\0");
+        let (_, asked) = ask_with("DELETE", "/v1/update/archive", &[], b"body", said);
+        assert!(!asked.contains("body"), "{asked}");
     }
 
     #[test]

@@ -40,6 +40,9 @@ pub enum Ask {
     UpdateCancel,
     UpdateRollBack,
     UpdateLiftHold,
+    UpdateArchivePut,
+    UpdateArchiveImport,
+    UpdateArchiveForget,
 }
 
 impl Ask {
@@ -58,6 +61,9 @@ impl Ask {
             Self::UpdateCancel => Some("update-cancel"),
             Self::UpdateRollBack => Some("update-roll-back"),
             Self::UpdateLiftHold => Some("update-lift-hold"),
+            Self::UpdateArchivePut => Some("update-archive-put"),
+            Self::UpdateArchiveImport => Some("update-archive-import"),
+            Self::UpdateArchiveForget => Some("update-archive-forget"),
             _ => None,
         }
     }
@@ -375,6 +381,37 @@ pub const ROUTES: &[Route] = &[
         body: "",
         changes: true,
     },
+    Route {
+        method: "PUT",
+        path: "/v1/update/archive",
+        ask: Ask::UpdateArchivePut,
+        summary: "The next piece of an export of the repository; it is of use once it is imported.",
+        query: &[
+            ("import", "Its number, as the first piece was answered; without it another import begins."),
+            ("offset", "Where the piece belongs: what has come so far."),
+            ("size", "Of the whole, if it is known: refused at once if there is no room."),
+        ],
+        body: "bytes",
+        changes: false,
+    },
+    Route {
+        method: "POST",
+        path: "/v1/update/archive",
+        ask: Ask::UpdateArchiveImport,
+        summary: "Takes what has come in place of the archive before, if it can be believed.",
+        query: &[("import", "Its number."), ("size", "Of the whole.")],
+        body: "",
+        changes: true,
+    },
+    Route {
+        method: "DELETE",
+        path: "/v1/update/archive",
+        ask: Ask::UpdateArchiveForget,
+        summary: "Forgets the archive that was imported.",
+        query: &[],
+        body: "",
+        changes: true,
+    },
 ];
 
 /// The route of a request, with the name in its path; `Err` says which methods
@@ -435,6 +472,7 @@ pub fn open_api(settings: &Value) -> Value {
             "" => None,
             "settings" => Some(("application/json", json!({ "$ref": "#/components/schemas/Settings" }))),
             "text" => Some(("application/toml", json!({ "type": "string" }))),
+            "bytes" => Some(("application/octet-stream", json!({}))),
             _ => Some(("application/json", json!({ "type": "object" }))),
         };
         if let Some((media, schema)) = body {

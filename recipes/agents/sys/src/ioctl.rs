@@ -45,16 +45,6 @@ pub fn resize_partition(disk: impl AsFd, number: u32, start_bytes: u64, length_b
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// `BLKFLSBUF`: drops the device's cached pages, so that the next read comes
-/// from the medium.
-pub fn drop_cache(device: impl AsFd) -> io::Result<()> {
-    const BLKFLSBUF: libc::c_ulong = 0x1261;
-    // SAFETY: the descriptor is open for the call, and BLKFLSBUF takes no
-    // argument.
-    let result = unsafe { libc::ioctl(device.as_fd().as_raw_fd(), BLKFLSBUF as _, 0) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
 /// `BLKGETSIZE64`: the device's size in bytes.
 pub fn device_size(device: impl AsFd) -> io::Result<u64> {
     const BLKGETSIZE64: libc::c_ulong = 0x8008_1272;

@@ -8,6 +8,7 @@ pub mod block;
 pub mod clock;
 pub mod command;
 pub mod console;
+pub mod direct;
 pub mod dm;
 pub mod filesystem;
 pub mod ioctl;

@@ -18,7 +18,8 @@ const SETTINGS: &str = "/etc/osbuild/update.json";
 /// What the image says, if it follows anybody.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Image {
-    repository: Url,
+    /// `None`: whatever is followed is handed in.
+    repository: Option<Url>,
     channel: String,
     /// When its packages were listed: it is certainly not earlier.
     epoch: Time,
@@ -34,6 +35,7 @@ pub struct Settings {
     version_lock: Option<String>,
     delay_seconds: u64,
     pub check_seconds: u64,
+    scrub_seconds: u64,
     /// Installs what it finds by itself.
     pub automatic: bool,
     /// Restarts into it by itself.
@@ -73,7 +75,7 @@ impl Config {
 
     fn of(image: Image, root: Vec<u8>, settings: Settings) -> Self {
         let mut places = settings.mirrors.clone();
-        places.push(image.repository);
+        places.extend(image.repository);
         Self {
             root,
             channel: settings.channel.clone().unwrap_or(image.channel),
@@ -86,6 +88,17 @@ impl Config {
     pub fn wishes(&self, now: bool) -> Wishes {
         let Settings { version_lock, delay_seconds, .. } = &self.settings;
         Wishes { version_lock: version_lock.clone(), delay: Duration::from_secs(*delay_seconds), now }
+    }
+}
+
+/// How long from one scrub of the slots to the next; also where there is nobody
+/// to follow.
+pub fn scrub_every() -> Duration {
+    const DAY: Duration = Duration::from_secs(86400);
+    let read = std::fs::read(SETTINGS).ok().and_then(|text| parse::<Settings>(SETTINGS, &text).ok());
+    match read.map_or(0, |settings| settings.scrub_seconds) {
+        0 => DAY,
+        seconds => Duration::from_secs(seconds),
     }
 }
 
@@ -119,6 +132,8 @@ mod tests {
         assert_eq!((set.channel.as_str(), places), ("test", vec!["http://near/", "https://a/b/"]));
         assert_eq!(set.wishes(false).delay, Duration::from_secs(60));
         assert_eq!(config("{}").channel, "stable");
+        let alone: Image = serde_json::from_str(&image.replace("\"https://a/b\"", "null")).unwrap();
+        assert_eq!(Config::of(alone, Vec::new(), Settings::default()).places, []);
         assert!(serde_json::from_str::<Settings>(r#"{"chanel":"x"}"#).is_err());
     }
 }

@@ -1,31 +1,65 @@
 //! The disk of the system and PRIVATE's record, as installing a release wants
 //! them.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::fd::AsFd;
+use std::fs::File;
+use std::io;
+use std::time::{Duration, Instant};
 
 use osbuild_boot::gpt::Disk;
 use osbuild_boot::layout::SECTOR_SIZE;
 use osbuild_boot::private::Private;
 use osbuild_install::{Medium, Record};
 use osbuild_sys::block::{FileDisk, SystemDisk};
-use osbuild_sys::{Failed, ioctl, private};
+use osbuild_sys::direct::{Direct, PIECE_BYTES};
+use osbuild_sys::{Failed, private};
 
 /// The disk below the running root.
 pub struct WholeDisk {
     disk: FileDisk,
     /// The same, to be read past what the kernel remembers of it.
-    medium: File,
+    medium: Direct,
+    pace: Pace,
 }
 
 impl WholeDisk {
     /// # Errors
     /// It cannot be opened.
     pub fn open(disk: &SystemDisk) -> osbuild_sys::Result<Self> {
+        Self::at_pace(disk, Pace::AsItComes)
+    }
+
+    /// To be read, when nobody waits for it.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open_for_scrub(disk: &SystemDisk) -> osbuild_sys::Result<Self> {
+        Self::at_pace(disk, Pace::OutOfTheWay)
+    }
+
+    fn at_pace(disk: &SystemDisk, pace: Pace) -> osbuild_sys::Result<Self> {
         let path = disk.device();
-        let medium = OpenOptions::new().read(true).open(&path).map_err(Failed::at("open", &path))?;
-        Ok(Self { disk: FileDisk::open(&path)?, medium })
+        Ok(Self { disk: FileDisk::open(&path)?, medium: Direct::open(&path)?, pace })
+    }
+}
+
+/// How fast a medium is read back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    AsItComes,
+    /// At most [`SCRUB_BYTES_A_SECOND`]: not every scheduler of a disk knows
+    /// idle requests, and a disk may be another machine's.
+    OutOfTheWay,
+}
+
+const SCRUB_BYTES_A_SECOND: u64 = 16 << 20;
+
+impl Pace {
+    /// After so many bytes were read since.
+    pub fn keep(self, bytes: usize, since: Instant) {
+        if self == Self::OutOfTheWay {
+            let due = Duration::from_micros(bytes as u64 * 1_000_000 / SCRUB_BYTES_A_SECOND);
+            std::thread::sleep(due.saturating_sub(since.elapsed()));
+        }
     }
 }
 
@@ -50,16 +84,15 @@ impl Disk for WholeDisk {
 }
 
 impl Medium for WholeDisk {
-    /// `BLKFLSBUF` writes out and forgets the pages of the whole disk; those of
-    /// its partitions are the partitions' own, and nothing here writes there.
     fn read_back(&mut self, sector: u64, buffer: &mut [u8]) -> io::Result<()> {
-        // At the beginning of each stretch that is read in order.
-        let start = sector * SECTOR_SIZE;
-        if self.medium.stream_position()? != start {
-            ioctl::drop_cache(self.medium.as_fd())?;
-            self.medium.seek(SeekFrom::Start(start))?;
+        let mut place = sector * SECTOR_SIZE;
+        for piece in buffer.chunks_mut(PIECE_BYTES) {
+            let since = Instant::now();
+            piece.copy_from_slice(self.medium.read_at(place, piece.len())?);
+            self.pace.keep(piece.len(), since);
+            place += piece.len() as u64;
         }
-        self.medium.read_exact(buffer)
+        Ok(())
     }
 }
 

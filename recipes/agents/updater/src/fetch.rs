@@ -265,10 +265,14 @@ fn by_pieces<D: Medium>(
                     let wanted = Part::Exactly { start: part.start, end: part.end };
                     let mut body = repository.open_target(&whole.name, &whole.target, wanted)?;
                     let mut at = part.start;
-                    while let Some(bytes) = body.chunk().map_err(|error| error.to_string())? {
-                        observer.came(bytes.len() as u64);
-                        blocks.put(at, &bytes).map_err(|error| error.to_string())?;
-                        at += bytes.len() as u64;
+                    loop {
+                        let count = body.read(&mut buffer).map_err(|error| error.to_string())?;
+                        if count == 0 {
+                            break;
+                        }
+                        observer.came(count as u64);
+                        blocks.put(at, &buffer[..count]).map_err(|error| error.to_string())?;
+                        at += count as u64;
                     }
                 }
             }

@@ -8,9 +8,11 @@ mod clock;
 mod config;
 mod disk;
 mod fetch;
+mod imported;
 mod node;
 mod orders;
 mod repository;
+mod scrub;
 mod status;
 mod work;
 
@@ -19,6 +21,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use config::Config;
+use imported::Imported;
 use node::Facts;
 use orders::{Answer, Order, What};
 use osbuild_sys::console::say;
@@ -31,19 +34,21 @@ pub const WHO: &str = "updater";
 const LOOK: Duration = Duration::from_secs(5);
 /// Of each wait between two checks, at most this part is added, another one for
 /// each node: so that not all ask at once.
-const SPREAD: f64 = 0.2;
+pub const SPREAD: f64 = 0.2;
 
 fn main() -> ExitCode {
     let status: &'static Status = Box::leak(Box::default());
+    let imported: &'static Imported = Box::leak(Box::new(Imported::of_node()));
+    status.imported(imported.told());
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
-        if let Err(error) = orders::serve(status, &sender) {
+        if let Err(error) = orders::serve(status, imported, &sender) {
             say(WHO, 3, &error.to_string());
             std::process::exit(1);
         }
     });
     notify::ready();
-    match run(status, &receiver) {
+    match run(status, imported, &receiver) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             say(WHO, 3, &reason);
@@ -52,15 +57,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(status: &Status, orders: &Receiver<Order>) -> Result<(), String> {
+fn run(status: &'static Status, imported: &Imported, orders: &Receiver<Order>) -> Result<(), String> {
     let facts = Facts::gather()?;
     let config = Config::read().map_err(|error| error.to_string())?;
     if let Err(reason) = &config {
         status.is_off(reason.clone());
         say(WHO, 6, &format!("updates are off: {reason}"));
     }
-    let work = Work { facts: &facts, status };
-    let mut schedule = Schedule::new(config.as_ref().ok(), &facts);
+    let facts: &'static Facts = Box::leak(Box::new(facts));
+    std::thread::spawn(move || scrub::run(facts, status));
+    let work = Work { facts, status, imported };
+    let mut schedule = Schedule::new(config.as_ref().ok(), facts);
     let mut was_committed = false;
     loop {
         match orders.recv_timeout(LOOK) {
@@ -79,7 +86,7 @@ fn run(status: &Status, orders: &Receiver<Order>) -> Result<(), String> {
             // What is set may have changed since.
             if let Ok(config) = Config::read().map_err(|error| error.to_string())? {
                 by_itself(&work, &config);
-                schedule = Schedule::new(Some(&config), &facts);
+                schedule = Schedule::new(Some(&config), facts);
             }
         }
     }
@@ -126,6 +133,8 @@ fn carry_out(work: &Work<'_>, what: What) -> Answer {
         What::Cancel => work.cancel(),
         What::RollBack { force } => work.roll_back(force),
         What::LiftHold => work.lift_hold().map(|_| ()),
+        What::Import { number, size } => config().and_then(|config| work.import(&config, number, size)),
+        What::Forget => work.forget(),
     };
     match outcome {
         Ok(()) => Ok(work.status.record()),

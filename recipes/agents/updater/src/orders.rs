@@ -1,5 +1,6 @@
 //! Who asks and orders: the API's server, over a socket. One question a
-//! connection, its end is the end of the stream; one answer.
+//! connection, a line, with a piece of a file behind it if it has one; its end
+//! is the end of the stream; one answer.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -12,13 +13,14 @@ use osbuild_sys::{Failed, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::imported::{Imported, Piece};
 use crate::status::Status;
 use crate::work::Wanted;
 
 /// Of the API's server alone.
 const SOCKET: &str = "/run/osbuild/update.socket";
-/// Of a question.
-const MOST_BYTES: u64 = 64 << 10;
+/// Of a question, with what stands behind it.
+const MOST_BYTES: u64 = (64 << 10) + (1 << 20);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is to be done, and where to say what came of it.
@@ -32,8 +34,16 @@ pub enum What {
     Check(Wanted),
     Install(Wanted),
     Cancel,
-    RollBack { force: bool },
+    RollBack {
+        force: bool,
+    },
     LiftHold,
+    /// All of an archive has come.
+    Import {
+        number: u64,
+        size: u64,
+    },
+    Forget,
 }
 
 /// `Err`: why not.
@@ -51,7 +61,7 @@ struct Question {
 ///
 /// # Errors
 /// The socket cannot be made.
-pub fn serve(status: &Status, orders: &Sender<Order>) -> Result<()> {
+pub fn serve(status: &Status, imported: &Imported, orders: &Sender<Order>) -> Result<()> {
     let _ = std::fs::remove_file(SOCKET);
     let listener = UnixListener::bind(SOCKET).map_err(Failed::at("listen at", SOCKET))?;
     std::fs::set_permissions(Path::new(SOCKET), std::fs::Permissions::from_mode(0o600))
@@ -61,30 +71,47 @@ pub fn serve(status: &Status, orders: &Sender<Order>) -> Result<()> {
             let orders = orders.clone();
             scope.spawn(move || {
                 // Who does not read the answer is not waited for.
-                let _ = one(stream, status, &orders);
+                let _ = one(stream, status, imported, &orders);
             });
         }
     });
     Ok(())
 }
 
-fn one(mut stream: UnixStream, status: &Status, orders: &Sender<Order>) -> std::io::Result<()> {
+fn one(
+    mut stream: UnixStream,
+    status: &Status,
+    imported: &Imported,
+    orders: &Sender<Order>,
+) -> std::io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut asked = Vec::new();
     (&mut stream).take(MOST_BYTES).read_to_end(&mut asked)?;
-    let (code, body) = answer(&asked, status, orders);
+    let (code, body) = answer(&asked, status, imported, orders);
     let said = json!({ "status": code, "body": body });
     stream.write_all(said.to_string().as_bytes())
 }
 
-fn answer(asked: &[u8], status: &Status, orders: &Sender<Order>) -> (u16, Value) {
-    let question: Question = match serde_json::from_slice(asked) {
+fn answer(asked: &[u8], status: &Status, imported: &Imported, orders: &Sender<Order>) -> (u16, Value) {
+    let (line, piece) = match asked.iter().position(|byte| *byte == b'\n') {
+        Some(end) => (&asked[..end], &asked[end + 1..]),
+        None => (asked, &[][..]),
+    };
+    let question: Question = match serde_json::from_slice(line) {
         Ok(question) => question,
         Err(error) => return (400, refusal("question", &error.to_string())),
     };
     if question.subject == "update" {
         return (200, status.record());
+    }
+    // Taking a piece in disturbs nobody's work.
+    if question.subject == "update-archive-put" {
+        let put = piece_of(&question).map_err(|reason| (400, reason));
+        return match put.and_then(|place| imported.put(place, piece).map_err(|reason| (409, reason))) {
+            Ok(body) => (200, body),
+            Err((code, reason)) => (code, refusal("archive", &reason)),
+        };
     }
     let what = match understood(&question) {
         Ok(what) => what,
@@ -134,8 +161,26 @@ fn understood(question: &Question) -> std::result::Result<What, String> {
         "update-cancel" => Ok(What::Cancel),
         "update-roll-back" => Ok(What::RollBack { force: is("force")? }),
         "update-lift-hold" => Ok(What::LiftHold),
+        "update-archive-import" => {
+            let missing = || "say which import, and how large it is".to_owned();
+            let number = number_in(question, "import")?.ok_or_else(missing)?;
+            let size = number_in(question, "size")?.ok_or_else(missing)?;
+            Ok(What::Import { number, size })
+        }
+        "update-archive-forget" => Ok(What::Forget),
         other => Err(format!("there is no subject '{other}'")),
     }
+}
+
+fn piece_of(question: &Question) -> std::result::Result<Piece, String> {
+    let number = number_in(question, "import")?;
+    let offset = number_in(question, "offset")?.unwrap_or(0);
+    Ok(Piece { number, offset, size: number_in(question, "size")? })
+}
+
+fn number_in(question: &Question, name: &str) -> std::result::Result<Option<u64>, String> {
+    let number = |text: &String| text.parse().map_err(|_| format!("{name}: '{text}' is no number"));
+    question.query.get(name).map(number).transpose()
 }
 
 fn refusal(kind: &str, message: &str) -> Value {
@@ -160,7 +205,13 @@ mod tests {
         );
         assert_eq!(understand("update-roll-back", &[("force", "")]), Ok(What::RollBack { force: true }));
         assert_eq!(understand("update-cancel", &[]), Ok(What::Cancel));
+        assert_eq!(
+            understand("update-archive-import", &[("import", "1"), ("size", "5")]),
+            Ok(What::Import { number: 1, size: 5 })
+        );
         for (subject, query) in [
+            ("update-archive-import", ("import", "1")),
+            ("update-archive-import", ("size", "-1")),
             ("update-install", ("force", "true")),
             ("update-install", ("now", "soon")),
             ("reboot", ("now", "true")),

@@ -1,12 +1,15 @@
 //! The repository as this node comes to believe it: metadata first, then what
 //! is small enough to be held.
 
+use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use osbuild_format::release::Release as Manifest;
+use osbuild_transfer::archive::{Archive, Stretch};
 use osbuild_transfer::http::{Body, Http, Metadata, Part, Patience};
 use osbuild_transfer::metadata::FileStore;
-use osbuild_tuf::client::{Client, Limits, Store};
+use osbuild_tuf::client::{Client, Failure, Limits, Store, Transport};
 use osbuild_tuf::metadata::Target;
 use osbuild_tuf::paths;
 use osbuild_tuf::time::Time;
@@ -23,12 +26,31 @@ const KEPT: &str = "tuf";
 /// Of a document or a manifest.
 const MOST_BYTES: u64 = 4 << 20;
 
+/// Where a repository is.
+#[derive(Clone)]
+pub enum Place {
+    /// Ends with a slash.
+    Web(Url),
+    /// An export that was handed in.
+    Archive(Arc<Archive>),
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Web(url) => url.fmt(f),
+            Self::Archive(_) => f.write_str("the imported archive"),
+        }
+    }
+}
+
 /// A repository whose metadata was verified a moment ago.
 pub struct Repository<'h> {
     http: &'h Http,
-    client: Client<Metadata<'h>, FileStore>,
-    /// The place that it was verified from, then the others.
-    places: Vec<Url>,
+    client: Client<Source<'h>, FileStore>,
+    /// In the order in which they are asked for bytes, which are the same
+    /// wherever they come from: an archive that is there costs nothing.
+    places: Vec<Place>,
     pub now: Time,
     pub catalogue: Catalogue,
     pub rollout: Rollout,
@@ -41,21 +63,59 @@ pub fn http() -> Result<Http, String> {
 }
 
 impl<'h> Repository<'h> {
-    /// Asks one place after the other until one can be believed.
+    /// The newest that can be believed: what the archive says, then what the
+    /// first place says that can be reached and believed after it, which is not
+    /// older. So an archive never holds a node at its own state that can look
+    /// for itself.
     ///
     /// # Errors
     /// None can; what each has done wrong.
-    pub fn open(http: &'h Http, config: &Config, line: &Line, private: &Path) -> Result<Self, String> {
+    pub fn open(
+        http: &'h Http,
+        config: &Config,
+        archive: Option<&Arc<Archive>>,
+        line: &Line,
+        private: &Path,
+    ) -> Result<Self, String> {
         let mut reasons = Vec::new();
-        for (index, place) in config.places.iter().enumerate() {
-            let mut places = config.places.clone();
-            places.swap(0, index);
-            match Self::at(http, config, line, private, places) {
-                Ok(repository) => return Ok(repository),
-                Err(reason) => reasons.push(format!("{place}: {reason}")),
+        let mut handed_in = None;
+        let archive = archive.map(|archive| Place::Archive(Arc::clone(archive)));
+        if let Some(archive) = &archive {
+            match Self::at(http, config, line, private, vec![archive.clone()]) {
+                Ok(repository) => handed_in = Some(repository),
+                Err(reason) => reasons.push(format!("{archive}: {reason}")),
             }
         }
-        Err(reasons.join("; "))
+        for (index, url) in config.places.iter().enumerate() {
+            let mut urls = config.places.clone();
+            urls.swap(0, index);
+            let mut places: Vec<Place> = urls.into_iter().map(Place::Web).collect();
+            match Self::at(http, config, line, private, places.clone()) {
+                Ok(repository) => {
+                    places.splice(0..0, archive);
+                    return Ok(Self { places, ..repository });
+                }
+                Err(reason) => reasons.push(format!("{url}: {reason}")),
+            }
+        }
+        if reasons.is_empty() {
+            reasons.push("no repository is named, and nothing was imported".to_owned());
+        }
+        handed_in.ok_or_else(|| reasons.join("; "))
+    }
+
+    /// What an archive says, and nobody else.
+    ///
+    /// # Errors
+    /// It cannot be believed; why, and what helps.
+    pub fn of_archive(
+        http: &'h Http,
+        config: &Config,
+        archive: &Arc<Archive>,
+        line: &Line,
+        private: &Path,
+    ) -> Result<Self, String> {
+        Self::at(http, config, line, private, vec![Place::Archive(Arc::clone(archive))])
     }
 
     fn at(
@@ -63,16 +123,22 @@ impl<'h> Repository<'h> {
         config: &Config,
         line: &Line,
         private: &Path,
-        places: Vec<Url>,
+        places: Vec<Place>,
     ) -> Result<Self, String> {
         let directory = private.join(KEPT);
         std::fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         let mut store = FileStore::new(&directory);
         let now = clock::now(config.epoch, &store.load());
-        let base = places[0].join("metadata/").map_err(|error| error.to_string())?;
-        let client = Client::new(&config.root, Metadata { http, base }, store, Limits::default(), now);
+        let source = match &places[0] {
+            Place::Web(url) => {
+                let base = url.join("metadata/").map_err(|error| error.to_string())?;
+                Source::Web(Metadata { http, base })
+            }
+            Place::Archive(archive) => Source::Archive(Arc::clone(archive)),
+        };
+        let client = Client::new(&config.root, source, store, Limits::default(), now);
         let mut client = client.map_err(|error| all_of(&error))?;
-        client.refresh().map_err(|error| all_of(&error))?;
+        client.refresh().map_err(|error| told(&places[0], &error))?;
         // What was signed later than our clock says is later, too.
         let signed = client.trusted().timestamp().and_then(|timestamp| timestamp.signed_at);
         let now = signed.map_or(now, |signed| signed.max(now));
@@ -84,6 +150,41 @@ impl<'h> Repository<'h> {
             repository.rollout = Rollout::parse(&rollout).map_err(|error| all_of(&error))?;
         }
         Ok(repository)
+    }
+
+    /// Whether there is an archive which has a release that is newer than this,
+    /// or that nobody can say it of.
+    ///
+    /// # Errors
+    /// A role that may speak for a release cannot be believed.
+    pub fn archive_is_of_use(&mut self, line: &Line, running_index: u64) -> Result<bool, String> {
+        let archive = self.places.iter().find_map(|place| match place {
+            Place::Archive(archive) => Some(Arc::clone(archive)),
+            Place::Web(_) => None,
+        });
+        let Some(archive) = archive else { return Ok(true) };
+        let newer = self.catalogue.releases.iter().filter(|release| release.rollback_index > running_index);
+        let names: Vec<String> = newer.map(|release| self.name(line, release, "manifest.json")).collect();
+        for name in names {
+            if let Some(target) = self.target(&name)? {
+                if archive.has(&format!("targets/{}", file_name(&name, &target)?)) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether it is worth asking for a target: where there is nothing but an
+    /// archive, what that lacks nobody has.
+    pub fn may_have(&self, name: &str, target: &Target) -> bool {
+        let is_in = |place: &Place| match place {
+            Place::Web(_) => true,
+            Place::Archive(archive) => {
+                file_name(name, target).is_ok_and(|file| archive.has(&format!("targets/{file}")))
+            }
+        };
+        self.places.iter().any(is_in)
     }
 
     /// What the repository vouches for under a name; `None` if it knows none.
@@ -122,18 +223,18 @@ impl<'h> Repository<'h> {
         let file = file_name(name, target)?;
         let mut reasons = Vec::new();
         for place in &self.places {
-            let url = target_url(place, &file)?;
             let mut bytes = Vec::new();
             let mut judge = target.hashes.judge(name).map_err(|error| all_of(&error))?;
-            let came = self.http.get(&url, 0, target.length, &mut |chunk| {
-                judge.update(chunk);
-                bytes.extend_from_slice(chunk);
-                Ok(())
-            });
-            let judged = came.map_err(|error| error.to_string()).and_then(|length| {
-                if length != target.length {
-                    return Err(format!("{url}: {length} bytes, where {} are due", target.length));
+            let whole = Part::From { start: 0, limit: target.length };
+            let came = self
+                .open_at(place, &file, whole)
+                .and_then(|mut coming| coming.read_to_end(&mut bytes).map_err(|error| error.to_string()));
+            let judged = came.and_then(|_| {
+                if bytes.len() as u64 != target.length {
+                    let (length, due) = (bytes.len(), target.length);
+                    return Err(format!("{place}: {name}: {length} bytes, where {due} are due"));
                 }
+                judge.update(&bytes);
                 judge.finish().map_err(|error| all_of(&error))
             });
             match judged {
@@ -149,17 +250,30 @@ impl<'h> Repository<'h> {
     ///
     /// # Errors
     /// No place has it.
-    pub fn open_target(&self, name: &str, target: &Target, part: Part) -> Result<Body<'h>, String> {
+    pub fn open_target(&self, name: &str, target: &Target, part: Part) -> Result<Coming<'h>, String> {
         let file = file_name(name, target)?;
         let mut reasons = Vec::new();
         for place in &self.places {
-            let mut body = self.http.open(&target_url(place, &file)?, part);
-            match body.begin() {
-                Ok(()) => return Ok(body),
-                Err(error) => reasons.push(error.to_string()),
+            match self.open_at(place, &file, part) {
+                Ok(coming) => return Ok(coming),
+                Err(reason) => reasons.push(reason),
             }
         }
         Err(reasons.join("; "))
+    }
+
+    fn open_at(&self, place: &Place, file: &str, part: Part) -> Result<Coming<'h>, String> {
+        match place {
+            Place::Web(base) => {
+                let mut body = self.http.open(&target_url(base, file)?, part);
+                body.begin().map_err(|error| error.to_string())?;
+                Ok(Coming::Web(body))
+            }
+            Place::Archive(archive) => match archive.open_part(&format!("targets/{file}"), part) {
+                Some(stretch) => Ok(Coming::Archive(stretch?)),
+                None => Err(format!("{place} does not have {file}")),
+            },
+        }
     }
 
     /// The manifest of a release, by the catalogue's word for its bytes.
@@ -191,6 +305,51 @@ fn file_name(name: &str, target: &Target) -> Result<String, String> {
     Ok(paths::target_name(name, digest))
 }
 
+/// Metadata, wherever it comes from.
+enum Source<'h> {
+    Web(Metadata<'h>),
+    Archive(Arc<Archive>),
+}
+
+impl Transport for Source<'_> {
+    fn metadata(&mut self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
+        match self {
+            Self::Web(web) => web.metadata(name, limit),
+            Self::Archive(archive) => archive.metadata(name, limit),
+        }
+    }
+}
+
+/// Bytes of a target, wherever they come from.
+pub enum Coming<'h> {
+    Web(Body<'h>),
+    Archive(Stretch),
+}
+
+impl Read for Coming<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Web(body) => body.read(buffer),
+            Self::Archive(stretch) => stretch.read(buffer),
+        }
+    }
+}
+
+/// Why a place is not believed; of an archive, what its owner can do.
+fn told(place: &Place, error: &osbuild_tuf::Error) -> String {
+    let reason = all_of(error);
+    let remedy = match (place, error) {
+        (Place::Archive(_), osbuild_tuf::Error::Expired { .. }) => {
+            "refresh the repository and export it again, or set this node's clock right"
+        }
+        (Place::Archive(_), osbuild_tuf::Error::Rollback { .. }) => {
+            "this node has seen a newer state of the repository: export it again"
+        }
+        _ => return reason,
+    };
+    format!("{reason}; {remedy}")
+}
+
 fn target_url(place: &Url, file: &str) -> Result<Url, String> {
     place.join("targets/").and_then(|base| base.join(file)).map_err(|error| format!("{place}: {error}"))
 }
@@ -205,3 +364,7 @@ pub fn all_of(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+#[path = "repository_tests.rs"]
+mod tests;

@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 
 use crate::WHO;
 use crate::fetch::Observer;
+use crate::scrub::{Found, Scrubbed};
 
 /// Shared by the one who works and those who ask.
 #[derive(Default)]
 pub struct Status {
     told: Mutex<Told>,
+    pub scrubbed: Scrubbed,
 }
 
 #[derive(Default)]
@@ -30,6 +32,7 @@ struct Told {
     installing: Option<String>,
     downloads: Vec<Download>,
     loader: Option<String>,
+    imported: Value,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -120,7 +123,12 @@ impl Status {
         self.told().loader = Some(said);
     }
 
+    pub fn imported(&self, told: Value) {
+        self.told().imported = told;
+    }
+
     pub fn record(&self) -> Value {
+        let Found { running, other, .. } = self.scrubbed.found();
         let told = self.told();
         let downloads: Vec<Value> = told
             .downloads
@@ -142,6 +150,8 @@ impl Status {
             "installing": told.installing,
             "downloads": downloads,
             "loader": told.loader,
+            "imported": told.imported,
+            "scrub": { "running": running, "other": other },
             "releases": told.releases,
         })
     }

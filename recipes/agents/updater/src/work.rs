@@ -6,7 +6,7 @@ use std::path::Path;
 use osbuild_boot::slot::State;
 use osbuild_format::release::Release as Manifest;
 use osbuild_install::orders::{self, Rearmed};
-use osbuild_install::{Bars, Preflight, loader};
+use osbuild_install::{Bars, Examined, Preflight, loader};
 use osbuild_sys::console::say;
 use osbuild_sys::{block, private};
 use osbuild_transfer::http::Http;
@@ -18,6 +18,7 @@ use crate::WHO;
 use crate::config::Config;
 use crate::disk::{Remembered, Running, WholeDisk};
 use crate::fetch::{self, Named, Ways};
+use crate::imported::Imported;
 use crate::node::{Facts, note_loader_replaced};
 use crate::repository::{Repository, all_of, http};
 use crate::status::Status;
@@ -26,6 +27,7 @@ use crate::status::Status;
 pub struct Work<'w> {
     pub facts: &'w Facts,
     pub status: &'w Status,
+    pub imported: &'w Imported,
 }
 
 /// Which release is wanted.
@@ -72,6 +74,9 @@ impl Work<'_> {
     /// As [`Work::install`].
     pub fn by_itself(&self, config: &Config) -> Result<Option<String>> {
         let http = http()?;
+        if config.places.is_empty() && self.imported.kept()?.is_none() {
+            return Ok(None);
+        }
         let (line, mut repository) = self.open(&http, config)?;
         let wanted = Wanted::default();
         if self.judge(config, &repository, &wanted).is_some() {
@@ -80,6 +85,11 @@ impl Work<'_> {
             }
         } else if let Err(reason) = self.replace_loader(&line, &mut repository) {
             say(WHO, 4, &format!("the boot loader stays as it is: {reason}"));
+        } else if !repository.archive_is_of_use(&line, self.facts.rollback_index)?
+            && self.imported.forget()?
+        {
+            say(WHO, 6, "the imported archive has nothing newer than what runs: it was removed");
+            self.status.imported(self.imported.told());
         }
         Ok(None)
     }
@@ -87,8 +97,39 @@ impl Work<'_> {
     fn open<'h>(&self, http: &'h Http, config: &Config) -> Result<(Line, Repository<'h>)> {
         self.status.checks();
         let line = self.facts.line(&config.channel)?;
-        let repository = Repository::open(http, config, &line, Path::new(private::MOUNT))?;
+        // One that cannot be read is as good as none; the status says so.
+        let archive = self.imported.kept().unwrap_or_default();
+        let private = Path::new(private::MOUNT);
+        let repository = Repository::open(http, config, archive.as_ref(), &line, private)?;
         Ok((line, repository))
+    }
+
+    /// Takes an archive in place of the one before, if it can be believed.
+    ///
+    /// # Errors
+    /// It cannot: then the one before stays.
+    pub fn import(&self, config: &Config, number: u64, size: u64) -> Result<()> {
+        let archive = self.imported.finish(number, size)?;
+        let http = http()?;
+        let line = self.facts.line(&config.channel)?;
+        let private = Path::new(private::MOUNT);
+        let repository =
+            Repository::of_archive(&http, config, &archive, &line, private).inspect_err(|_| {
+                self.imported.drop_coming();
+            })?;
+        self.imported.keep()?;
+        self.status.imported(self.imported.told());
+        self.judge(config, &repository, &Wanted::default());
+        say(WHO, 5, &format!("an archive of the repository was imported ({size} bytes)"));
+        Ok(())
+    }
+
+    /// # Errors
+    /// There is none, or it cannot be removed.
+    pub fn forget(&self) -> Result<()> {
+        let was_there = self.imported.forget()?;
+        self.status.imported(self.imported.told());
+        if was_there { Ok(()) } else { Err("no archive was imported".to_owned()) }
     }
 
     fn judge<'r>(
@@ -182,10 +223,10 @@ impl Work<'_> {
         let delta = repository.name(line, release, &names::delta(short, from));
         let chunks = repository.name(line, release, &names::chunks(short));
         let mut named = |name: String| -> Result<Option<Named>> {
-            let target = repository.target(&name)?;
+            let target = repository.target(&name)?.filter(|target| repository.may_have(&name, target));
             Ok(target.map(|target| Named { name, target }))
         };
-        let whole = named(whole.clone())?.ok_or(format!("the repository has no {whole}"))?;
+        let whole = named(whole.clone())?.ok_or(format!("there is no {whole} to be had"))?;
         Ok(Ways { whole, delta: named(delta)?, chunks: named(chunks)? })
     }
 
@@ -205,7 +246,8 @@ impl Work<'_> {
     /// There is nothing good to go back to.
     pub fn roll_back(&self, force: bool) -> Result<()> {
         let bars = if force { Bars::OverrideByOperator } else { Bars::Heed };
-        self.order(|disk, node| orders::roll_back(disk, &mut Remembered, node, bars).map(|_| ()))?;
+        let examined = self.read_other()?;
+        self.order(|disk, node| orders::roll_back(disk, &mut Remembered, node, bars, examined).map(|_| ()))?;
         self.status.activated("the other slot");
         Ok(())
     }
@@ -224,9 +266,11 @@ impl Work<'_> {
             return;
         }
         let mut outcome = None;
-        let ordered = self.order(|disk, node| {
-            outcome = Some(orders::rearm(disk, &mut Remembered, node)?);
-            Ok(())
+        let ordered = self.read_other().and_then(|examined| {
+            self.order(|disk, node| {
+                outcome = Some(orders::rearm(disk, &mut Remembered, node, examined)?);
+                Ok(())
+            })
         });
         match (ordered, outcome) {
             (Ok(()), Some(Rearmed::Trial(_))) => {
@@ -236,6 +280,19 @@ impl Work<'_> {
             (Ok(()), _) => say(WHO, 4, "the other slot is damaged: it was emptied, to be installed anew"),
             (Err(reason), _) => say(WHO, 6, &format!("the other slot stays as it is: {reason}")),
         }
+    }
+
+    /// All of the other slot. It takes a while, and nobody waits for the table
+    /// meanwhile.
+    fn read_other(&self) -> Result<Examined> {
+        let mut disk = WholeDisk::open(&self.facts.disk).map_err(|error| error.to_string())?;
+        let examined = Examined::read(&mut disk, self.facts.disk.slot.other());
+        let examined = examined.map_err(|error| all_of(&error))?;
+        let table = self.facts.disk.read_table().map_err(|error| error.to_string())?.table;
+        if let Some(root_hash) = table.root_hash(examined.slot()) {
+            self.status.scrubbed.other_was_read(&examined, root_hash);
+        }
+        Ok(examined)
     }
 
     fn order(

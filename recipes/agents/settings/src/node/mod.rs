@@ -273,7 +273,10 @@ impl<F: Files, A: Applier> Node<F, A> {
             | Ask::UpdateInstall
             | Ask::UpdateCancel
             | Ask::UpdateRollBack
-            | Ask::UpdateLiftHold => {
+            | Ask::UpdateLiftHold
+            | Ask::UpdateArchivePut
+            | Ask::UpdateArchiveImport
+            | Ask::UpdateArchiveForget => {
                 Err(Refusal::new(503, "inspect", "the settings know nothing of the running system"))
             }
         }

@@ -1,0 +1,268 @@
+//! Both slots read through once a day, so that a bad block is found before it
+//! is needed.
+//!
+//! Of the slot that runs, all of `/dev/dm-0` is read. A bad block is no error
+//! here but a panic of the kernel (`panic_on_corruption`), which is the point:
+//! a slot that is corrupt spends its tries, and the other one takes over, also
+//! months after it was first good. The other slot is nobody's device; its bytes
+//! are held against its own hash tree, and an operator is told when what the
+//! node would fall back to is no more. Both are read past the page cache: what
+//! is in there was read once and would hide what became of the disk since.
+//!
+//! It is the updater's and not the health check's: that one is watched and must
+//! answer in time, while this one runs at idle priority already and knows the
+//! other slot. It writes nothing but when it was done.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant, SystemTime};
+
+use osbuild_boot::slot::State;
+use osbuild_format::hex;
+use osbuild_format::verity::BLOCK_BYTES;
+use osbuild_install::{Contents, Examined};
+use osbuild_sys::console::say;
+use osbuild_sys::direct::{Direct, PIECE_BYTES};
+use osbuild_sys::{private, state};
+use osbuild_tuf::time::Time;
+use osbuild_update::wave::{EVERYBODY, Position};
+use serde::{Deserialize, Serialize};
+
+use crate::config::scrub_every;
+use crate::disk::{Pace, WholeDisk};
+use crate::node::{Facts, is_committed};
+use crate::status::Status;
+use crate::{SPREAD, WHO};
+
+const RUNNING: &str = "/dev/dm-0";
+/// Below PRIVATE: a node that restarts often is scrubbed all the same.
+const KEPT: &str = "scrub.json";
+/// How often it is looked whether it is time.
+const LOOK: Duration = Duration::from_secs(60);
+/// A fleet that was switched on together begins over so long a time.
+const SETTLE: Duration = Duration::from_secs(3600);
+
+/// What was found, kept over restarts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Found {
+    /// From when on the time to the next one counts: the last one's end, or when
+    /// the release that runs was first seen.
+    pub since: Option<Time>,
+    pub running: Option<Slot>,
+    pub other: Option<Slot>,
+}
+
+impl Found {
+    /// What of it is still of use where this release runs.
+    fn for_release(self, root_hash: &str, now: Time) -> Self {
+        match &self.running {
+            Some(running) if running.root_hash != root_hash => Self { since: Some(now), ..Self::default() },
+            _ => Self { since: self.since.or(Some(now)), ..self },
+        }
+    }
+}
+
+/// Of one slot.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Slot {
+    /// Which release that was.
+    root_hash: String,
+    /// When it was read.
+    pub scrubbed: Time,
+    pub bytes: u64,
+    /// What is wrong with it.
+    pub problem: Option<String>,
+}
+
+impl Slot {
+    fn of(examined: &Examined, root_hash: [u8; 32]) -> Self {
+        let (bytes, problem) = match examined.contents() {
+            Contents::Whole(whole) => (whole.blocks * BLOCK_BYTES as u64, None),
+            Contents::Damaged { what, .. } => (0, Some(what.clone())),
+        };
+        Self { root_hash: hex::encode(&root_hash), scrubbed: now(), bytes, problem }
+    }
+}
+
+/// Shared by the one who reads and those who ask.
+#[derive(Default)]
+pub struct Scrubbed(Mutex<Found>);
+
+impl Scrubbed {
+    pub fn found(&self) -> Found {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Found)) {
+        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut found);
+        let text = serde_json::to_string(&*found).expect("it is plain data");
+        if let Err(error) = state::write(Path::new(private::MOUNT).join(KEPT), &text) {
+            say(WHO, 4, &error.to_string());
+        }
+    }
+
+    /// What became of the other slot when it was read for another reason, too.
+    pub fn other_was_read(&self, examined: &Examined, root_hash: [u8; 32]) {
+        self.change(|found| found.other = Some(Slot::of(examined, root_hash)));
+    }
+}
+
+/// Scrubs for as long as the program runs.
+pub fn run(facts: &Facts, status: &Status) {
+    let text = std::fs::read(Path::new(private::MOUNT).join(KEPT)).unwrap_or_default();
+    let kept: Found = serde_json::from_slice(&text).unwrap_or_default();
+    let own = facts.root_hash_text();
+    status.scrubbed.change(|found| *found = kept.for_release(&own, now()));
+    let part = f64::from(Position::of(&facts.machine_id, "scrub").number()) / f64::from(EVERYBODY);
+    loop {
+        let begun = Instant::now();
+        let since = status.scrubbed.found().since;
+        let mut every = Duration::ZERO;
+        let mut wait = Duration::ZERO;
+        // What is set may have changed while it waited; what time it is, too.
+        while begun.elapsed() < wait || every.is_zero() || !is_committed() || status.busy().is_some() {
+            let set = scrub_every();
+            if set != every {
+                (every, wait) = (set, begun.elapsed() + due_in(set, since, now(), part));
+            }
+            std::thread::sleep(LOOK.min(wait.saturating_sub(begun.elapsed()).max(Duration::from_secs(1))));
+        }
+        scrub(facts, status, &own);
+    }
+}
+
+/// How long until the next one, of a node at this part of the fleet.
+fn due_in(every: Duration, since: Option<Time>, now: Time, part: f64) -> Duration {
+    // A clock that was set back says nothing.
+    let passed =
+        since.and_then(|since| now.0.checked_sub(since.0)).map_or(Duration::ZERO, Duration::from_secs);
+    every.mul_f64(1.0 + SPREAD * part).saturating_sub(passed).max(SETTLE.mul_f64(part))
+}
+
+fn scrub(facts: &Facts, status: &Status, own: &str) {
+    let (read, problem) = match read_all(Path::new(RUNNING)) {
+        Ok(bytes) => (bytes, None),
+        Err(reason) => {
+            say(WHO, 3, &format!("the running slot cannot be read: {reason}"));
+            (0, Some(reason))
+        }
+    };
+    let running = Slot { root_hash: own.to_owned(), scrubbed: now(), bytes: read, problem };
+    let other = other(facts);
+    if let Err(reason) = &other {
+        say(WHO, 4, &format!("the other slot could not be scrubbed: {reason}"));
+    }
+    status.scrubbed.change(|found| {
+        found.since = Some(now());
+        found.running = Some(running);
+        if let Ok(other) = other {
+            found.other = other;
+        }
+    });
+}
+
+/// # Errors
+/// The medium cannot be read at some place.
+fn read_all(device: &Path) -> Result<u64, String> {
+    let mut device = Direct::open(device).map_err(|error| error.to_string())?;
+    let length = device.length();
+    let mut place = 0;
+    while place < length {
+        let since = Instant::now();
+        let count = PIECE_BYTES.min(usize::try_from(length - place).unwrap_or(PIECE_BYTES));
+        device.read_at(place, count).map_err(|error| format!("{RUNNING}: {error}"))?;
+        Pace::OutOfTheWay.keep(count, since);
+        place += count as u64;
+    }
+    Ok(length)
+}
+
+/// `None` if there is nothing to fall back to, or somebody changes it just now.
+fn other(facts: &Facts) -> Result<Option<Slot>, String> {
+    let slot = facts.disk.slot.other();
+    let table = || facts.disk.read_table().map(|loaded| loaded.table).map_err(|error| error.to_string());
+    let state = table()?.slots().map(|pair| pair.of(slot).state());
+    if !matches!(state, Some(State::Good | State::Spent)) {
+        return Ok(None);
+    }
+    let mut disk = WholeDisk::open_for_scrub(&facts.disk).map_err(|error| error.to_string())?;
+    let examined = match Examined::read(&mut disk, slot) {
+        Ok(examined) => examined,
+        Err(osbuild_install::Error::Forbidden(_)) => return Ok(None),
+        Err(error) => return Err(crate::repository::all_of(&error)),
+    };
+    let after = table()?;
+    let (true, Some(root_hash)) = (examined.is_of(&after), after.root_hash(slot)) else { return Ok(None) };
+    let found = Slot::of(&examined, root_hash);
+    if let Some(problem) = &found.problem {
+        let message = format!(
+            "slot {}, to which this node would fall back, is damaged: {problem}; the next release that is installed replaces it",
+            slot.name()
+        );
+        say(WHO, 2, &message);
+    }
+    Ok(Some(found))
+}
+
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Time(since.map_or(0, |since| since.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_due_a_day_after_the_last_one_and_not_for_all_at_once() {
+        let (day, hour) = (Duration::from_secs(86400), Duration::from_secs(3600));
+        let now = Time(1_000_000);
+        let ago = |hours: u64| Some(Time(now.0 - hours * 3600));
+        for (since, part, hours) in [
+            (ago(0), 0.0, 24.0),
+            (ago(0), 0.5, 26.4),
+            (ago(20), 0.0, 4.0),
+            (ago(20), 0.5, 6.4),
+            // Long overdue, as after a weekend without power.
+            (ago(100), 0.0, 0.0),
+            (ago(100), 0.75, 0.75),
+            // The clock was set back, or nothing is known.
+            (Some(Time(now.0 + 1)), 0.0, 24.0),
+            (None, 0.25, 25.2),
+        ] {
+            let expected = hour.mul_f64(hours);
+            let found = due_in(day, since, now, part);
+            assert!(found.abs_diff(expected) < Duration::from_secs(1), "{since:?} {part}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_found_of_another_release_is_forgotten() {
+        let slot = |root_hash: &str| {
+            Some(Slot { root_hash: root_hash.to_owned(), scrubbed: Time(5), bytes: 1, problem: None })
+        };
+        let kept = Found { since: Some(Time(5)), running: slot("aa"), other: slot("bb") };
+        assert_eq!(kept.clone().for_release("aa", Time(9)), kept);
+        // The slots changed places.
+        let turned = kept.for_release("bb", Time(9));
+        assert_eq!(turned, Found { since: Some(Time(9)), running: None, other: None });
+        let first = Found::default().for_release("aa", Time(9));
+        assert_eq!(first.since, Some(Time(9)));
+        let text = serde_json::to_string(&turned).unwrap();
+        assert_eq!(serde_json::from_str::<Found>(&text).unwrap(), turned);
+    }
+
+    #[test]
+    fn all_of_a_device_is_read() {
+        let around = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+        let path = around.join(format!("scrub-{}", std::process::id()));
+        std::fs::write(&path, vec![7; PIECE_BYTES + 4096]).unwrap();
+        assert_eq!(read_all(&path), Ok(PIECE_BYTES as u64 + 4096));
+        std::fs::remove_file(&path).unwrap();
+        assert!(read_all(&path).unwrap_err().contains("No such file"));
+    }
+}

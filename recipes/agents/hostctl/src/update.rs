@@ -37,6 +37,8 @@ pub enum Command {
     },
     /// Let the release be installed again that was gone back from
     LiftHold,
+    /// Restart the node into what was installed
+    Restart,
 }
 
 /// The status after it.
@@ -59,6 +61,7 @@ pub fn run(command: &Command, json: bool) -> Result<Value, Failure> {
             ask("POST", &format!("{PATH}/roll-back{query}"), None)
         }
         Command::LiftHold => ask("POST", &format!("{PATH}/lift-hold"), None),
+        Command::Restart => ask("POST", &format!("{PATH}/restart"), None),
     }
 }
 

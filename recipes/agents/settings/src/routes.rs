@@ -40,6 +40,7 @@ pub enum Ask {
     UpdateCancel,
     UpdateRollBack,
     UpdateLiftHold,
+    UpdateRestart,
 }
 
 impl Ask {
@@ -58,6 +59,7 @@ impl Ask {
             Self::UpdateCancel => Some("update-cancel"),
             Self::UpdateRollBack => Some("update-roll-back"),
             Self::UpdateLiftHold => Some("update-lift-hold"),
+            Self::UpdateRestart => Some("update-restart"),
             _ => None,
         }
     }
@@ -371,6 +373,15 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/update/lift-hold",
         ask: Ask::UpdateLiftHold,
         summary: "Lets the release be installed again that was gone back from.",
+        query: &[],
+        body: "",
+        changes: true,
+    },
+    Route {
+        method: "POST",
+        path: "/v1/update/restart",
+        ask: Ask::UpdateRestart,
+        summary: "Restarts the node into what was installed; refused if the next start would be no trial.",
         query: &[],
         body: "",
         changes: true,

@@ -34,6 +34,7 @@ pub enum What {
     Cancel,
     RollBack { force: bool },
     LiftHold,
+    Restart,
 }
 
 /// `Err`: why not.
@@ -134,6 +135,7 @@ fn understood(question: &Question) -> std::result::Result<What, String> {
         "update-cancel" => Ok(What::Cancel),
         "update-roll-back" => Ok(What::RollBack { force: is("force")? }),
         "update-lift-hold" => Ok(What::LiftHold),
+        "update-restart" => Ok(What::Restart),
         other => Err(format!("there is no subject '{other}'")),
     }
 }
@@ -160,6 +162,7 @@ mod tests {
         );
         assert_eq!(understand("update-roll-back", &[("force", "")]), Ok(What::RollBack { force: true }));
         assert_eq!(understand("update-cancel", &[]), Ok(What::Cancel));
+        assert_eq!(understand("update-restart", &[]), Ok(What::Restart));
         for (subject, query) in [
             ("update-install", ("force", "true")),
             ("update-install", ("now", "soon")),

@@ -273,7 +273,8 @@ impl<F: Files, A: Applier> Node<F, A> {
             | Ask::UpdateInstall
             | Ask::UpdateCancel
             | Ask::UpdateRollBack
-            | Ask::UpdateLiftHold => {
+            | Ask::UpdateLiftHold
+            | Ask::UpdateRestart => {
                 Err(Refusal::new(503, "inspect", "the settings know nothing of the running system"))
             }
         }

@@ -73,9 +73,12 @@ pub struct Progress {
     pub boot_id: Option<String>,
     /// Of one that failed: where.
     #[serde(default)]
+    // An enumeration or null is said in a way that Kubernetes 1.20 does not take.
+    #[schemars(with = "Option<String>")]
     pub failed_in: Option<Phase>,
     /// What it waits for, or what went wrong.
-    #[serde(default)]
+    #[serde(default, with = "null_if_empty")]
+    #[schemars(with = "Option<String>")]
     pub message: String,
 }
 
@@ -130,7 +133,6 @@ pub struct Report {
 pub struct Release {
     pub version: String,
     pub standing: String,
-    #[serde(default)]
     pub why: String,
 }
 
@@ -236,6 +238,20 @@ pub enum Permit {
     Block,
     /// It is evicted as others are.
     Evict,
+}
+
+/// An API server of Kubernetes 1.20 that was built with a recent Go takes an empty
+/// text for null, and refuses it.
+mod null_if_empty {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+        Some(text).filter(|text| !text.is_empty()).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+        Option::deserialize(deserializer).map(Option::unwrap_or_default)
+    }
 }
 
 fn managed() -> std::collections::BTreeMap<String, String> {

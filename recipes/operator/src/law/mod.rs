@@ -103,7 +103,7 @@ impl Facts {
         let Some(chosen) = &report.chosen else {
             let newest = report.releases.first();
             let why = newest.map(|release| format!("{}: {}", release.version, release.why));
-            return Err(report.problem.clone().or(why).unwrap_or_default());
+            return Err(why.or(report.problem.clone()).unwrap_or_default());
         };
         match report.seen.as_ref().map(|seen| seen.0) {
             Some(seen) if now - seen <= SILENCE => {}

@@ -96,12 +96,15 @@ impl Look {
             chosen: text(&update["chosen"]),
             staged: self.staged().map(str::to_owned),
             releases: newer
-                .take(MOST_RELEASES)
-                .map(|release| Release {
-                    version: text(&release["version"]).unwrap_or_default(),
-                    standing: text(&release["standing"]).unwrap_or_default(),
-                    why: text(&release["why"]).unwrap_or_default(),
+                .filter_map(|release| {
+                    let why = text(&release["why"]).unwrap_or_else(|| "it does not say why".to_owned());
+                    Some(Release {
+                        version: text(&release["version"])?,
+                        standing: text(&release["standing"])?,
+                        why,
+                    })
                 })
+                .take(MOST_RELEASES)
                 .collect(),
             problem: [&update["problem"], &update["off"]]
                 .into_iter()

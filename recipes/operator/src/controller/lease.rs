@@ -93,7 +93,6 @@ impl Lease {
             acquire_time: if is_renewed { before.acquire_time.clone() } else { now.clone() },
             lease_transitions: Some(before.lease_transitions.unwrap_or(0) + i32::from(!is_renewed)),
             renew_time: now,
-            ..before.clone()
         }
     }
 

@@ -1,4 +1,5 @@
-//! The node's API: HTTP over a Unix socket.
+//! The node's API: HTTP over a Unix socket. The agents have a client of their own,
+//! in a workspace that this one is kept apart from.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -201,7 +201,8 @@ impl<'p> World<'p> {
             let machine = self.machine(name);
             self.until(&format!("{name} updated"), async || {
                 let is_new = machine.version() == NEW && !self.is_cordoned(name).await?.0;
-                let wanted = self.objects().get(name).await.map_err(text)?.spec.version;
+                let object = self.objects().get_opt(name).await.map_err(text)?;
+                let wanted = object.and_then(|object| object.spec.version);
                 Ok(is_new && wanted.is_none() && self.phase(name).await?.0 == Phase::Idle)
             })
             .await?;

@@ -115,7 +115,7 @@ fn unsafe_code_stands_where_it_may() {
         "recipes/agents/sys",
         "recipes/agents/loader",
     ];
-    for folder in ["store", "core", "cli", "qemu-tests", "recipes/agents"] {
+    for folder in ["store", "core", "cli", "qemu-tests", "recipes/agents", "recipes/operator"] {
         refuse(folder, &["unsafe {", "unsafe fn", "unsafe impl"], &allowed, "unsafe code elsewhere");
     }
 }

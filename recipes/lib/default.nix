@@ -47,6 +47,7 @@ let
       buildRust
       cargoSources
       configureCargo
+      rustWorkspace
       useCrates
       ;
     inherit (call ./kernel-config.nix) kernelConfig;

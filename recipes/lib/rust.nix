@@ -59,32 +59,6 @@ let
       };
     };
 
-  # Members of the node's workspace and the leaf crates that it shares with
-  # the toolkit.
-  workspace = "recipes/agents";
-  manifest = fromTOML (readFile (projectRoot + "/${workspace}/Cargo.toml"));
-  members = manifest.workspace.members;
-  sharedCrates = [
-    "core/boot"
-    "core/delta"
-    "core/format"
-    "core/install"
-    "core/transfer"
-    "core/tuf"
-    "core/update"
-  ];
-  manifests = [
-    "${workspace}/Cargo.toml"
-    "${workspace}/Cargo.lock"
-  ]
-  ++ map (member: "${workspace}/${member}/Cargo.toml") members
-  ++ map (shared: "${shared}/Cargo.toml") sharedCrates;
-
-  sources = cargoSources {
-    name = "agents";
-    lockFiles = [ (projectRoot + "/${workspace}/Cargo.lock") ];
-  };
-
   # Makes cargo take crates from what `cargoSources` made, and nowhere else.
   useCrates = crates: ''
     mkdir -p /build/cargo
@@ -97,121 +71,184 @@ let
     CONFIG
   '';
 
-  # Cargo wants a target in every member, so those that a build does not see
-  # get empty ones.
-  configureCargo = crates: ''
-    ${useCrates crates}
-    cd /build/source
-    for manifest in ${workspace}/*/Cargo.toml core/*/Cargo.toml; do
-      folder=''${manifest%/Cargo.toml}
-      [ -d "$folder/src" ] && continue
-      mkdir -p "$folder/src"
-      : > "$folder/src/lib.rs"
-      echo 'fn main() {}' > "$folder/src/main.rs"
-    done
-  '';
+  # A workspace of this tree with a lock of its own, and how its programs are
+  # built: a change of one lock changes nothing that another one builds.
+  rustWorkspace =
+    {
+      # Whose crates these are: names the derivations that only it has.
+      name,
+      # Folder, from the tree's root. A workspace with members, or one package.
+      folder,
+      # Leaf crates that it shares with the toolkit.
+      sharedCrates ? [ ],
+      # What its programs are not built with.
+      cargoFlags ? "",
+      # What its dependencies are, for people.
+      description,
+    }:
+    let
+      manifest = fromTOML (readFile (projectRoot + "/${folder}/Cargo.toml"));
+      members = manifest.workspace.members or [ ];
+      package = manifest.workspace.package or manifest.package;
+      manifests = [
+        "${folder}/Cargo.toml"
+        "${folder}/Cargo.lock"
+      ]
+      ++ map (member: "${folder}/${member}/Cargo.toml") members
+      ++ map (shared: "${shared}/Cargo.toml") sharedCrates;
 
-  # `-static-pie` output: nothing on the node is linked against what may not
-  # be there, and address space layout randomisation still works.
-  # Panic messages name source files; those must not name the store.
-  rustFlags = "-C target-feature=+crt-static -C relocation-model=pie --remap-path-prefix=${sources}=/crates";
-  # Phases begin in the source's root. The workspace is always built as a whole
-  # and parts are chosen by target: cargo unites the features of the packages
-  # that it is asked for, and dependencies with other features are compiled anew.
-  cargoBuild = "cd ${workspace} && cargo build --release --frozen --target x86_64-unknown-linux-gnu -j \"$NIX_BUILD_CORES\" --workspace --exclude osbuild-loader";
+      sources = cargoSources {
+        inherit name;
+        lockFiles = [ (projectRoot + "/${folder}/Cargo.lock") ];
+      };
+
+      # Where it has packages, as the shell finds them.
+      packageManifests =
+        if members == [ ] then "${folder}/Cargo.toml" else "${folder}/*/Cargo.toml core/*/Cargo.toml";
+
+      # Cargo wants a target in every member, so those that a build does not see
+      # get empty ones.
+      configureCargo = crates: ''
+        ${useCrates crates}
+        cd /build/source
+        for manifest in ${packageManifests}; do
+          folder=''${manifest%/Cargo.toml}
+          [ -d "$folder/src" ] && continue
+          mkdir -p "$folder/src"
+          : > "$folder/src/lib.rs"
+          echo 'fn main() {}' > "$folder/src/main.rs"
+        done
+      '';
+
+      # `-static-pie` output: nothing on the node is linked against what may not
+      # be there, and address space layout randomisation still works.
+      # Panic messages name source files; those must not name the store.
+      rustFlags = "-C target-feature=+crt-static -C relocation-model=pie --remap-path-prefix=${sources}=/crates";
+      # Phases begin in the source's root. The workspace is always built as a whole
+      # and parts are chosen by target: cargo unites the features of the packages
+      # that it is asked for, and dependencies with other features are compiled anew.
+      cargoBuild = "cd ${folder} && cargo build --release --frozen --target x86_64-unknown-linux-gnu -j \"$NIX_BUILD_CORES\" --workspace${cargoFlags}";
+
+      # The crates that it depends on, compiled once. The target directory is
+      # kept as a tar, since cargo's freshness needs the times that the store
+      # resets.
+      compiledDependencies = lib.mkDerivation {
+        pname = "${name}-dependencies";
+        version = "1";
+        sdk = lib.sdk.rust;
+        src = lib.source {
+          name = "${name}-manifests";
+          root = projectRoot;
+          include = manifests;
+        };
+        keepsReferences = "cargo knows by the paths of the crates' sources that they are unchanged";
+        env.RUSTFLAGS = rustFlags;
+        configurePhase = configureCargo sources;
+        # Empty libraries have the same dependencies, and nothing is linked.
+        buildPhase = "${cargoBuild} --lib";
+        # Without cargo's memory of what the compiler answered: it is written in
+        # an order that differs from run to run, and asking again takes no time.
+        installPhase = ''
+          mkdir -p "$out"
+          cd ${folder}
+          tar --sort=name --mtime=@1 --owner=0 --group=0 --numeric-owner \
+            --exclude=target/.rustc_info.json -cf "$out/target.tar" target
+        '';
+        meta = licence // {
+          inherit description;
+        };
+      };
+
+      buildRust =
+        {
+          # Folder of the crate in the workspace; null: the workspace's package.
+          crate ? null,
+          # Program names, and where each goes below $out.
+          programs,
+          # Other members that the crate depends on.
+          uses ? [ ],
+          # Of the crates that are shared with the toolkit, those that it, or what it
+          # uses, depends on.
+          leaves ? [
+            "core/boot"
+            "core/format"
+          ],
+          description,
+          runtimeInputs ? [ ],
+          image ? { },
+        }:
+        let
+          own =
+            if crate == null then
+              manifest
+            else
+              fromTOML (readFile (projectRoot + "/${folder}/${crate}/Cargo.toml"));
+          sourcesOfCrates =
+            if crate == null then
+              [ "${folder}/src" ]
+            else
+              map (member: "${folder}/${member}/src") (uses ++ [ crate ]);
+        in
+        lib.mkDerivation {
+          pname = own.package.name;
+          # Members inherit the workspace's.
+          inherit (package) version;
+          inherit runtimeInputs image;
+          sdk = lib.sdk.rust;
+          src = lib.source {
+            name = "${own.package.name}-source";
+            root = projectRoot;
+            include = manifests ++ sourcesOfCrates ++ map (leaf: "${leaf}/src") leaves;
+          };
+          env.RUSTFLAGS = rustFlags;
+          configurePhase = ''
+            tar -xf ${compiledDependencies}/target.tar -C /build/source/${folder}
+            ${configureCargo sources}
+          '';
+          buildPhase = "${cargoBuild} ${
+            lib.concatMapStringsSep " " (program: "--bin ${program}") (builtins.attrNames programs)
+          }";
+          installPhase = lib.concatMapStringsSep "\n" (
+            program:
+            "install -D -m 0755 ${folder}/target/x86_64-unknown-linux-gnu/release/${program} \"$out/${programs.${program}}\""
+          ) (builtins.attrNames programs);
+          meta = licence // {
+            inherit description;
+          };
+        };
+    in
+    {
+      inherit buildRust configureCargo;
+    };
 
   licence = {
     license = "MIT OR Apache-2.0";
     homepage = null;
   };
 
-  # The crates that agents depend on, compiled once. The target directory is
-  # kept as a tar, since cargo's freshness needs the times that the store
-  # resets.
-  compiledDependencies = lib.mkDerivation {
-    pname = "agents-dependencies";
-    version = "1";
-    sdk = lib.sdk.rust;
-    src = lib.source {
-      name = "agents-manifests";
-      root = projectRoot;
-      include = manifests;
-    };
-    keepsReferences = "cargo knows by the paths of the crates' sources that they are unchanged";
-    env.RUSTFLAGS = rustFlags;
-    configurePhase = configureCargo sources;
-    # Empty libraries have the same dependencies, and nothing is linked.
-    buildPhase = "${cargoBuild} --lib";
-    # Without cargo's memory of what the compiler answered: it is written in
-    # an order that differs from run to run, and asking again takes no time.
-    installPhase = ''
-      mkdir -p "$out"
-      cd ${workspace}
-      tar --sort=name --mtime=@1 --owner=0 --group=0 --numeric-owner \
-        --exclude=target/.rustc_info.json -cf "$out/target.tar" target
-    '';
-    meta = licence // {
-      description = "Dependencies of the node's agents, compiled";
-    };
+  # The node's own.
+  agents = rustWorkspace {
+    name = "agents";
+    folder = "recipes/agents";
+    sharedCrates = [
+      "core/boot"
+      "core/delta"
+      "core/format"
+      "core/install"
+      "core/transfer"
+      "core/tuf"
+      "core/update"
+    ];
+    # It is built for UEFI.
+    cargoFlags = " --exclude osbuild-loader";
+    description = "Dependencies of the node's agents, compiled";
   };
-
-  buildRust =
-    {
-      # Folder of the crate in the agents' workspace.
-      crate,
-      # Program names, and where each goes below $out.
-      programs,
-      # Other members that the crate depends on.
-      uses ? [ ],
-      # Of the crates that are shared with the toolkit, those that it, or what it
-      # uses, depends on.
-      leaves ? [
-        "core/boot"
-        "core/format"
-      ],
-      description,
-      runtimeInputs ? [ ],
-      image ? { },
-    }:
-    let
-      own = fromTOML (readFile (projectRoot + "/${workspace}/${crate}/Cargo.toml"));
-    in
-    lib.mkDerivation {
-      pname = own.package.name;
-      # Members inherit the workspace's.
-      inherit (manifest.workspace.package) version;
-      inherit runtimeInputs image;
-      sdk = lib.sdk.rust;
-      src = lib.source {
-        name = "${own.package.name}-source";
-        root = projectRoot;
-        include =
-          manifests
-          ++ map (member: "${workspace}/${member}/src") (uses ++ [ crate ])
-          ++ map (leaf: "${leaf}/src") leaves;
-      };
-      env.RUSTFLAGS = rustFlags;
-      configurePhase = ''
-        tar -xf ${compiledDependencies}/target.tar -C /build/source/${workspace}
-        ${configureCargo sources}
-      '';
-      buildPhase = "${cargoBuild} ${
-        lib.concatMapStringsSep " " (program: "--bin ${program}") (builtins.attrNames programs)
-      }";
-      installPhase = lib.concatMapStringsSep "\n" (
-        program:
-        "install -D -m 0755 ${workspace}/target/x86_64-unknown-linux-gnu/release/${program} \"$out/${programs.${program}}\""
-      ) (builtins.attrNames programs);
-      meta = licence // {
-        inherit description;
-      };
-    };
 in
 {
+  inherit (agents) buildRust configureCargo;
   inherit
-    buildRust
     cargoSources
-    configureCargo
+    rustWorkspace
     useCrates
     ;
 }

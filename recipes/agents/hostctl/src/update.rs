@@ -46,6 +46,8 @@ pub enum Command {
     },
     /// Forget the export that was handed in
     Forget,
+    /// Restart the node into what was installed
+    Restart,
 }
 
 /// The status after it.
@@ -70,6 +72,7 @@ pub fn run(command: &Command, json: bool) -> Result<Value, Failure> {
         Command::LiftHold => ask("POST", &format!("{PATH}/lift-hold"), None),
         Command::Import { file } => import(file, json),
         Command::Forget => ask("DELETE", &format!("{PATH}/archive"), None),
+        Command::Restart => ask("POST", &format!("{PATH}/restart"), None),
     }
 }
 

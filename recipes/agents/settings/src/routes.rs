@@ -43,6 +43,7 @@ pub enum Ask {
     UpdateArchivePut,
     UpdateArchiveImport,
     UpdateArchiveForget,
+    UpdateRestart,
 }
 
 impl Ask {
@@ -64,6 +65,7 @@ impl Ask {
             Self::UpdateArchivePut => Some("update-archive-put"),
             Self::UpdateArchiveImport => Some("update-archive-import"),
             Self::UpdateArchiveForget => Some("update-archive-forget"),
+            Self::UpdateRestart => Some("update-restart"),
             _ => None,
         }
     }
@@ -408,6 +410,15 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/update/archive",
         ask: Ask::UpdateArchiveForget,
         summary: "Forgets the archive that was imported.",
+        query: &[],
+        body: "",
+        changes: true,
+    },
+    Route {
+        method: "POST",
+        path: "/v1/update/restart",
+        ask: Ask::UpdateRestart,
+        summary: "Restarts the node into what was installed; refused if the next start would be no trial.",
         query: &[],
         body: "",
         changes: true,

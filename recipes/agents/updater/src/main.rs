@@ -115,11 +115,17 @@ fn by_itself(work: &Work<'_>, config: &Config) {
     match work.by_itself(config) {
         Ok(Some(version)) if config.settings.reboot => {
             say(WHO, 5, &format!("restarting into {version}"));
-            let _ = command::run(&["/usr/bin/systemctl", "reboot", "--no-block"], Duration::from_secs(10));
+            let _ = restart();
         }
         Ok(_) => {}
         Err(reason) => work.status.failed(&reason),
     }
+}
+
+/// In order; whoever ordered it is answered meanwhile.
+fn restart() -> Result<(), String> {
+    let order = ["/usr/bin/systemctl", "reboot", "--no-block"];
+    command::run(&order, Duration::from_secs(10)).map(|_| ()).map_err(|error| error.to_string())
 }
 
 fn carry_out(work: &Work<'_>, what: What) -> Answer {
@@ -135,6 +141,7 @@ fn carry_out(work: &Work<'_>, what: What) -> Answer {
         What::LiftHold => work.lift_hold().map(|_| ()),
         What::Import { number, size } => config().and_then(|config| work.import(&config, number, size)),
         What::Forget => work.forget(),
+        What::Restart => work.may_restart().and_then(|()| restart()),
     };
     match outcome {
         Ok(()) => Ok(work.status.record()),

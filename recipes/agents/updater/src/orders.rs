@@ -44,6 +44,7 @@ pub enum What {
         size: u64,
     },
     Forget,
+    Restart,
 }
 
 /// `Err`: why not.
@@ -168,6 +169,7 @@ fn understood(question: &Question) -> std::result::Result<What, String> {
             Ok(What::Import { number, size })
         }
         "update-archive-forget" => Ok(What::Forget),
+        "update-restart" => Ok(What::Restart),
         other => Err(format!("there is no subject '{other}'")),
     }
 }
@@ -209,6 +211,7 @@ mod tests {
             understand("update-archive-import", &[("import", "1"), ("size", "5")]),
             Ok(What::Import { number: 1, size: 5 })
         );
+        assert_eq!(understand("update-restart", &[]), Ok(What::Restart));
         for (subject, query) in [
             ("update-archive-import", ("import", "1")),
             ("update-archive-import", ("size", "-1")),

@@ -259,6 +259,18 @@ impl Work<'_> {
         Ok(held.is_some())
     }
 
+    /// Whether the next start tries what was installed: else somebody who may only
+    /// order updates could restart a node for no reason, again and again.
+    ///
+    /// # Errors
+    /// It would start the same again.
+    pub fn may_restart(&self) -> Result<()> {
+        match self.facts.node()?.since_start.slot_activated {
+            true => Ok(()),
+            false => Err("nothing is installed that the next start would try".to_owned()),
+        }
+    }
+
     /// O10, once a start: a slot that was good and used up its starts.
     pub fn rearm_if_due(&self) {
         let others = self.facts.disk.read_table().ok().and_then(|loaded| loaded.table.slots());

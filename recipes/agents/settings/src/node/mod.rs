@@ -276,7 +276,8 @@ impl<F: Files, A: Applier> Node<F, A> {
             | Ask::UpdateLiftHold
             | Ask::UpdateArchivePut
             | Ask::UpdateArchiveImport
-            | Ask::UpdateArchiveForget => {
+            | Ask::UpdateArchiveForget
+            | Ask::UpdateRestart => {
                 Err(Refusal::new(503, "inspect", "the settings know nothing of the running system"))
             }
         }

@@ -4,6 +4,7 @@
 mod commands;
 mod config;
 mod error;
+mod machine;
 mod nix_instantiate;
 mod realiser;
 mod remote;

@@ -15,7 +15,7 @@ use osbuild_core::build::sandbox::HostRun;
 use crate::error::{Exit, Failure};
 
 pub(crate) use disk::copy_sparse;
-pub(crate) use running::start;
+pub(crate) use running::{Running, start};
 
 pub(crate) const QEMU: &str = "/usr/bin/qemu-system-x86_64";
 const FIRMWARE: &str = "usr/share/OVMF/OVMF_CODE_4M.fd";
@@ -100,6 +100,30 @@ pub(crate) enum Acceleration {
 }
 
 impl Machine {
+    /// With nothing but what every machine has.
+    pub(crate) fn new(disk: Disk) -> Self {
+        Self {
+            disk,
+            extra_disks: Vec::new(),
+            memory_mib: 2048,
+            cpus: 2,
+            acceleration: Acceleration::Auto,
+            instruction_clock: false,
+            network: Network::User,
+            forward: Vec::new(),
+            user_data: None,
+            challenge: None,
+            manufacturer: None,
+            clock: None,
+            secure_boot: None,
+            report: None,
+            serial: None,
+            qmp: None,
+            log_writes: None,
+            no_reboot: false,
+        }
+    }
+
     /// What enforces nothing, or the keys that are given; below QEMU's root.
     pub(crate) fn firmware(&self) -> &'static str {
         if self.secure_boot.is_some() { SECURE_FIRMWARE } else { FIRMWARE }

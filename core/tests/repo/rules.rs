@@ -181,7 +181,7 @@ fn a_candidate_is_promoted_by_its_record() {
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<BTreeSet<_>>()
     };
     let before = names();
-    assert!(before.iter().any(|name| name.ends_with("root.from-1.0.0.delta")), "{before:#?}");
+    assert!(before.iter().any(|name| name.ends_with("tree.from-1.0.0.delta")), "{before:#?}");
 
     // A failed record stops it although the bytes are there already.
     assert!(publish("stable", vec![record_of(&output, &[BOOT], &[UPDATE])]).is_err());

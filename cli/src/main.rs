@@ -4,6 +4,7 @@
 mod commands;
 mod config;
 mod error;
+mod machine;
 mod nix_instantiate;
 mod realiser;
 mod remote;
@@ -34,6 +35,7 @@ enum Command {
     Repl(commands::repl::Arguments),
     Build(commands::build::Arguments),
     Boot(commands::boot::Arguments),
+    Test(commands::test::Arguments),
     #[command(subcommand)]
     Disk(commands::disk::Command),
     #[command(subcommand)]
@@ -111,6 +113,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Derivation(command) => commands::derivation::run(command, common),
         Command::Build(arguments) => commands::build::run(arguments, common),
         Command::Boot(arguments) => commands::boot::run(arguments, common),
+        Command::Test(arguments) => commands::test::run(&arguments, common),
         Command::Disk(command) => commands::disk::run(command, common),
         Command::Graph(arguments) => commands::graph::run(arguments, common),
         Command::Log(arguments) => commands::log::run(arguments, common),

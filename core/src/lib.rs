@@ -15,5 +15,6 @@ pub mod instantiate;
 pub mod lang;
 pub mod remote;
 pub mod repo;
+pub mod report;
 
 mod exec_signer;

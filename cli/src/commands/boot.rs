@@ -1,24 +1,12 @@
 //! `osbuild boot`: runs what was built in QEMU, which itself comes out of the
 //! store.
 
-mod machine;
-
-use std::fs::File;
-use std::io;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-
-use osbuild_core::build::sandbox::{Child, HostRun, Streams, catch_interrupts};
-use rustix::fs::SeekFrom;
+use std::path::PathBuf;
 
 use crate::config::{self, CommonArguments};
 use crate::error::{Exit, Failure};
-
-use machine::{Machine, QEMU, SCRATCH, VARIABLES};
+use crate::machine::{Acceleration, Disk, Forward, Machine, Network, copy_sparse, start};
 
 /// Boot a variant in QEMU, its serial console on the terminal
 ///
@@ -94,24 +82,6 @@ pub(crate) struct Arguments {
     instruction_clock: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Network {
-    /// The host's network, through QEMU's own address translation
-    User,
-    /// A network namespace with nothing in it
-    Isolated,
-    /// No network card
-    None,
-}
-
-/// From a port of the host's to one of the guest's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Forward {
-    address: Ipv4Addr,
-    host: u16,
-    guest: u16,
-}
-
 /// No comma: QEMU's options end there.
 fn parse_manufacturer(text: &str) -> Result<String, String> {
     let is_name =
@@ -147,16 +117,30 @@ fn parse_forward(text: &str) -> Result<Forward, String> {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Acceleration {
-    Auto,
-    Kvm,
-    Tcg,
+impl Arguments {
+    fn machine(self, disk: Disk) -> Machine {
+        Machine {
+            disk,
+            extra_disks: self.extra_disk,
+            memory_mib: self.memory,
+            cpus: self.cpus,
+            acceleration: self.accel,
+            instruction_clock: self.instruction_clock,
+            network: self.network,
+            forward: self.forward,
+            user_data: self.user_data,
+            challenge: self.challenge,
+            manufacturer: self.manufacturer,
+            clock: self.clock,
+            secure_boot: self.secure_boot,
+            report: self.report,
+            serial: self.serial,
+            qmp: self.qmp,
+            log_writes: self.log_writes,
+            no_reboot: self.no_reboot,
+        }
+    }
 }
-
-const POLL: Duration = Duration::from_millis(20);
-/// For QEMU to end before it is killed.
-const SWITCHING_OFF: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), Failure> {
     let store = config::open_store()?;
@@ -171,102 +155,26 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
             "boot a variant whose formats include \"raw\"",
         ));
     }
-    let scratch =
-        tempfile::tempdir().map_err(|e| cannot("make a directory in", &std::env::temp_dir(), &e))?;
-    let variables = scratch.path().join("variables.fd");
-    let keys = arguments.secure_boot.clone().unwrap_or_else(|| qemu.join(VARIABLES));
-    copy_writable(&keys, &variables)?;
-
-    let mut tool = HostRun::new(&qemu, QEMU);
-    tool.bind(scratch.path(), SCRATCH, true).environment("TMPDIR", SCRATCH);
-    let machine = Machine { arguments: &arguments };
-    machine.describe(&mut tool, &factory)?;
-    if arguments.serial.is_none() && !common.quiet {
-        let how = if machine.uses_kvm() { "hardware virtualisation" } else { "emulation, which is slow" };
-        eprintln!("booting {} ({how}); Ctrl-A X ends the machine", arguments.target);
+    let disk = match &arguments.disk {
+        Some(kept) => {
+            if !kept.exists() {
+                copy_sparse(&factory, kept, arguments.disk_size)?;
+            }
+            Disk::Kept(kept.clone())
+        }
+        None => Disk::Overlay(factory),
+    };
+    let target = arguments.target.clone();
+    let machine = arguments.machine(disk);
+    if machine.serial.is_none() && !common.quiet {
+        eprintln!("booting {target} ({}); Ctrl-A X ends the machine", machine.how());
     }
-    let status = wait(&mut tool.start(&Streams::default())?)?;
+    let status = start(&machine, &qemu)?.wait()?;
     match status.code() {
         Some(0) => Ok(()),
         Some(code) => Err(Failure::new(Exit::Failed, &format!("QEMU ended with status {code}"))),
         None => Err(Failure::new(Exit::Failed, "QEMU was ended by a signal")),
     }
-}
-
-/// Until the machine ends, or until we are asked to: then it is switched off.
-fn wait(child: &mut Child) -> Result<ExitStatus, Failure> {
-    let interrupted = catch_interrupts();
-    let mut patience = SWITCHING_OFF.as_millis() / POLL.as_millis();
-    loop {
-        if let Some(ended) = child.try_wait()? {
-            return Ok(ended.status);
-        }
-        if interrupted.load(Ordering::Relaxed) {
-            match patience {
-                0 => child.kill(),
-                _ => child.terminate(),
-            }
-            patience = patience.saturating_sub(1);
-        }
-        std::thread::sleep(POLL);
-    }
-}
-
-fn copy_writable(from: &Path, to: &Path) -> Result<(), Failure> {
-    let bytes = std::fs::read(from).map_err(|error| cannot("read", from, &error))?;
-    std::fs::write(to, bytes).map_err(|error| cannot("write", to, &error))
-}
-
-/// Copies the data of a sparse file and keeps its holes; `mebibytes` may make
-/// the copy longer. It appears whole or not at all.
-fn copy_sparse(from: &Path, to: &Path, mebibytes: Option<u64>) -> Result<(), Failure> {
-    let source = File::open(from).map_err(|error| cannot("open", from, &error))?;
-    let length = source.metadata().map_err(|error| cannot("look at", from, &error))?.len();
-    let size = mebibytes.map_or(length, |mebibytes| mebibytes << 20);
-    if size < length {
-        return Err(Failure::usage(
-            &format!(
-                "--disk-size {} is smaller than the image, which has {} MiB",
-                size >> 20,
-                length.div_ceil(1 << 20)
-            ),
-            "",
-        ));
-    }
-    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let beside =
-        tempfile::NamedTempFile::new_in(folder).map_err(|error| cannot("write in", folder, &error))?;
-    copy_data(&source, beside.as_file(), length)
-        .and_then(|()| beside.as_file().set_len(size))
-        .map_err(|error| cannot("write", to, &error))?;
-    beside.persist(to).map_err(|error| cannot("write", to, &error.error))?;
-    Ok(())
-}
-
-fn copy_data(source: &File, target: &File, length: u64) -> io::Result<()> {
-    let mut buffer = vec![0u8; 1 << 20];
-    let mut at = 0;
-    while at < length {
-        let start = match rustix::fs::seek(source, SeekFrom::Data(at)) {
-            Ok(start) => start,
-            // No data beyond.
-            Err(rustix::io::Errno::NXIO) => break,
-            Err(error) => return Err(error.into()),
-        };
-        let end = rustix::fs::seek(source, SeekFrom::Hole(start))?;
-        at = start;
-        while at < end {
-            let count = buffer.len().min((end - at) as usize);
-            source.read_exact_at(&mut buffer[..count], at)?;
-            target.write_all_at(&buffer[..count], at)?;
-            at += count as u64;
-        }
-    }
-    Ok(())
-}
-
-fn cannot(action: &str, path: &Path, error: &io::Error) -> Failure {
-    Failure::new(Exit::Failed, &format!("cannot {action} {}: {error}", path.display()))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub(crate) mod shell;
 pub(crate) mod sign;
 pub(crate) mod size;
 pub(crate) mod store;
+pub(crate) mod test;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -126,7 +126,7 @@ fn open(path: &Path) -> Result<(Repository, State), RepoError> {
     Ok((repository, state))
 }
 
-fn now() -> Time {
+pub(super) fn now() -> Time {
     Time(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }
 

@@ -10,13 +10,16 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use osbuild_boot::gpt::{self, Gpt};
+use osbuild_boot::gpt::{self, Disk as _, Gpt};
+use osbuild_boot::layout::SECTOR_SIZE;
 use osbuild_boot::private::Private;
 use osbuild_boot::slot::{Pair, Slot};
+use osbuild_format::hex;
 use osbuild_format::release::Release;
 use osbuild_format::verity::BLOCK_BYTES;
 pub use osbuild_install::{Error as InstallError, Refusal};
 use osbuild_install::{Examined, Plan, Record, orders};
+use sha2::{Digest, Sha256};
 
 use raw::RawDisk;
 
@@ -50,6 +53,44 @@ type Result<T> = std::result::Result<T, DiskError>;
 pub fn slots(path: &Path) -> Result<Pair> {
     let mut disk = RawDisk::open(path, raw::Access::Read)?;
     table(&mut disk, path)?.slots().ok_or_else(|| not_ours(path, "the partitions are others"))
+}
+
+/// What of a slot is not the release's, byte for byte: partitions by name. What
+/// is behind the payload is not asked.
+///
+/// # Errors
+/// See [`DiskError`].
+pub fn differences(path: &Path, slot: Slot, release: &Release) -> Result<Vec<&'static str>> {
+    let mut disk = RawDisk::open(path, raw::Access::Read)?;
+    let table = table(&mut disk, path)?;
+    let parts = [
+        (slot.boot(), release.uki.size, &release.uki.sha256),
+        (slot.root(), release.root.size, &release.root.sha256),
+        (slot.hash(), release.hash.size, &release.hash.sha256),
+    ];
+    let mut different = Vec::new();
+    for (role, size, due) in parts {
+        let entry = table.partition(role).ok_or_else(|| not_ours(path, "the partitions are others"))?;
+        let fits = size <= entry.sector_count() * SECTOR_SIZE;
+        if !fits || sha256_of(&mut disk, entry.first, size).map_err(io("read", path))? != *due {
+            different.push(role.name());
+        }
+    }
+    Ok(different)
+}
+
+/// Of so many bytes from a sector on, in hexadecimal.
+fn sha256_of(disk: &mut RawDisk, first: u64, size: u64) -> std::io::Result<String> {
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; CHUNK_BYTES as usize];
+    let mut at = 0;
+    while at < size {
+        let count = (size - at).min(CHUNK_BYTES) as usize;
+        disk.read(first + at / SECTOR_SIZE, &mut buffer[..count])?;
+        digest.update(&buffer[..count]);
+        at += count as u64;
+    }
+    Ok(hex::encode(&digest.finalize()))
 }
 
 /// Writes the payload of `result/slot` into a slot and arms it for a trial, as

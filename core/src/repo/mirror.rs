@@ -47,14 +47,23 @@ fn all_targets(state: &State) -> Vec<(String, Target)> {
 
 /// Copies what a place does not have yet.
 ///
+/// Looking and writing are two requests: of two who push at once from different
+/// copies the later one wins, and nodes that saw the newer state refuse the other.
+///
 /// # Errors
-/// [`RepoError::Behind`]: the place is newer; nothing was changed there.
+/// [`RepoError::Behind`]: the place is newer. [`RepoError::Rule`]: it holds another
+/// repository. Nothing was changed there.
 pub fn push(
     repository: &Repository,
     state: &State,
     to: &dyn Place,
     progress: &dyn Fn(&str),
 ) -> Result<Copied, RepoError> {
+    // Its first root would stay, and nobody believe the rest by it.
+    let first = to.get("metadata/1.root.json", 1 << 20, &|| false)?;
+    if first.is_some() && first.as_ref() != state.kept.roots.first() {
+        return Err(RepoError::Rule(format!("{} holds another repository", to.address())));
+    }
     let ours = state.timestamp.common.version;
     let theirs = to.get(TIMESTAMP_FILE, 1 << 20, &|| false)?;
     if let Some(theirs) = theirs.and_then(|bytes| Envelope::<Timestamp>::parse(TIMESTAMP, &bytes).ok()) {

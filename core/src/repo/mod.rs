@@ -27,6 +27,8 @@ mod smaller;
 
 pub mod tested;
 
+pub mod follower;
+
 pub mod waves;
 
 pub mod refresh;

@@ -2,12 +2,13 @@
 //! a release must have before it is given out. Who speaks for a role, and how
 //! many must, is in the signed metadata alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use osbuild_tuf::key::{Key, KeyId};
 use osbuild_tuf::time::Time;
+use osbuild_update::names;
 use serde::Deserialize;
 
 use super::error::{RepoError, io_error};
@@ -60,11 +61,30 @@ pub struct Publish {
     pub wave: String,
     /// Whether only what was booted and updated to is published.
     pub tested: bool,
+    /// Channels from which releases are tested: they ask for no record, and give
+    /// out at once.
+    pub candidates: BTreeSet<String>,
+}
+
+impl Publish {
+    pub fn is_candidate(&self, channel: &str) -> bool {
+        self.candidates.contains(channel)
+    }
+
+    /// Whether a release needs records of its tests to go into a channel.
+    pub fn asks_for_records(&self, channel: &str) -> bool {
+        self.tested && !self.is_candidate(channel)
+    }
+
+    /// How long a release takes there, unless somebody says.
+    pub fn wave_of(&self, channel: &str) -> &str {
+        if self.is_candidate(channel) { "now" } else { &self.wave }
+    }
 }
 
 impl Default for Publish {
     fn default() -> Self {
-        Self { wave: "24h".to_owned(), tested: true }
+        Self { wave: "24h".to_owned(), tested: true, candidates: BTreeSet::new() }
     }
 }
 
@@ -106,6 +126,9 @@ impl Policy {
         let Days { root, targets, snapshot, timestamp, rollout } = policy.expires_days;
         if [root, targets, snapshot, timestamp, rollout].iter().any(|days| !(1..=3650).contains(days)) {
             return Err("expires_days: 1 to 3650".to_owned());
+        }
+        if let Some(name) = policy.publish.candidates.iter().find(|name| !names::is_plain(name)) {
+            return Err(format!("publish.candidates: '{name}' is no channel: a-z, 0-9, - and _"));
         }
         for (name, row) in &policy.keys {
             if signer::parse_public(&row.public).is_none() {
@@ -197,6 +220,10 @@ root = {root_threshold}
 wave = "24h"
 # Only what was booted and updated to, by a record of that (--tested FILE).
 tested = true
+# Channels that ask for no record and give out at once: `osbuild test` updates a
+# node from there, and what passed is published in the others. Whatever follows
+# one of them gets what nobody has tried.
+candidates = ["candidate"]
 
 # The keys by name. `signer` is a file (relative to here), `pkcs11:…` or
 # `exec:COMMAND`; it may be removed where somebody else holds the key.
@@ -214,10 +241,18 @@ mod tests {
         let policy = Policy::parse(&text).unwrap();
         assert_eq!((policy.least_threshold("root"), policy.least_threshold("targets")), (2, 1));
         assert_eq!(policy.expiry("timestamp", Time(5)), Time(5 + DAY));
+        let publish = &policy.publish;
+        assert_eq!(["stable", "candidate"].map(|channel| publish.asks_for_records(channel)), [true, false]);
+        assert_eq!(["stable", "candidate"].map(|channel| publish.wave_of(channel)), ["24h", "now"]);
+        // A policy from before there were any has none.
+        let older = Policy::parse(&text.replace("candidates = [\"candidate\"]", "")).unwrap().publish;
+        assert!(older.asks_for_records("candidate"));
         for (from, to, said) in [
             ("schema = 1", "schema = 2", "schema 2"),
             ("timestamp = 1", "timestamp = 0", "1 to 3650"),
             ("tested = true", "testet = true", "testet"),
+            ("\"candidate\"", "\"../stable\"", "'../stable' is no channel"),
+            ("[\"candidate\"]", "true", "candidates"),
             ("[threshold_at_least]", "[keys.a]\npublic = 'x'\n[threshold_at_least]", "keys.a"),
         ] {
             let error = Policy::parse(&text.replace(from, to)).unwrap_err();

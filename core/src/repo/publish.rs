@@ -12,8 +12,9 @@ use super::commit::{Bytes, Change, Committed, Signers, commit, describe};
 use super::error::RepoError;
 use super::release::Slot;
 use super::smaller;
+use super::tested;
 use super::tree::{Repository, State};
-use super::waves::{Documents, documents, parse_wave, with_rollout};
+use super::waves::{Documents, documents, lines, parse_wave, with_rollout};
 
 /// What is to be published.
 pub struct Request<'a> {
@@ -71,6 +72,8 @@ pub fn plan(
     let mut files: BTreeMap<String, Bytes> = BTreeMap::new();
     let mut releases = Vec::new();
     let mut actions = Vec::new();
+    let policy = &repository.policy.publish;
+    let records = tested::read(&request.evidence)?;
     for output in &request.outputs {
         let slot = Slot::read(output)?;
         let Slot { release, .. } = &slot;
@@ -90,7 +93,9 @@ pub fn plan(
         let mut new = Vec::new();
         if !is_known {
             follow_rules(&slot, &catalogue.releases, request.retire_previous)?;
-            super::tested::look(repository, &slot, &request.evidence)?;
+            let is_asked =
+                policy.asks_for_records(&line.channel) && matches!(request.evidence, Evidence::Records(_));
+            let shown = tested::look(&records, &slot, is_asked)?;
             let prefix = names::release(&release.variant, &release.arch, &release.version);
             for (part, checked) in &slot.parts {
                 let name = format!("{prefix}.{}", part.file());
@@ -112,11 +117,24 @@ pub fn plan(
                 targets.insert(name.clone(), target);
                 files.insert(name, Bytes::File(checked.path.clone()));
             }
-            let smaller = smaller::make(repository, &targets, &slot, &catalogue.releases, request.progress)?;
-            for (name, bytes) in smaller {
+            let mut add = |name: String, bytes: Vec<u8>, targets: &mut BTreeMap<String, Target>| {
                 new.push((name.clone(), bytes.len() as u64));
                 targets.insert(name.clone(), describe(&bytes, None));
                 files.insert(name, Bytes::Small(bytes));
+            };
+            let mut origins = vec![catalogue.releases.clone()];
+            if policy.is_candidate(&line.channel) {
+                origins.extend(elsewhere(repository, state, &line, release.rollback_index)?);
+            }
+            for before in &origins {
+                for (name, bytes) in smaller::make(repository, &targets, &slot, before, request.progress)? {
+                    add(name, bytes, &mut targets);
+                }
+            }
+            for (name, bytes) in shown {
+                if !targets.contains_key(&name) {
+                    add(name, bytes, &mut targets);
+                }
             }
             catalogue.releases.push(Release {
                 version: release.version.clone(),
@@ -132,7 +150,7 @@ pub fn plan(
             files.insert(line.catalogue(), Bytes::Small(bytes));
         }
         if !rollout.releases.contains_key(&release.root.root_hash) {
-            let wave = parse_wave(request.wave.as_deref().unwrap_or(&repository.policy.publish.wave), now)?;
+            let wave = parse_wave(request.wave.as_deref().unwrap_or(policy.wave_of(&line.channel)), now)?;
             let given = Given { version: release.version.clone(), wave, paused: None };
             rollout.releases.insert(release.root.root_hash.clone(), given);
             let (all, bytes) = with_rollout(state, &line, &rollout);
@@ -147,6 +165,8 @@ pub fn plan(
         let (version, root_hash) = (release.version.clone(), release.root.root_hash.clone());
         releases.push(Planned { line, version, root_hash, is_known, new });
     }
+    let published: Vec<String> = releases.iter().map(|release| release.root_hash.clone()).collect();
+    tested::none_is_left(&records, &published)?;
     let change = Change {
         action: format!("publish {}", actions.join(", ")),
         targets: Some((targets, state.targets.delegations.clone())),
@@ -169,6 +189,26 @@ pub fn publish(
     now: Time,
 ) -> Result<Committed, RepoError> {
     commit(repository, Some(state), plan.change, signers, now)
+}
+
+/// What the other channels of a variant have that is older: from there nodes will
+/// come when a candidate is published in them. Made now, their deltas are tested
+/// with it.
+fn elsewhere(
+    repository: &Repository,
+    state: &State,
+    line: &Line,
+    rollback_index: u64,
+) -> Result<Vec<Vec<Release>>, RepoError> {
+    let is_other = |other: &Line| {
+        other.variant == line.variant && other.arch == line.arch && other.channel != line.channel
+    };
+    let releases = |other: Line| {
+        let mut releases = documents(repository, state, &other)?.catalogue.releases;
+        releases.retain(|release| release.rollback_index < rollback_index);
+        Ok(releases)
+    };
+    lines(state).into_iter().filter(is_other).map(releases).collect()
 }
 
 fn is_known(slot: &Slot, releases: &[Release]) -> Result<bool, RepoError> {

@@ -1,87 +1,262 @@
 //! Whether a release was booted and updated to before it is given out.
 //!
 //! A record is an in-toto statement (v1) with the predicate
-//! `https://in-toto.dev/attestation/test-result/v0.1`: its subject has the
-//! digest of the root under `osbuildRootHash`, and it passed the tests named
-//! [`BOOT`] and [`UPDATE`].
+//! `https://in-toto.io/attestation/test-result/v0.1`: its subject has the digest
+//! of the root under `osbuildRootHash`, and it passed the tests named [`BOOT`]
+//! and [`UPDATE`]. `osbuild test` writes them; whoever tests otherwise may write
+//! their own.
+//!
+//! Nobody's signature is on a record: who publishes vouches for it. What was
+//! shown when a release was published becomes a target beside it. The release's
+//! manifest cannot name it (`attestations`): what is tested is that manifest.
+//!
+//! Sources: in-toto Attestation Framework, Statement v1, ResourceDescriptor v1,
+//! Test Result v0.1.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use osbuild_format::hex;
+use osbuild_update::names::{self, Part};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::error::{RepoError, io_error};
 use super::publish::Evidence;
 use super::release::Slot;
-use super::tree::Repository;
+use crate::image::files::sha256_sparse;
 
 /// The release was started and committed.
 pub const BOOT: &str = "boot";
 /// A node went to the release by the updater and committed it.
 pub const UPDATE: &str = "update";
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
-const PREDICATE: &str = "https://in-toto.dev/attestation/test-result/v0.1";
+const PREDICATE: &str = "https://in-toto.io/attestation/test-result/v0.1";
+const ROOT_HASH: &str = "osbuildRootHash";
+/// Between the name of a release and the digest of a record of it.
+const TARGET: &str = ".test-result.";
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct Statement {
     #[serde(rename = "_type")]
     kind: String,
-    subject: Vec<Subject>,
+    subject: Vec<Resource>,
     #[serde(rename = "predicateType")]
     predicate_type: String,
     predicate: Predicate,
 }
 
-#[derive(Deserialize)]
-struct Subject {
-    digest: std::collections::BTreeMap<String, String>,
+/// Something by its digests: a subject, or what a test was made with.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Resource {
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub digest: BTreeMap<String, String>,
+    /// What else counts of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, Value>,
 }
 
-#[derive(Deserialize)]
+impl Resource {
+    /// By the SHA-256 of its bytes, in hexadecimal.
+    pub fn of_bytes(name: &str, sha256: &str) -> Self {
+        let digest = BTreeMap::from([("sha256".to_owned(), sha256.to_owned())]);
+        Self { name: name.to_owned(), digest, annotations: BTreeMap::new() }
+    }
+
+    /// A file by its bytes.
+    ///
+    /// # Errors
+    /// [`RepoError::Io`]
+    pub fn of_file(name: &str, path: &Path) -> Result<Self, RepoError> {
+        let file = std::fs::File::open(path).map_err(io_error("open", path))?;
+        let sha256 = sha256_sparse(&file, || true).map_err(io_error("read", path))?;
+        Ok(Self::of_bytes(name, &hex::encode(&sha256)))
+    }
+
+    /// A release as a whole.
+    pub fn of_release(name: &str, slot: &Slot) -> Self {
+        let mut resource = Self::of_bytes(name, &slot.manifest_sha256);
+        resource.digest.insert(ROOT_HASH.to_owned(), slot.release.root.root_hash.clone());
+        for (field, value) in [("variant", &slot.release.variant), ("version", &slot.release.version)] {
+            resource.annotations.insert(field.to_owned(), Value::from(value.as_str()));
+        }
+        resource
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Predicate {
-    result: String,
+    result: Outcome,
+    /// Required by the predicate; what was tested is judged by the subject alone.
+    configuration: Vec<Resource>,
     #[serde(default)]
     passed_tests: Vec<String>,
+    #[serde(default)]
+    warned_tests: Vec<String>,
+    #[serde(default)]
+    failed_tests: Vec<String>,
 }
 
-pub(super) fn look(repository: &Repository, slot: &Slot, evidence: &Evidence) -> Result<(), RepoError> {
-    let records = match evidence {
-        Evidence::None { .. } => return Ok(()),
-        Evidence::Records(_) if !repository.policy.publish.tested => return Ok(()),
-        Evidence::Records(records) => records,
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum Outcome {
+    Passed,
+    Warned,
+    Failed,
+}
+
+/// What tests of a release came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tests {
+    pub passed: Vec<&'static str>,
+    pub failed: Vec<&'static str>,
+}
+
+/// The record of tests. It has no time and no name of a machine: the same tests
+/// of the same release give the same bytes.
+pub fn record(slot: &Slot, configuration: Vec<Resource>, tests: &Tests) -> Vec<u8> {
+    let of = |part: Part| Resource::of_bytes(part.file(), &hex::encode(&slot.parts[&part].sha256));
+    let mut root = of(Part::Root);
+    root.digest.insert(ROOT_HASH.to_owned(), slot.release.root.root_hash.clone());
+    let names = |tests: &[&str]| tests.iter().map(|test| (*test).to_owned()).collect();
+    let statement = Statement {
+        kind: STATEMENT.to_owned(),
+        subject: vec![root, of(Part::Uki), of(Part::Manifest)],
+        predicate_type: PREDICATE.to_owned(),
+        predicate: Predicate {
+            result: if tests.failed.is_empty() { Outcome::Passed } else { Outcome::Failed },
+            configuration,
+            passed_tests: names(&tests.passed),
+            warned_tests: Vec::new(),
+            failed_tests: names(&tests.failed),
+        },
     };
-    let mut passed = Vec::new();
-    for path in records {
-        passed.extend(passed_tests(path, &slot.release.root.root_hash)?);
+    let mut bytes = serde_json::to_vec_pretty(&statement).expect("it is plain data");
+    bytes.push(b'\n');
+    bytes
+}
+
+/// A record that was read.
+#[derive(Debug)]
+pub(super) struct Record {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    statement: Statement,
+}
+
+/// Reads what is shown for the releases of one request.
+///
+/// # Errors
+/// [`RepoError::Release`]: a file is no record.
+pub(super) fn read(evidence: &Evidence) -> Result<Vec<Record>, RepoError> {
+    let Evidence::Records(paths) = evidence else { return Ok(Vec::new()) };
+    let read = |path: &PathBuf| {
+        let bytes = std::fs::read(path).map_err(io_error("read", path))?;
+        let statement = parse(&bytes).map_err(|what| RepoError::Release { path: path.clone(), what })?;
+        Ok(Record { path: path.clone(), bytes, statement })
+    };
+    paths.iter().map(read).collect()
+}
+
+fn parse(bytes: &[u8]) -> Result<Statement, String> {
+    let statement: Statement =
+        serde_json::from_slice(bytes).map_err(|error| format!("not an in-toto test result: {error}"))?;
+    if statement.kind != STATEMENT || statement.predicate_type != PREDICATE {
+        return Err(format!("not an in-toto test result ({PREDICATE})"));
     }
-    let missing: Vec<&str> =
-        [BOOT, UPDATE].into_iter().filter(|test| !passed.iter().any(|passed| passed == test)).collect();
-    if missing.is_empty() {
-        return Ok(());
+    let Predicate { result, failed_tests, .. } = &statement.predicate;
+    if *result == Outcome::Passed && !failed_tests.is_empty() {
+        return Err(format!("it says that it passed and that it failed: {}", failed_tests.join(", ")));
+    }
+    Ok(statement)
+}
+
+impl Statement {
+    fn is_about(&self, root_hash: &str) -> bool {
+        self.subject.iter().any(|subject| subject.digest.get(ROOT_HASH).is_some_and(|hash| hash == root_hash))
+    }
+}
+
+/// What is shown for a release, by the names of the targets that it becomes.
+///
+/// # Errors
+/// [`RepoError::Rule`]: a test that `is_asked` for is missing, or one failed.
+pub(super) fn look(
+    records: &[Record],
+    slot: &Slot,
+    is_asked: bool,
+) -> Result<Vec<(String, Vec<u8>)>, RepoError> {
+    let release = &slot.release;
+    let name = || format!("{} {}", release.variant, release.version);
+    let prefix = names::release(&release.variant, &release.arch, &release.version);
+    let mut passed: Vec<&str> = Vec::new();
+    let mut targets = Vec::new();
+    for record in records.iter().filter(|record| record.statement.is_about(&release.root.root_hash)) {
+        let Predicate { result, passed_tests, failed_tests, .. } = &record.statement.predicate;
+        if *result != Outcome::Passed {
+            let what = if failed_tests.is_empty() { "all".to_owned() } else { failed_tests.join(", ") };
+            return Err(RepoError::Rule(format!(
+                "{} says that {} did not pass: {what}",
+                record.path.display(),
+                name()
+            )));
+        }
+        passed.extend(passed_tests.iter().map(String::as_str));
+        let digest = hex::encode(&Sha256::digest(&record.bytes));
+        targets.push((format!("{prefix}{TARGET}{}.json", &digest[..DIGEST_DIGITS]), record.bytes.clone()));
+    }
+    let missing: Vec<&str> = [BOOT, UPDATE].into_iter().filter(|test| !passed.contains(test)).collect();
+    if missing.is_empty() || !is_asked {
+        return Ok(targets);
     }
     Err(RepoError::Rule(format!(
-        "no record says that {} {} passed: {}; give one (--tested FILE), or --untested WHY",
-        slot.release.variant,
-        slot.release.version,
+        "no record says that {} passed: {}; `osbuild test` makes one (--tested FILE), --untested WHY goes without",
+        name(),
         missing.join(" and ")
     )))
 }
 
-/// What a record says was passed by this root.
-fn passed_tests(path: &Path, root_hash: &str) -> Result<Vec<String>, RepoError> {
-    let bytes = std::fs::read(path).map_err(io_error("read", path))?;
-    let bad = |what: String| RepoError::Release { path: path.to_owned(), what };
-    let statement: Statement =
-        serde_json::from_slice(&bytes).map_err(|error| bad(format!("not an in-toto statement: {error}")))?;
-    if statement.kind != STATEMENT || statement.predicate_type != PREDICATE {
-        return Err(bad(format!("not a test result ({PREDICATE})")));
+/// Enough to tell the records of a release apart.
+const DIGEST_DIGITS: usize = 16;
+
+/// Each record is of one of these roots: another image's was meant for another
+/// command.
+///
+/// # Errors
+/// [`RepoError::Rule`]
+pub(super) fn none_is_left(records: &[Record], root_hashes: &[String]) -> Result<(), RepoError> {
+    let is_left = |record: &&Record| !root_hashes.iter().any(|hash| record.statement.is_about(hash));
+    match records.iter().find(is_left) {
+        Some(record) => Err(RepoError::Rule(format!(
+            "{} is of another image: none of those that are to be published has its root",
+            record.path.display()
+        ))),
+        None => Ok(()),
     }
-    let is_about_it = statement
-        .subject
-        .iter()
-        .any(|subject| subject.digest.get("osbuildRootHash").is_some_and(|hash| hash == root_hash));
-    if !is_about_it || statement.predicate.result != "PASSED" {
-        return Ok(Vec::new());
-    }
-    Ok(statement.predicate.passed_tests)
+}
+
+/// What is wrong with the records among the targets of a release, whose files
+/// are at hand.
+pub(super) fn problems<'f>(
+    files: impl Iterator<Item = (&'f String, &'f PathBuf)>,
+    prefix: &str,
+    root_hash: &str,
+) -> Vec<String> {
+    let begins = format!("{prefix}{TARGET}");
+    let problem = |name: &str, path: &Path| {
+        let bytes = std::fs::read(path).map_err(|error| error.to_string());
+        match bytes.and_then(|bytes| parse(&bytes)) {
+            Err(what) => Some(format!("{name}: {what}")),
+            Ok(statement) if !statement.is_about(root_hash) => Some(format!("{name}: of another image")),
+            Ok(_) => None,
+        }
+    };
+    files
+        .filter(|(name, _)| name.starts_with(&begins))
+        .filter_map(|(name, path)| problem(name, path))
+        .collect()
 }

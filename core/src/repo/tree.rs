@@ -86,18 +86,6 @@ impl Repository {
         Ok(self.place.get(&format!("{METADATA}{name}"), MOST_BYTES, &|| false)?)
     }
 
-    /// The bytes of a small target, whose digest is looked at.
-    pub(super) fn small_target(&self, targets: &Targets, name: &str) -> Result<Option<Vec<u8>>, RepoError> {
-        let Some(target) = targets.targets.get(name) else { return Ok(None) };
-        let file = target_file(name, target)?;
-        let bytes = self.place.get(&file, MOST_BYTES, &|| false)?;
-        let bytes = bytes.ok_or_else(|| missing_target(name))?;
-        let mut judge = target.hashes.judge(name)?;
-        judge.update(&bytes);
-        judge.finish()?;
-        Ok(Some(bytes))
-    }
-
     /// Makes renames last.
     pub(super) fn sync(&self, folder: &str) -> Result<(), RepoError> {
         let path = self.path.join(PUBLIC).join(folder);
@@ -148,6 +136,21 @@ pub(super) fn target_file(name: &str, target: &osbuild_tuf::metadata::Target) ->
         problem: "it has no SHA-256".to_owned(),
     })?;
     Ok(format!("{TARGETS}{}", target_name(name, digest)))
+}
+
+/// The bytes of a small target, whose digest is looked at.
+pub(super) fn small_target(
+    place: &Directory,
+    targets: &Targets,
+    name: &str,
+) -> Result<Option<Vec<u8>>, RepoError> {
+    let Some(target) = targets.targets.get(name) else { return Ok(None) };
+    let bytes = place.get(&target_file(name, target)?, MOST_BYTES, &|| false)?;
+    let bytes = bytes.ok_or_else(|| missing_target(name))?;
+    let mut judge = target.hashes.judge(name)?;
+    judge.update(&bytes);
+    judge.finish()?;
+    Ok(Some(bytes))
 }
 
 pub(super) fn missing_target(name: &str) -> RepoError {

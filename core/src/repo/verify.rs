@@ -12,7 +12,7 @@ use osbuild_tuf::client::{Client, Limits};
 use osbuild_tuf::metadata::{Envelope, ROOT, Role, RoleKeys, SNAPSHOT, TARGETS, TIMESTAMP, Target, Targets};
 use osbuild_tuf::time::Time;
 use osbuild_update::documents::{Catalogue, Release, Rollout};
-use osbuild_update::names::{Line, Part, ROLLOUT_ROLE};
+use osbuild_update::names::{self, Line, Part, ROLLOUT_ROLE};
 use sha2::{Digest, Sha256};
 
 use super::audit;
@@ -20,6 +20,7 @@ use super::error::RepoError;
 use super::policy::Policy;
 use super::publish::target_names;
 use super::release::Slot;
+use super::tested;
 use super::tree::{MemoryStore, PlaceTransport, State, target_file};
 
 /// What was found.
@@ -289,6 +290,8 @@ fn documents(state: &State, files: &BTreeMap<String, PathBuf>, is_partial: bool,
             if let Err(problem) = release_of(&line, release, files) {
                 report.problems.push(format!("{line} {}: {problem}", release.version));
             }
+            let prefix = names::release(&line.variant, &line.arch, &release.version);
+            report.problems.extend(tested::problems(files.iter(), &prefix, &release.root_hash));
             report.releases.push(ReleaseReport {
                 line: line.clone(),
                 version: release.version.clone(),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use osbuild_store::cache::Directory;
 use osbuild_tuf::metadata::Target;
 use osbuild_tuf::time::Time;
 use osbuild_update::documents::{Catalogue, Given, Pause, Release, Rollout};
@@ -12,7 +13,7 @@ use osbuild_update::wave::{EVERYBODY, Point, Wave};
 
 use super::commit::{Bytes, Change, Committed, Signers, commit, describe};
 use super::error::RepoError;
-use super::tree::{Repository, State};
+use super::tree::{Repository, State, small_target};
 
 /// How long each part of the fleet is waited for, as a user writes it: `24h`
 /// (evenly), `now`, or points `1%@1h,50%@1d,100%@3d`.
@@ -58,12 +59,17 @@ pub struct Documents {
 /// # Errors
 /// What is there is not to be believed.
 pub fn documents(repository: &Repository, state: &State, line: &Line) -> Result<Documents, RepoError> {
-    let catalogue = match repository.small_target(&state.targets, &line.catalogue())? {
+    documents_at(&repository.place, state, line)
+}
+
+/// The same of the public files alone.
+pub(super) fn documents_at(place: &Directory, state: &State, line: &Line) -> Result<Documents, RepoError> {
+    let catalogue = match small_target(place, &state.targets, &line.catalogue())? {
         Some(bytes) => Catalogue::parse(&bytes)?,
         None => Catalogue::empty(),
     };
     let rollout = match &state.rollout {
-        Some(role) => repository.small_target(role, &line.rollout())?,
+        Some(role) => small_target(place, role, &line.rollout())?,
         None => None,
     };
     let rollout = rollout.map_or_else(|| Ok(Rollout::empty()), |bytes| Rollout::parse(&bytes))?;

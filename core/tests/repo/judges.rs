@@ -67,7 +67,7 @@ impl Drop for Served {
     }
 }
 
-fn now() -> Time {
+pub(crate) fn now() -> Time {
     let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap();
     Time(since.as_secs())
 }
@@ -75,7 +75,7 @@ fn now() -> Time {
 /// What a client of others is asked: a target's bytes, or why there are none.
 type Get<'a> = dyn Fn(&str) -> Result<String, String> + 'a;
 
-fn answer(command: &mut Command) -> Result<String, String> {
+pub(crate) fn answer(command: &mut Command) -> Result<String, String> {
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -7,6 +7,7 @@ mod judge;
 #[path = "../image/stub.rs"]
 mod stub;
 
+mod bucket;
 mod fixture;
 mod handed_in;
 mod judges;
@@ -244,4 +245,15 @@ fn a_copy_elsewhere_is_never_set_back() {
     mirror::push(&repository, &newer, &place, &|_| {}).unwrap();
     let error = mirror::push(&repository, &state, &place, &|_| {}).unwrap_err();
     assert!(matches!(error, RepoError::Behind { ours: 2, theirs: 3, .. }), "{error:?}");
+
+    // Nor does somebody else's repository take its place, however new.
+    let before = files(&elsewhere);
+    let foreign = Fixture::new();
+    for (version, index) in [("9.0.0", 9), ("9.1.0", 10), ("9.2.0", 11)] {
+        foreign.publish(&Made::new(version, index), START).unwrap();
+    }
+    let (repository, state) = foreign.open();
+    let error = mirror::push(&repository, &state, &place, &|_| {}).unwrap_err();
+    assert!(error.to_string().contains("holds another repository"), "{error}");
+    assert_eq!(files(&elsewhere), before);
 }

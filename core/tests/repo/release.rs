@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use osbuild_boot::guid::Guid;
+use osbuild_core::repo::release::Slot;
+use osbuild_core::repo::tested::{self, Resource, Tests};
 use osbuild_format::pe::{Section, append_sections};
 use osbuild_format::release::{Blob, Release, Root, Segments, Uki};
 use osbuild_format::{hex, verity};
@@ -98,17 +100,17 @@ impl Made {
     }
 }
 
-/// A record that a release passed these tests.
-pub(crate) fn record(output: &Path, tests: &[&str]) -> PathBuf {
-    let manifest = fs::read(output.join("slot/manifest.json")).unwrap();
-    let release = Release::parse(&manifest).unwrap();
-    let statement = serde_json::json!({
-        "_type": "https://in-toto.io/Statement/v1",
-        "subject": [{ "name": "root.squashfs", "digest": { "osbuildRootHash": release.root.root_hash } }],
-        "predicateType": "https://in-toto.dev/attestation/test-result/v0.1",
-        "predicate": { "result": "PASSED", "passedTests": tests },
-    });
-    let path = output.join("tested.json");
-    fs::write(&path, statement.to_string()).unwrap();
+/// A record that a release passed these tests, by the writer's hand.
+pub(crate) fn record(output: &Path, tests: &[&'static str]) -> PathBuf {
+    record_of(output, tests, &[])
+}
+
+/// And failed those.
+pub(crate) fn record_of(output: &Path, passed: &[&'static str], failed: &[&'static str]) -> PathBuf {
+    let slot = Slot::read(output).unwrap();
+    let used = vec![Resource::of_bytes("qemu-system-x86_64", &slot.manifest_sha256)];
+    let tests = Tests { passed: passed.to_vec(), failed: failed.to_vec() };
+    let path = output.join(format!("{}-{}.json", passed.join("-"), failed.join("-")));
+    fs::write(&path, tested::record(&slot, used, &tests)).unwrap();
     path
 }

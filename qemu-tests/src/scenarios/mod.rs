@@ -21,6 +21,7 @@ mod runtime;
 mod secure_boot;
 mod security;
 mod settings;
+mod tested;
 mod twins;
 mod update_cuts;
 mod updates;
@@ -96,6 +97,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         what: "a node follows a signed repository through three releases, waits its turn, cancels and goes back",
         is_short: false,
         run: updates::follow,
+    },
+    Scenario {
+        name: "tested-release",
+        what: "osbuild test boots a candidate and updates a node to it; its record, and no other, lets it be published",
+        is_short: false,
+        run: tested::by_record,
+    },
+    Scenario {
+        name: "tested-release-red",
+        what: "osbuild test of a release that does not hold fails, and its record keeps it from being published",
+        is_short: false,
+        run: tested::red,
     },
     Scenario {
         name: "kernel-update",

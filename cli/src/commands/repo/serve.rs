@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use osbuild_core::build::sandbox::catch_interrupts;
-use osbuild_core::repo::tree::PUBLIC;
+use osbuild_core::repo::follower::public_files;
 use osbuild_store::cache::FileServer;
 
 use crate::config::CommonArguments;
@@ -26,8 +26,7 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &CommonArguments) -> Result<(), Failure> {
-    let public = arguments.repository.join(PUBLIC);
-    let root = if public.is_dir() { public } else { arguments.repository.clone() };
+    let root = public_files(&arguments.repository);
     if !root.join("metadata").is_dir() {
         let message = format!("{} is no repository: it holds no metadata", arguments.repository.display());
         return Err(Failure::usage(&message, "give the directory that `osbuild repo init` or `import` made"));

@@ -150,6 +150,10 @@ in
         reason = "seconds; emulated and overcommitted machines stall for ten";
       }
       {
+        word = "i6300esb.heartbeat=120";
+        reason = "seconds for `early` to open the watchdog that the loader armed; the driver would say 30, which is short where machines are emulated";
+      }
+      {
         word = "systemd.gpt_auto=0";
         reason = "partitions are mounted by their disk, never found by type";
       }

@@ -123,10 +123,40 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: update_cuts::during_installation,
     },
     Scenario {
-        name: "broken-releases",
-        what: "releases that panic, hang, are not healthy or went bad in the slot: each ends on the one before, and is not taken again",
+        name: "release-panics",
+        what: "a release whose kernel panics: three starts, then the one before it, and it is not taken again",
         is_short: false,
-        run: broken::releases,
+        run: broken::panics,
+    },
+    Scenario {
+        name: "release-hangs-in-kernel",
+        what: "a release that hangs before any program runs: three starts, then the one before it, and it is not taken again",
+        is_short: false,
+        run: broken::kernel_hangs,
+    },
+    Scenario {
+        name: "release-hangs-in-pid-1",
+        what: "a release whose service manager freezes: three starts, then the one before it, and it is not taken again",
+        is_short: false,
+        run: broken::pid_1_hangs,
+    },
+    Scenario {
+        name: "release-hangs-in-health",
+        what: "a release whose judge of health stops: three starts, then the one before it, and it is not taken again",
+        is_short: false,
+        run: broken::health_hangs,
+    },
+    Scenario {
+        name: "release-is-unhealthy",
+        what: "a release with a service that fails: three starts, then the one before it, and it is not taken again",
+        is_short: false,
+        run: broken::is_unhealthy,
+    },
+    Scenario {
+        name: "release-is-corrupt",
+        what: "a release whose root went bad in the slot: three starts, then the one before it, and it is not taken again",
+        is_short: false,
+        run: broken::root_is_corrupt,
     },
     Scenario {
         name: "aws-k8s-boot",

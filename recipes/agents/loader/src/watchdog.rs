@@ -16,7 +16,7 @@ const COMMAND_MEMORY: u32 = 1 << 1;
 const BASE_ADDRESS: u8 = 0x10;
 const CONFIG: u8 = 0x60;
 const LOCK: u8 = 0x68;
-const LOCK_AND_ENABLE: u32 = 0x03;
+const LOCK_AND_ENABLE: u8 = 0x03;
 /// Memory space.
 const TIMER_1: usize = 0x00;
 const TIMER_2: usize = 0x04;
@@ -38,7 +38,7 @@ pub(crate) fn arm() {
             return;
         }
         // No interrupt at the first stage, 1 kHz.
-        write(at(CONFIG), read(at(CONFIG)) & !0xffff | 0x0003);
+        write16(at(CONFIG), 0x0003);
         // Both stages count; each takes half, in units of about a millisecond.
         let half = TIMEOUT_SECONDS << 9;
         store32(base + TIMER_1, half);
@@ -47,7 +47,7 @@ pub(crate) fn arm() {
         store16(base + RELOAD, RELOAD_NOW);
         // Locked, only a reset stops it: a kernel without the driver does not
         // switch it off by accident.
-        write(at(LOCK), read(at(LOCK)) & !0xff | LOCK_AND_ENABLE);
+        write8(at(LOCK), LOCK_AND_ENABLE);
         return;
     }
 }
@@ -71,22 +71,51 @@ fn store16(address: usize, value: u16) {
     unsafe { (address as *mut u16).write_volatile(value) };
 }
 
-/// PCI configuration mechanism 1: address to port 0xcf8, data at 0xcfc.
+/// PCI configuration mechanism 1.
+const ADDRESS: u16 = 0xcf8;
+const DATA: u16 = 0xcfc;
+
 fn read(address: u32) -> u32 {
+    select(address);
     let value;
-    // SAFETY: these ports do nothing but configuration accesses, and nothing
-    // else runs between the two instructions that could use them.
+    // SAFETY: reading configuration space changes nothing.
     unsafe {
-        asm!("out dx, eax", in("dx") 0xcf8u16, in("eax") address, options(nomem, nostack, preserves_flags));
-        asm!("in eax, dx", in("dx") 0xcfcu16, out("eax") value, options(nomem, nostack, preserves_flags));
+        asm!("in eax, dx", in("dx") DATA, out("eax") value, options(nomem, nostack, preserves_flags));
     }
     value
 }
 
 fn write(address: u32, value: u32) {
+    select(address);
     // SAFETY: as in `read`; only registers of the watchdog found are written.
     unsafe {
-        asm!("out dx, eax", in("dx") 0xcf8u16, in("eax") address, options(nomem, nostack, preserves_flags));
-        asm!("out dx, eax", in("dx") 0xcfcu16, in("eax") value, options(nomem, nostack, preserves_flags));
+        asm!("out dx, eax", in("dx") DATA, in("eax") value, options(nomem, nostack, preserves_flags));
+    }
+}
+
+/// A register of two bytes: QEMU's device takes no other size for it.
+fn write16(address: u32, value: u16) {
+    select(address);
+    // SAFETY: as in `write`; registers begin at multiples of four.
+    unsafe {
+        asm!("out dx, ax", in("dx") DATA, in("ax") value, options(nomem, nostack, preserves_flags));
+    }
+}
+
+/// A register of one byte.
+fn write8(address: u32, value: u8) {
+    select(address);
+    // SAFETY: as in `write16`.
+    unsafe {
+        asm!("out dx, al", in("dx") DATA, in("al") value, options(nomem, nostack, preserves_flags));
+    }
+}
+
+/// What the next access to the data port is to.
+fn select(address: u32) {
+    // SAFETY: this port does nothing but to take the address, and nothing else
+    // runs that could use it before the access that follows.
+    unsafe {
+        asm!("out dx, eax", in("dx") ADDRESS, in("eax") address, options(nomem, nostack, preserves_flags));
     }
 }

@@ -120,9 +120,9 @@ fn answer(asked: &[u8], status: &Status, imported: &Imported, orders: &Sender<Or
     if let Some(busy) = status.busy() {
         return (409, refusal("busy", &busy));
     }
-    // What takes as long as a network does is not waited for: what becomes of it
-    // is in the status.
-    let is_long = matches!(what, What::Check(_) | What::Install(_));
+    // What takes as long as a network does, or as reading a slot, is not waited
+    // for: what becomes of it is in the status.
+    let is_long = matches!(what, What::Check(_) | What::Install(_) | What::RollBack { .. });
     let (sender, receiver) = std::sync::mpsc::channel();
     if is_long {
         status.begins();

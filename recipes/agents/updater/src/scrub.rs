@@ -18,6 +18,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime};
 
+use osbuild_boot::gpt::Gpt;
 use osbuild_boot::slot::State;
 use osbuild_format::hex;
 use osbuild_format::verity::BLOCK_BYTES;
@@ -129,10 +130,27 @@ pub fn run(facts: &Facts, status: &Status) {
             if set != every {
                 (every, wait) = (set, begun.elapsed() + due_in(set, since, now(), part));
             }
+            forget_what_changed(facts, status);
             std::thread::sleep(LOOK.min(wait.saturating_sub(begun.elapsed()).max(Duration::from_secs(1))));
         }
         scrub(facts, status, &own);
     }
+}
+
+/// What was found of the other slot is of no use once it holds something else.
+fn forget_what_changed(facts: &Facts, status: &Status) {
+    let Some(found) = status.scrubbed.found().other else { return };
+    let Ok(loaded) = facts.disk.read_table() else { return };
+    if fallback(&loaded.table, facts).map(|root_hash| hex::encode(&root_hash)) != Some(found.root_hash) {
+        status.scrubbed.change(|found| found.other = None);
+    }
+}
+
+/// The root hash of what the node would fall back to.
+fn fallback(table: &Gpt, facts: &Facts) -> Option<[u8; 32]> {
+    let slot = facts.disk.slot.other();
+    let state = table.slots()?.of(slot).state();
+    matches!(state, State::Good | State::Spent).then(|| table.root_hash(slot)).flatten()
 }
 
 /// How long until the next one, of a node at this part of the fleet.
@@ -168,13 +186,14 @@ fn scrub(facts: &Facts, status: &Status, own: &str) {
 /// # Errors
 /// The medium cannot be read at some place.
 fn read_all(device: &Path) -> Result<u64, String> {
+    let path = device.display();
     let mut device = Direct::open(device).map_err(|error| error.to_string())?;
     let length = device.length();
     let mut place = 0;
     while place < length {
         let since = Instant::now();
         let count = PIECE_BYTES.min(usize::try_from(length - place).unwrap_or(PIECE_BYTES));
-        device.read_at(place, count).map_err(|error| format!("{RUNNING}: {error}"))?;
+        device.read_at(place, count).map_err(|error| format!("{path}: {error}"))?;
         Pace::OutOfTheWay.keep(count, since);
         place += count as u64;
     }
@@ -185,8 +204,7 @@ fn read_all(device: &Path) -> Result<u64, String> {
 fn other(facts: &Facts) -> Result<Option<Slot>, String> {
     let slot = facts.disk.slot.other();
     let table = || facts.disk.read_table().map(|loaded| loaded.table).map_err(|error| error.to_string());
-    let state = table()?.slots().map(|pair| pair.of(slot).state());
-    if !matches!(state, Some(State::Good | State::Spent)) {
+    if fallback(&table()?, facts).is_none() {
         return Ok(None);
     }
     let mut disk = WholeDisk::open_for_scrub(&facts.disk).map_err(|error| error.to_string())?;

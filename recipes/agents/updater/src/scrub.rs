@@ -6,7 +6,8 @@
 //! a slot that is corrupt spends its tries, and the other one takes over, also
 //! months after it was first good. The other slot is nobody's device; its bytes
 //! are held against its own hash tree, and an operator is told when what the
-//! node would fall back to is no more. Both are read past the page cache: what
+//! node would fall back to is no more. So are the running slot's kernel image
+//! and hash tree, which the kernel does not read again. Both are read past the page cache: what
 //! is in there was read once and would hide what became of the disk since.
 //!
 //! It is the updater's and not the health check's: that one is watched and must
@@ -86,6 +87,10 @@ impl Slot {
         };
         Self { root_hash: hex::encode(&root_hash), scrubbed: now(), bytes, problem }
     }
+
+    fn unread(root_hash: &str, reason: String) -> Self {
+        Self { root_hash: root_hash.to_owned(), scrubbed: now(), bytes: 0, problem: Some(reason) }
+    }
 }
 
 /// Shared by the one who reads and those who ask.
@@ -162,23 +167,29 @@ fn due_in(every: Duration, since: Option<Time>, now: Time, part: f64) -> Duratio
 }
 
 fn scrub(facts: &Facts, status: &Status, own: &str) {
-    let (read, problem) = match read_all(Path::new(RUNNING)) {
-        Ok(bytes) => (bytes, None),
-        Err(reason) => {
-            say(WHO, 3, &format!("the running slot cannot be read: {reason}"));
-            (0, Some(reason))
-        }
+    let running = match read_all(Path::new(RUNNING)) {
+        Ok(bytes) => running(facts).map(|examined| Slot {
+            root_hash: own.to_owned(),
+            scrubbed: now(),
+            bytes,
+            problem: examined.and_then(|slot| slot.problem),
+        }),
+        Err(reason) => Err(reason),
     };
-    let running = Slot { root_hash: own.to_owned(), scrubbed: now(), bytes: read, problem };
+    let others = facts.disk.read_table().ok().and_then(|loaded| fallback(&loaded.table, facts));
+    let others = others.map(|root_hash| hex::encode(&root_hash));
     let other = other(facts);
-    if let Err(reason) = &other {
-        say(WHO, 4, &format!("the other slot could not be scrubbed: {reason}"));
+    for (name, reason) in [("running", running.as_ref().err()), ("other", other.as_ref().err())] {
+        if let Some(reason) = reason {
+            say(WHO, 3, &format!("the {name} slot cannot be read: {reason}"));
+        }
     }
     status.scrubbed.change(|found| {
         found.since = Some(now());
-        found.running = Some(running);
-        if let Ok(other) = other {
-            found.other = other;
+        found.running = Some(running.unwrap_or_else(|reason| Slot::unread(own, reason)));
+        match other {
+            Ok(other) => found.other = other,
+            Err(reason) => found.other = Some(Slot::unread(&others.unwrap_or_default(), reason)),
         }
     });
 }
@@ -200,30 +211,46 @@ fn read_all(device: &Path) -> Result<u64, String> {
     Ok(length)
 }
 
+/// What `dm-0` does not show of the slot that runs: its kernel image, which was
+/// read when it started, and hash blocks, of which the kernel keeps its own
+/// copies. The next start needs both.
+fn running(facts: &Facts) -> Result<Option<Slot>, String> {
+    let found = examine(facts, facts.disk.slot)?;
+    if let Some(problem) = found.as_ref().and_then(|slot| slot.problem.as_ref()) {
+        let message = format!(
+            "slot {}, which runs, is damaged: {problem}; it may not start again, so install a release or roll back",
+            facts.disk.slot.name()
+        );
+        say(WHO, 2, &message);
+    }
+    Ok(found)
+}
+
 /// `None` if there is nothing to fall back to, or somebody changes it just now.
 fn other(facts: &Facts) -> Result<Option<Slot>, String> {
     let slot = facts.disk.slot.other();
-    let table = || facts.disk.read_table().map(|loaded| loaded.table).map_err(|error| error.to_string());
-    if fallback(&table()?, facts).is_none() {
-        return Ok(None);
-    }
-    let mut disk = WholeDisk::open_for_scrub(&facts.disk).map_err(|error| error.to_string())?;
-    let examined = match Examined::read(&mut disk, slot) {
-        Ok(examined) => examined,
-        Err(osbuild_install::Error::Forbidden(_)) => return Ok(None),
-        Err(error) => return Err(crate::repository::all_of(&error)),
-    };
-    let after = table()?;
-    let (true, Some(root_hash)) = (examined.is_of(&after), after.root_hash(slot)) else { return Ok(None) };
-    let found = Slot::of(&examined, root_hash);
-    if let Some(problem) = &found.problem {
+    let found = examine(facts, slot)?;
+    if let Some(problem) = found.as_ref().and_then(|slot| slot.problem.as_ref()) {
         let message = format!(
             "slot {}, to which this node would fall back, is damaged: {problem}; the next release that is installed replaces it",
             slot.name()
         );
         say(WHO, 2, &message);
     }
-    Ok(Some(found))
+    Ok(found)
+}
+
+/// `None` if it was never good, or somebody changes it just now.
+fn examine(facts: &Facts, slot: osbuild_boot::slot::Slot) -> Result<Option<Slot>, String> {
+    let mut disk = WholeDisk::open_for_scrub(&facts.disk).map_err(|error| error.to_string())?;
+    let examined = match Examined::read(&mut disk, slot) {
+        Ok(examined) => examined,
+        Err(osbuild_install::Error::Forbidden(_)) => return Ok(None),
+        Err(error) => return Err(crate::repository::all_of(&error)),
+    };
+    let after = facts.disk.read_table().map_err(|error| error.to_string())?.table;
+    let root_hash = after.root_hash(slot).filter(|_| examined.is_of(&after));
+    Ok(root_hash.map(|root_hash| Slot::of(&examined, root_hash)))
 }
 
 fn now() -> Time {

@@ -72,7 +72,8 @@ impl Imported {
         Self { is_on_data: true, ..Self::at(Path::new(FOLDER)) }
     }
 
-    fn at(folder: &Path) -> Self {
+    /// Elsewhere, with all the room that there is.
+    pub fn at(folder: &Path) -> Self {
         for name in [COMING, JUDGED] {
             let _ = std::fs::remove_file(folder.join(name));
         }

@@ -219,4 +219,31 @@ mod tests {
             assert!(understand(subject, &[query]).is_err(), "{subject}");
         }
     }
+
+    #[test]
+    fn a_piece_stands_behind_its_line() {
+        let folder = std::env::temp_dir().join(format!("orders-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (status, imported) = (Status::default(), Imported::at(&folder));
+        let (sender, _receiver) = std::sync::mpsc::channel();
+        let put = |query: &Value, piece: &[u8]| {
+            let line = json!({ "subject": "update-archive-put", "query": query }).to_string();
+            answer(&[line.as_bytes(), b"\n", piece].concat(), &status, &imported, &sender)
+        };
+        // A piece may look like anything.
+        let (code, begun) = put(&json!({}), b"{\n");
+        assert_eq!((code, begun["came"].as_u64()), (200, Some(2)));
+        let import = begun["import"].to_string();
+        let (code, goes_on) = put(&json!({ "import": import, "offset": "2" }), b"\n\0");
+        assert_eq!((code, goes_on["came"].as_u64()), (200, Some(4)));
+        for (query, expected) in [
+            (json!({ "import": import, "offset": "2" }), (409, "4 bytes have come")),
+            (json!({ "import": import, "offset": "x" }), (400, "is no number")),
+        ] {
+            let (code, refused) = put(&query, b"more");
+            let message = refused["error"]["message"].as_str().unwrap();
+            assert!(code == expected.0 && message.contains(expected.1), "{code} {message}");
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

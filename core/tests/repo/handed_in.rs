@@ -65,7 +65,7 @@ fn part(archive: &Archive, name: &str, part: Part) -> Vec<u8> {
 fn a_node_reads_an_export_where_it_lies() {
     let fixture = Fixture::at(osbuild_core::repo::signer::Algorithm::Ed25519, None, FAR);
     // Its names are too long for a header.
-    let long = "1.0.0-a-version-whose-name-is-rather-long-as-those-of-some-builds-are";
+    let long = "1.0.0-of-a-long-name-as-some-builds-have";
     let exported = |name: &str, whole: bool| -> PathBuf {
         let (repository, state) = fixture.open();
         let line = (!whole).then(|| find_line(&state, None).unwrap());

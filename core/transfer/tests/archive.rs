@@ -163,8 +163,8 @@ fn what_an_export_has_not_is_refused() {
 fn a_bent_header_is_refused_or_harmless() {
     let good = whole().concat();
     let folder = Written::new(&whole());
-    for at in (0..512).chain(1024..1536) {
-        for bent in [0, b'/', b'7', 0xff] {
+    for at in (0..512).chain(1024..1536).step_by(3) {
+        for bent in [0, b'/', 0xff] {
             let mut bytes = good.clone();
             bytes[at] = bent;
             if at < 512 {

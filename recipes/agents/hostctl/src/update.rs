@@ -67,7 +67,9 @@ pub fn run(command: &Command, json: bool) -> Result<Value, Failure> {
         Command::Cancel => ask("POST", &format!("{PATH}/cancel"), None),
         Command::Rollback { force } => {
             let query = query(&[("force", force.then(|| "true".to_owned()))]);
-            ask("POST", &format!("{PATH}/roll-back{query}"), None)
+            ask("POST", &format!("{PATH}/roll-back{query}"), None)?;
+            // All of the other slot is read first.
+            follow(json)
         }
         Command::LiftHold => ask("POST", &format!("{PATH}/lift-hold"), None),
         Command::Import { file } => import(file, json),
@@ -138,7 +140,7 @@ fn follow(json: bool) -> Result<Value, Failure> {
 /// `root: 12 of 113 MiB (delta)`; in steps of a tenth.
 fn progress(record: &Value) -> String {
     let last = record["downloads"].as_array().and_then(|downloads| downloads.last());
-    let Some(download) = last else { return "looking at the repository".to_owned() };
+    let Some(download) = last else { return "looking".to_owned() };
     let (bytes, came) = (download["bytes"].as_u64().unwrap_or(0), download["came"].as_u64().unwrap_or(0));
     let tenths = (came.min(bytes) * 10).checked_div(bytes).unwrap_or(10);
     format!(

@@ -25,7 +25,9 @@ impl WholeDisk {
     /// # Errors
     /// It cannot be opened.
     pub fn open(disk: &SystemDisk) -> osbuild_sys::Result<Self> {
-        Self::at_pace(disk, Pace::AsItComes)
+        let path = disk.device();
+        let (disk, medium) = (FileDisk::open(&path)?, Direct::open(&path)?);
+        Ok(Self { disk, medium, pace: Pace::AsItComes })
     }
 
     /// To be read, when nobody waits for it.
@@ -33,12 +35,9 @@ impl WholeDisk {
     /// # Errors
     /// It cannot be opened.
     pub fn open_for_scrub(disk: &SystemDisk) -> osbuild_sys::Result<Self> {
-        Self::at_pace(disk, Pace::OutOfTheWay)
-    }
-
-    fn at_pace(disk: &SystemDisk, pace: Pace) -> osbuild_sys::Result<Self> {
         let path = disk.device();
-        Ok(Self { disk: FileDisk::open(&path)?, medium: Direct::open(&path)?, pace })
+        let (disk, medium) = (FileDisk::open_to_read(&path)?, Direct::open(&path)?);
+        Ok(Self { disk, medium, pace: Pace::OutOfTheWay })
     }
 }
 

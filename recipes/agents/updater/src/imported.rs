@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 const FOLDER: &str = "/var/lib/osbuild-updater";
 const KEPT: &str = "repository.tar";
 const COMING: &str = "repository.tar.part";
+/// All of it has come, and it is looked at; another one may come meanwhile.
+const JUDGED: &str = "repository.tar.new";
 /// Of DATA, this part stays free: with less than a tenth left, kubelet puts pods
 /// out.
 const KEEP_FREE_PART: u64 = 10;
@@ -30,8 +32,8 @@ const TMPFS_MAGIC: i64 = 0x0102_1994;
 /// The one archive, and the one that comes.
 pub struct Imported {
     folder: PathBuf,
-    /// Not in memory, where a lost DATA leaves the folder.
-    on_disk_only: bool,
+    /// On the node's DATA, unlike in a test.
+    is_on_data: bool,
     coming: Mutex<Coming>,
 }
 
@@ -57,8 +59,9 @@ pub struct Piece {
 /// Room on a file system, in bytes.
 #[derive(Clone, Copy, Debug)]
 struct Room {
-    all: u64,
     free: u64,
+    /// Of that, what stays free.
+    kept: u64,
 }
 
 type Result<T> = std::result::Result<T, String>;
@@ -66,12 +69,15 @@ type Result<T> = std::result::Result<T, String>;
 impl Imported {
     /// Forgets what was left half-way.
     pub fn of_node() -> Self {
-        Self { on_disk_only: true, ..Self::at(Path::new(FOLDER)) }
+        Self { is_on_data: true, ..Self::at(Path::new(FOLDER)) }
     }
 
-    fn at(folder: &Path) -> Self {
-        let _ = std::fs::remove_file(folder.join(COMING));
-        Self { folder: folder.to_owned(), on_disk_only: false, coming: Mutex::default() }
+    /// Elsewhere, with all the room that there is.
+    pub fn at(folder: &Path) -> Self {
+        for name in [COMING, JUDGED] {
+            let _ = std::fs::remove_file(folder.join(name));
+        }
+        Self { folder: folder.to_owned(), is_on_data: false, coming: Mutex::default() }
     }
 
     fn coming(&self) -> MutexGuard<'_, Coming> {
@@ -96,7 +102,7 @@ impl Imported {
         if piece.size.is_some_and(|size| coming.length + count > size) {
             return Err("more bytes come than were said".to_owned());
         }
-        has_room(room(&self.folder)?, count)?;
+        has_room(self.room()?, count)?;
         let Coming { file: Some(file), length, synced, .. } = &mut *coming else {
             return Err("no import goes on".to_owned());
         };
@@ -110,12 +116,11 @@ impl Imported {
     }
 
     fn begin(&self, coming: &mut Coming, size: Option<u64>) -> Result<()> {
-        let is_memory =
-            || rustix::fs::statfs(&self.folder).is_ok_and(|found| found.f_type as i64 == TMPFS_MAGIC);
-        if self.on_disk_only && is_memory() {
+        let is_memory = || rustix::fs::statfs(&self.folder).is_ok_and(|found| found.f_type == TMPFS_MAGIC);
+        if self.is_on_data && is_memory() {
             return Err("DATA is not there: an archive has no place in memory".to_owned());
         }
-        has_room(room(&self.folder)?, size.unwrap_or(0))?;
+        has_room(self.room()?, size.unwrap_or(0))?;
         let path = self.folder.join(COMING);
         // Whoever still writes to the one before writes to a file without a name.
         let _ = std::fs::remove_file(&path);
@@ -135,19 +140,18 @@ impl Imported {
             return Err(format!("{} bytes have come of import {}", coming.length, coming.number));
         }
         let file = coming.file.take().ok_or("no import goes on")?;
-        let path = self.folder.join(COMING);
-        let opened = file
-            .sync_all()
-            .map_err(|error| self.failed(COMING, &error))
-            .and_then(|()| Archive::open(&path).map(Arc::new).map_err(|error| error.to_string()));
-        if opened.is_err() {
-            self.drop_coming();
-        }
-        opened
+        let path = self.folder.join(JUDGED);
+        let came = file.sync_all().and_then(|()| std::fs::rename(self.folder.join(COMING), &path));
+        came.map_err(|error| self.failed(COMING, &error))?;
+        Archive::open(&path).map(Arc::new).map_err(|error| {
+            self.refuse();
+            error.to_string()
+        })
     }
 
-    pub fn drop_coming(&self) {
-        let _ = std::fs::remove_file(self.folder.join(COMING));
+    /// What [`Imported::finish`] opened is not believed.
+    pub fn refuse(&self) {
+        let _ = std::fs::remove_file(self.folder.join(JUDGED));
     }
 
     /// What [`Imported::finish`] opened takes the place of the one before.
@@ -155,7 +159,7 @@ impl Imported {
     /// # Errors
     /// It could not be made to last.
     pub fn keep(&self) -> Result<()> {
-        std::fs::rename(self.folder.join(COMING), self.folder.join(KEPT))
+        std::fs::rename(self.folder.join(JUDGED), self.folder.join(KEPT))
             .and_then(|()| File::open(&self.folder)?.sync_all())
             .map_err(|error| self.failed(KEPT, &error))
     }
@@ -196,6 +200,14 @@ impl Imported {
         }
     }
 
+    fn room(&self) -> Result<Room> {
+        let found = rustix::fs::statvfs(&self.folder);
+        let found = found.map_err(|error| format!("{}: {error}", self.folder.display()))?;
+        let all = found.f_blocks * found.f_frsize;
+        let kept = if self.is_on_data { all / KEEP_FREE_PART } else { 0 };
+        Ok(Room { free: found.f_bavail * found.f_frsize, kept })
+    }
+
     fn failed(&self, name: &str, error: &dyn std::fmt::Display) -> String {
         format!("{}: {error}", self.folder.join(name).display())
     }
@@ -209,13 +221,8 @@ fn expires(archive: &Archive) -> Option<osbuild_tuf::time::Time> {
     Some(envelope.unverified().common.expires)
 }
 
-fn room(folder: &Path) -> Result<Room> {
-    let found = rustix::fs::statvfs(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    Ok(Room { all: found.f_blocks * found.f_frsize, free: found.f_bavail * found.f_frsize })
-}
-
 fn has_room(room: Room, bytes: u64) -> Result<()> {
-    let left = room.free.saturating_sub(room.all / KEEP_FREE_PART);
+    let left = room.free.saturating_sub(room.kept);
     if bytes <= left {
         return Ok(());
     }
@@ -267,6 +274,8 @@ mod tests {
         assert!(imported.finish(number, size - 1).is_err());
         assert!(imported.finish(number + 1, size).is_err());
         assert!(imported.finish(number, size).unwrap().has("metadata/timestamp.json"));
+        // Another one begins while this one is looked at.
+        imported.put(Piece::default(), b"half").unwrap();
         imported.keep().unwrap();
         let told = imported.told();
         assert_eq!(told["bytes"].as_u64(), Some(size));
@@ -304,13 +313,13 @@ mod tests {
     }
 
     #[test]
-    fn a_tenth_of_the_disk_stays_free() {
-        let room = Room { all: 1000 << 20, free: 300 << 20 };
+    fn some_of_the_disk_stays_free() {
+        let room = Room { free: 300 << 20, kept: 100 << 20 };
         assert_eq!(has_room(room, 200 << 20), Ok(()));
         assert!(
             has_room(room, (200 << 20) + 1).unwrap_err().contains("room for 200 MiB more, not for 201 MiB")
         );
-        assert!(has_room(Room { all: 1000, free: 99 }, 1).is_err());
+        assert!(has_room(Room { free: 99, kept: 100 }, 1).is_err());
         let folder = Folder::new("room");
         let all_there_is = Piece { size: Some(1 << 60), ..Piece::default() };
         assert!(Imported::at(&folder.0).put(all_there_is, b"").unwrap_err().contains("DATA has room"));

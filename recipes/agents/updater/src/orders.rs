@@ -121,9 +121,9 @@ fn answer(asked: &[u8], status: &Status, imported: &Imported, orders: &Sender<Or
     if let Some(busy) = status.busy() {
         return (409, refusal("busy", &busy));
     }
-    // What takes as long as a network does is not waited for: what becomes of it
-    // is in the status.
-    let is_long = matches!(what, What::Check(_) | What::Install(_));
+    // What takes as long as a network does, or as reading a slot, is not waited
+    // for: what becomes of it is in the status.
+    let is_long = matches!(what, What::Check(_) | What::Install(_) | What::RollBack { .. });
     let (sender, receiver) = std::sync::mpsc::channel();
     if is_long {
         status.begins();
@@ -221,5 +221,32 @@ mod tests {
         ] {
             assert!(understand(subject, &[query]).is_err(), "{subject}");
         }
+    }
+
+    #[test]
+    fn a_piece_stands_behind_its_line() {
+        let folder = std::env::temp_dir().join(format!("orders-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (status, imported) = (Status::default(), Imported::at(&folder));
+        let (sender, _receiver) = std::sync::mpsc::channel();
+        let put = |query: &Value, piece: &[u8]| {
+            let line = json!({ "subject": "update-archive-put", "query": query }).to_string();
+            answer(&[line.as_bytes(), b"\n", piece].concat(), &status, &imported, &sender)
+        };
+        // A piece may look like anything.
+        let (code, begun) = put(&json!({}), b"{\n");
+        assert_eq!((code, begun["came"].as_u64()), (200, Some(2)));
+        let import = begun["import"].to_string();
+        let (code, goes_on) = put(&json!({ "import": import, "offset": "2" }), b"\n\0");
+        assert_eq!((code, goes_on["came"].as_u64()), (200, Some(4)));
+        for (query, expected) in [
+            (json!({ "import": import, "offset": "2" }), (409, "4 bytes have come")),
+            (json!({ "import": import, "offset": "x" }), (400, "is no number")),
+        ] {
+            let (code, refused) = put(&query, b"more");
+            let message = refused["error"]["message"].as_str().unwrap();
+            assert!(code == expected.0 && message.contains(expected.1), "{code} {message}");
+        }
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -267,7 +267,7 @@ impl<'h> Repository<'h> {
             Place::Web(base) => {
                 let mut body = self.http.open(&target_url(base, file)?, part);
                 body.begin().map_err(|error| error.to_string())?;
-                Ok(Coming::Web(body))
+                Ok(Coming::Web(Box::new(body)))
             }
             Place::Archive(archive) => match archive.open_part(&format!("targets/{file}"), part) {
                 Some(stretch) => Ok(Coming::Archive(stretch?)),
@@ -322,7 +322,7 @@ impl Transport for Source<'_> {
 
 /// Bytes of a target, wherever they come from.
 pub enum Coming<'h> {
-    Web(Body<'h>),
+    Web(Box<Body<'h>>),
     Archive(Stretch),
 }
 

@@ -6,7 +6,8 @@
 //! a slot that is corrupt spends its tries, and the other one takes over, also
 //! months after it was first good. The other slot is nobody's device; its bytes
 //! are held against its own hash tree, and an operator is told when what the
-//! node would fall back to is no more. Both are read past the page cache: what
+//! node would fall back to is no more. So are the running slot's kernel image
+//! and hash tree, which the kernel does not read again. Both are read past the page cache: what
 //! is in there was read once and would hide what became of the disk since.
 //!
 //! It is the updater's and not the health check's: that one is watched and must
@@ -18,6 +19,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime};
 
+use osbuild_boot::gpt::Gpt;
 use osbuild_boot::slot::State;
 use osbuild_format::hex;
 use osbuild_format::verity::BLOCK_BYTES;
@@ -85,6 +87,10 @@ impl Slot {
         };
         Self { root_hash: hex::encode(&root_hash), scrubbed: now(), bytes, problem }
     }
+
+    fn unread(root_hash: &str, reason: String) -> Self {
+        Self { root_hash: root_hash.to_owned(), scrubbed: now(), bytes: 0, problem: Some(reason) }
+    }
 }
 
 /// Shared by the one who reads and those who ask.
@@ -129,10 +135,27 @@ pub fn run(facts: &Facts, status: &Status) {
             if set != every {
                 (every, wait) = (set, begun.elapsed() + due_in(set, since, now(), part));
             }
+            forget_what_changed(facts, status);
             std::thread::sleep(LOOK.min(wait.saturating_sub(begun.elapsed()).max(Duration::from_secs(1))));
         }
         scrub(facts, status, &own);
     }
+}
+
+/// What was found of the other slot is of no use once it holds something else.
+fn forget_what_changed(facts: &Facts, status: &Status) {
+    let Some(found) = status.scrubbed.found().other else { return };
+    let Ok(loaded) = facts.disk.read_table() else { return };
+    if fallback(&loaded.table, facts).map(|root_hash| hex::encode(&root_hash)) != Some(found.root_hash) {
+        status.scrubbed.change(|found| found.other = None);
+    }
+}
+
+/// The root hash of what the node would fall back to.
+fn fallback(table: &Gpt, facts: &Facts) -> Option<[u8; 32]> {
+    let slot = facts.disk.slot.other();
+    let state = table.slots()?.of(slot).state();
+    matches!(state, State::Good | State::Spent).then(|| table.root_hash(slot)).flatten()
 }
 
 /// How long until the next one, of a node at this part of the fleet.
@@ -144,23 +167,29 @@ fn due_in(every: Duration, since: Option<Time>, now: Time, part: f64) -> Duratio
 }
 
 fn scrub(facts: &Facts, status: &Status, own: &str) {
-    let (read, problem) = match read_all(Path::new(RUNNING)) {
-        Ok(bytes) => (bytes, None),
-        Err(reason) => {
-            say(WHO, 3, &format!("the running slot cannot be read: {reason}"));
-            (0, Some(reason))
-        }
+    let running = match read_all(Path::new(RUNNING)) {
+        Ok(bytes) => running(facts).map(|examined| Slot {
+            root_hash: own.to_owned(),
+            scrubbed: now(),
+            bytes,
+            problem: examined.and_then(|slot| slot.problem),
+        }),
+        Err(reason) => Err(reason),
     };
-    let running = Slot { root_hash: own.to_owned(), scrubbed: now(), bytes: read, problem };
+    let others = facts.disk.read_table().ok().and_then(|loaded| fallback(&loaded.table, facts));
+    let others = others.map(|root_hash| hex::encode(&root_hash));
     let other = other(facts);
-    if let Err(reason) = &other {
-        say(WHO, 4, &format!("the other slot could not be scrubbed: {reason}"));
+    for (name, reason) in [("running", running.as_ref().err()), ("other", other.as_ref().err())] {
+        if let Some(reason) = reason {
+            say(WHO, 3, &format!("the {name} slot cannot be read: {reason}"));
+        }
     }
     status.scrubbed.change(|found| {
         found.since = Some(now());
-        found.running = Some(running);
-        if let Ok(other) = other {
-            found.other = other;
+        found.running = Some(running.unwrap_or_else(|reason| Slot::unread(own, reason)));
+        match other {
+            Ok(other) => found.other = other,
+            Err(reason) => found.other = Some(Slot::unread(&others.unwrap_or_default(), reason)),
         }
     });
 }
@@ -168,44 +197,60 @@ fn scrub(facts: &Facts, status: &Status, own: &str) {
 /// # Errors
 /// The medium cannot be read at some place.
 fn read_all(device: &Path) -> Result<u64, String> {
+    let path = device.display();
     let mut device = Direct::open(device).map_err(|error| error.to_string())?;
     let length = device.length();
     let mut place = 0;
     while place < length {
         let since = Instant::now();
         let count = PIECE_BYTES.min(usize::try_from(length - place).unwrap_or(PIECE_BYTES));
-        device.read_at(place, count).map_err(|error| format!("{RUNNING}: {error}"))?;
+        device.read_at(place, count).map_err(|error| format!("{path}: {error}"))?;
         Pace::OutOfTheWay.keep(count, since);
         place += count as u64;
     }
     Ok(length)
 }
 
+/// What `dm-0` does not show of the slot that runs: its kernel image, which was
+/// read when it started, and hash blocks, of which the kernel keeps its own
+/// copies. The next start needs both.
+fn running(facts: &Facts) -> Result<Option<Slot>, String> {
+    let found = examine(facts, facts.disk.slot)?;
+    if let Some(problem) = found.as_ref().and_then(|slot| slot.problem.as_ref()) {
+        let message = format!(
+            "slot {}, which runs, is damaged: {problem}; it may not start again, so install a release or roll back",
+            facts.disk.slot.name()
+        );
+        say(WHO, 2, &message);
+    }
+    Ok(found)
+}
+
 /// `None` if there is nothing to fall back to, or somebody changes it just now.
 fn other(facts: &Facts) -> Result<Option<Slot>, String> {
     let slot = facts.disk.slot.other();
-    let table = || facts.disk.read_table().map(|loaded| loaded.table).map_err(|error| error.to_string());
-    let state = table()?.slots().map(|pair| pair.of(slot).state());
-    if !matches!(state, Some(State::Good | State::Spent)) {
-        return Ok(None);
-    }
-    let mut disk = WholeDisk::open_for_scrub(&facts.disk).map_err(|error| error.to_string())?;
-    let examined = match Examined::read(&mut disk, slot) {
-        Ok(examined) => examined,
-        Err(osbuild_install::Error::Forbidden(_)) => return Ok(None),
-        Err(error) => return Err(crate::repository::all_of(&error)),
-    };
-    let after = table()?;
-    let (true, Some(root_hash)) = (examined.is_of(&after), after.root_hash(slot)) else { return Ok(None) };
-    let found = Slot::of(&examined, root_hash);
-    if let Some(problem) = &found.problem {
+    let found = examine(facts, slot)?;
+    if let Some(problem) = found.as_ref().and_then(|slot| slot.problem.as_ref()) {
         let message = format!(
             "slot {}, to which this node would fall back, is damaged: {problem}; the next release that is installed replaces it",
             slot.name()
         );
         say(WHO, 2, &message);
     }
-    Ok(Some(found))
+    Ok(found)
+}
+
+/// `None` if it was never good, or somebody changes it just now.
+fn examine(facts: &Facts, slot: osbuild_boot::slot::Slot) -> Result<Option<Slot>, String> {
+    let mut disk = WholeDisk::open_for_scrub(&facts.disk).map_err(|error| error.to_string())?;
+    let examined = match Examined::read(&mut disk, slot) {
+        Ok(examined) => examined,
+        Err(osbuild_install::Error::Forbidden(_)) => return Ok(None),
+        Err(error) => return Err(crate::repository::all_of(&error)),
+    };
+    let after = facts.disk.read_table().map_err(|error| error.to_string())?.table;
+    let root_hash = after.root_hash(slot).filter(|_| examined.is_of(&after));
+    Ok(root_hash.map(|root_hash| Slot::of(&examined, root_hash)))
 }
 
 fn now() -> Time {

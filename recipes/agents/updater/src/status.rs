@@ -65,7 +65,7 @@ impl Status {
     pub fn busy(&self) -> Option<String> {
         let told = self.told();
         match told.state {
-            State::Checking => Some("it looks at the repository".to_owned()),
+            State::Checking => Some("it looks at the repository or at the other slot".to_owned()),
             State::Installing => {
                 Some(format!("it installs {}", told.installing.as_deref().unwrap_or("a release")))
             }

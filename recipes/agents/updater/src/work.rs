@@ -115,7 +115,7 @@ impl Work<'_> {
         let private = Path::new(private::MOUNT);
         let repository =
             Repository::of_archive(&http, config, &archive, &line, private).inspect_err(|_| {
-                self.imported.drop_coming();
+                self.imported.refuse();
             })?;
         self.imported.keep()?;
         self.status.imported(self.imported.told());

@@ -9,6 +9,7 @@ mod stub;
 
 mod bucket;
 mod fixture;
+mod follower;
 mod judges;
 mod keys;
 mod release;

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use osbuild_core::repo::follower::channel_to;
+use osbuild_core::repo::follower::{baked_root, channel_to};
 use osbuild_core::repo::release::Slot;
 use osbuild_core::repo::tested::{self, BOOT, Resource, Tests, UPDATE};
 use osbuild_store::LocalStore;
@@ -86,7 +86,8 @@ pub(crate) fn run(arguments: &Arguments, common: &CommonArguments) -> Result<(),
             let image = image_output(from, "disk.raw", common)?;
             let old = Slot::read(&image)?;
             // Said before anybody waits for machines.
-            let channel = channel_to(repository, &old, &slot, arguments.channel.as_deref(), now())?;
+            let channel =
+                channel_to(repository, &baked_root(&old)?, &old, &slot, arguments.channel.as_deref(), now())?;
             Some(Old { image, slot: old, repository: repository.clone(), channel })
         }
         _ => None,

@@ -177,3 +177,100 @@ fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DiskE
 fn not_ours(path: &Path, what: &str) -> DiskError {
     DiskError::NotOurs { path: path.to_owned(), what: what.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::os::unix::fs::FileExt;
+
+    use osbuild_boot::layout::Role;
+    use osbuild_format::disk::{Content, Factory, Layout, factory};
+    use osbuild_format::release::{Blob, Root, Segments, Uki};
+
+    use super::*;
+
+    /// A factory's disk whose slot A holds these bytes, and the release of it.
+    fn made(path: &Path) -> Release {
+        let (boot, root, hash) = (vec![1; 5000], vec![2; 3 << 20], vec![3; 8192]);
+        let blob =
+            |bytes: &[u8]| Blob { size: bytes.len() as u64, sha256: hex::encode(&Sha256::digest(bytes)) };
+        let layout = Layout::default();
+        let plan = factory(&Factory {
+            layout: &layout,
+            data_bytes: 64 << 20,
+            root_hash: [7; 32],
+            seed: "",
+            loader: &[9; 100],
+            boot_bytes: boot.len() as u64,
+            root_bytes: root.len() as u64,
+            hash_bytes: hash.len() as u64,
+        })
+        .unwrap();
+        let file = File::create(path).unwrap();
+        file.set_len(plan.size_bytes).unwrap();
+        for piece in &plan.pieces {
+            let bytes = match &piece.content {
+                Content::Bytes(bytes) => bytes,
+                Content::Boot => &boot,
+                Content::Root => &root,
+                Content::Hash => &hash,
+            };
+            file.write_all_at(bytes, piece.offset).unwrap();
+        }
+        let Blob { size, sha256 } = blob(&root);
+        let (uki, hash) = (blob(&boot), blob(&hash));
+        Release {
+            schema: 1,
+            variant: "test".to_owned(),
+            arch: "x86_64".to_owned(),
+            version: "1.0.0".to_owned(),
+            rollback_index: 1,
+            floor: 0,
+            min_from_index: 0,
+            layout: layout.digest(),
+            root: Root {
+                size,
+                sha256,
+                root_hash: hex::encode(&[7; 32]),
+                salt: String::new(),
+                blocks: size / 4096,
+            },
+            uki: Uki {
+                size: uki.size,
+                unsigned_sha256: uki.sha256.clone(),
+                sha256: uki.sha256,
+                command_line: String::new(),
+            },
+            hash,
+            loader: blob(&[9; 100]),
+            segments: Segments { file: String::new(), sha256: String::new() },
+            settings_schema: 1,
+            health_sha256: String::new(),
+            sbom: Vec::new(),
+            attestations: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_slot_holds_a_release_to_the_last_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("disk.raw");
+        let release = made(&path);
+        assert_eq!(differences(&path, Slot::A, &release).unwrap(), [] as [&str; 0]);
+        let names = |roles: &[Role]| roles.iter().map(|role| role.name()).collect::<Vec<_>>();
+        let empty = names(&[Role::BootB, Role::RootB, Role::HashB]);
+        assert_eq!(differences(&path, Slot::B, &release).unwrap(), empty);
+        let layout = Layout::default();
+        for (role, last) in [(Role::BootA, 4999), (Role::RootA, (3 << 20) - 1), (Role::HashA, 8191)] {
+            let file = OpenOptions::new().write(true).open(&path).unwrap();
+            let at = layout.offset_bytes(role) + last;
+            let mut byte = [0];
+            File::open(&path).unwrap().read_exact_at(&mut byte, at).unwrap();
+            file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+            assert_eq!(differences(&path, Slot::A, &release).unwrap(), names(&[role]));
+            file.write_all_at(&byte, at).unwrap();
+        }
+        let larger = Release { uki: Uki { size: 65 << 20, ..release.uki.clone() }, ..release };
+        assert_eq!(differences(&path, Slot::A, &larger).unwrap(), names(&[Role::BootA]));
+    }
+}

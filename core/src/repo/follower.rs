@@ -11,7 +11,7 @@ use osbuild_store::cache::Directory;
 use osbuild_tuf::client::{Client, Limits};
 use osbuild_tuf::time::Time;
 use osbuild_update::decide::{Node, Standing, Wishes, judge};
-use osbuild_update::names::Line;
+use osbuild_update::names::{Line, Part};
 use osbuild_update::wave::EVERYBODY;
 
 use super::error::{RepoError, io_error};
@@ -31,23 +31,23 @@ pub fn public_files(directory: &Path) -> PathBuf {
     if public.is_dir() { public } else { directory.to_owned() }
 }
 
-/// The channel by which a node of `old` goes to `new`: `channel`, or the only one
-/// that has it.
+/// The channel by which a node of `old`, which trusts `root`, goes to `new`:
+/// `channel`, or the only one that has it.
 ///
 /// # Errors
 /// [`RepoError::Argument`]: what the user has to do first. What the node would
 /// not believe.
 pub fn channel_to(
     directory: &Path,
+    root: &[u8],
     old: &Slot,
     new: &Slot,
     channel: Option<&str>,
     now: Time,
 ) -> Result<String, RepoError> {
-    let root = baked_root(&old.parts[&osbuild_update::names::Part::Root].path)?;
     let place = Directory::new(&public_files(directory));
     let transport = PlaceTransport { place: &place, new: None };
-    let client = Client::new(&root, transport, MemoryStore::default(), Limits::default(), now)?;
+    let client = Client::new(root, transport, MemoryStore::default(), Limits::default(), now)?;
     let state = State::of(client, now)?;
 
     let release = &new.release;
@@ -144,8 +144,12 @@ fn obstacle(
 }
 
 /// The root that an image trusts beforehand.
-fn baked_root(squashfs: &Path) -> Result<Vec<u8>, RepoError> {
-    let bad = |what: String| RepoError::Release { path: squashfs.to_owned(), what };
+///
+/// # Errors
+/// [`RepoError::Argument`]: it follows nobody.
+pub fn baked_root(slot: &Slot) -> Result<Vec<u8>, RepoError> {
+    let squashfs = &slot.parts[&Part::Root].path;
+    let bad = |what: String| RepoError::Release { path: squashfs.clone(), what };
     let file = std::fs::File::open(squashfs).map_err(io_error("open", squashfs))?;
     let mut image = Image::open(file).map_err(|error| bad(error.to_string()))?;
     let members = image.members().map_err(|error| bad(error.to_string()))?;

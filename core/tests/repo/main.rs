@@ -9,6 +9,7 @@ mod stub;
 
 mod bucket;
 mod fixture;
+mod follower;
 mod handed_in;
 mod judges;
 mod keys;

@@ -38,6 +38,17 @@ pub(super) struct Old {
     pub(super) channel: String,
 }
 
+impl Old {
+    /// The first start of a machine is this release's.
+    fn runs_in(&self, watched: &mut Watched) -> Tried {
+        let failures = match watched.start_with_verdict(0)? {
+            Ok(start) => judge(&start, &self.slot.release),
+            Err(why) => vec![why],
+        };
+        Ok(none_or(failures.into_iter().map(|why| format!("the old release: {why}")).collect()))
+    }
+}
+
 /// Passed, or why not. What kept it from being tried is the other error.
 pub(super) type Tried = Result<Result<(), Vec<String>>, Failure>;
 
@@ -58,6 +69,8 @@ pub(super) fn boot(stage: &Stage<'_>, image: &Path, slot: &Slot) -> Tried {
     watched.switch_off()?;
     let mut failures = judge(&start, &slot.release);
     failures.extend(on_the_disk(&disk, &start, slot, DiskSlot::A, Bits::EMPTY)?);
+    // The next story has a disk of its own.
+    let _ = std::fs::remove_file(&disk);
     Ok(none_or(failures))
 }
 
@@ -76,16 +89,23 @@ pub(super) fn update(stage: &Stage<'_>, old: &Old, new: &Slot) -> Tried {
     std::fs::write(&user_data, text).map_err(|error| cannot("write", &user_data, &error))?;
 
     let disk = stage.disk("update", &old.image)?;
-    let machine =
-        Machine { network: Network::User, user_data: Some(user_data), ..stage.machine("update", &disk) };
-    let mut watched = Watched::start(stage, "update", &machine)?;
-    let first = match watched.start_with_verdict(0)? {
-        Ok(start) => start,
-        Err(why) => return Ok(Err(vec![format!("the old release: {why}")])),
+    let machine = |name: &str| Machine {
+        network: Network::User,
+        user_data: Some(user_data.clone()),
+        ..stage.machine(name, &disk)
     };
-    let failures = judge(&first, &old.slot.release);
-    if !failures.is_empty() {
-        return Ok(Err(failures.into_iter().map(|why| format!("the old release: {why}")).collect()));
+    // A node that has settled: the old release takes user data in its first start,
+    // and releases that are out there plan their looks at the repository by the
+    // settings that were there before.
+    let settles = Machine { network: Network::Isolated, no_reboot: true, ..machine("settle") };
+    let mut watched = Watched::start(stage, "settle", &settles)?;
+    if let Err(why) = old.runs_in(&mut watched)? {
+        return Ok(Err(why));
+    }
+    watched.switch_off()?;
+    let mut watched = Watched::start(stage, "update", &machine("update"))?;
+    if let Err(why) = old.runs_in(&mut watched)? {
+        return Ok(Err(why));
     }
     let second = match watched.start_with_verdict(1)? {
         Ok(start) => start,

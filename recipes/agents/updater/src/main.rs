@@ -67,7 +67,7 @@ fn run(status: &'static Status, imported: &Imported, orders: &Receiver<Order>) -
     let facts: &'static Facts = Box::leak(Box::new(facts));
     std::thread::spawn(move || scrub::run(facts, status));
     let work = Work { facts, status, imported };
-    let mut schedule = Schedule::new(config.as_ref().ok(), facts);
+    let mut schedule = Schedule::new(&facts.machine_id, Instant::now());
     let mut was_committed = false;
     loop {
         match orders.recv_timeout(LOOK) {
@@ -82,11 +82,13 @@ fn run(status: &'static Status, imported: &Imported, orders: &Receiver<Order>) -
             work.rearm_if_due();
         }
         was_committed = is_committed;
-        if is_committed && schedule.is_due() {
-            // What is set may have changed since.
+        if is_committed {
+            // As it is set now: user data come after the first start's beginning.
             if let Ok(config) = Config::read().map_err(|error| error.to_string())? {
-                by_itself(&work, &config);
-                schedule = Schedule::new(Some(&config), facts);
+                if schedule.is_due(config.settings.check_seconds, Instant::now()) {
+                    by_itself(&work, &config);
+                    schedule.looked(Instant::now());
+                }
             }
         }
     }
@@ -94,20 +96,26 @@ fn run(status: &'static Status, imported: &Imported, orders: &Receiver<Order>) -
 
 /// When to look by itself.
 struct Schedule {
-    next: Option<Instant>,
+    last: Instant,
+    /// Of each wait, this much is added.
+    part: f64,
 }
 
 impl Schedule {
-    fn new(config: Option<&Config>, facts: &Facts) -> Self {
-        let every = config.map(|config| Duration::from_secs(config.settings.check_seconds.max(1)));
-        // The same for a node each time, and another one for each node.
-        let position = osbuild_update::wave::Position::of(&facts.machine_id, "check").number();
+    /// The same for a node each time, and another one for each node.
+    fn new(machine_id: &str, now: Instant) -> Self {
+        let position = osbuild_update::wave::Position::of(machine_id, "check").number();
         let part = f64::from(position) / f64::from(osbuild_update::wave::EVERYBODY);
-        Self { next: every.map(|every| Instant::now() + every.mul_f64(1.0 + SPREAD * part)) }
+        Self { last: now, part: SPREAD * part }
     }
 
-    fn is_due(&self) -> bool {
-        self.next.is_some_and(|next| Instant::now() >= next)
+    fn is_due(&self, check_seconds: u64, now: Instant) -> bool {
+        let every = Duration::from_secs(check_seconds.max(1));
+        now.duration_since(self.last) >= every.mul_f64(1.0 + self.part)
+    }
+
+    fn looked(&mut self, now: Instant) {
+        self.last = now;
     }
 }
 
@@ -149,5 +157,25 @@ fn carry_out(work: &Work<'_>, what: What) -> Answer {
             work.status.failed(&reason);
             Err(reason)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On a first start the settings of the user data come when the wait for the
+    /// default's has begun: four hours.
+    #[test]
+    fn a_shorter_wait_counts_when_it_is_set() {
+        let begin = Instant::now();
+        let mut schedule = Schedule::new("1090e41316242908cdf8dc88485bc5f0", begin);
+        let after = |seconds| begin + Duration::from_secs(seconds);
+        assert!(!schedule.is_due(14_400, after(60)));
+        assert!(schedule.is_due(10, after(60)), "it was set in between");
+        schedule.looked(after(60));
+        assert!(!schedule.is_due(10, after(65)));
+        assert!(schedule.is_due(10, after(72)), "at most a fifth is added");
+        assert!(!schedule.is_due(14_400, after(60 + 14_399)));
     }
 }

@@ -2,7 +2,8 @@
 //! of disruption budgets out of the package `control-plane`, which
 //! `OSBUILD_CONTROL_PLANE` names. Nodes are objects without a machine, each with
 //! a server that answers as the node's API does; pods run nowhere. The operator
-//! is the program itself, with the rights that its manifests give.
+//! is the program itself (the one that cargo built, or that `OSBUILD_OPERATOR`
+//! names), with the rights that its manifests give.
 //!
 //!     OSBUILD_CONTROL_PLANE=$(osbuild build --no-link control-plane) cargo test --test cluster [-- CASE…]
 

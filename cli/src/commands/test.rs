@@ -27,9 +27,9 @@ use stories::{Old, Stage, boot, update};
 /// Starts the image on a throw-away disk, without a way to any network, and
 /// waits for its verdict: it has to be healthy, committed and, by its kernel's
 /// word and the bytes on the disk, the release that its manifest describes. That
-/// is the test `boot`. With --update-from, a node of an older release then has
-/// to go to it by itself, from a repository that this command serves on the
-/// loopback: the test `update`.
+/// is the test `boot`. With --update-from, a node of an older release, which
+/// settled in a start before, then has to go to it by itself, from a repository
+/// that this command serves on the loopback: the test `update`.
 ///
 /// `osbuild repo publish` asks for a record of both (--tested FILE): publish to
 /// a channel for candidates first, test from there, then publish to the others.

@@ -117,6 +117,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: updates::kernel,
     },
     Scenario {
+        name: "update-air-gap",
+        what: "a node that reaches no repository is updated by an exported file, and refuses an older one",
+        is_short: false,
+        run: updates::air_gap,
+    },
+    Scenario {
         name: "update-power-cuts",
         what: "the power is cut while a release is installed: the old or the new one runs, and the update goes on",
         is_short: false,

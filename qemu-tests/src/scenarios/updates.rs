@@ -104,6 +104,43 @@ pub(crate) fn kernel(context: &Context) -> Result<(), String> {
     Ok(())
 }
 
+/// A node that reaches no repository goes to a release by a file that was
+/// handed in.
+pub(crate) fn air_gap(context: &Context) -> Result<(), String> {
+    let (old, new) = (context.variant("follows-1"), context.variant("follows-2"));
+    let (old_image, new_image) = (context.build(&old)?, context.build(&new)?);
+    let fleet = Fleet::serve(context, "fleet")?;
+    fleet.publish(&old_image, &[])?;
+    let export = |name: &str| {
+        let file = context.scratch(name);
+        let path = file.to_string_lossy().into_owned();
+        fleet.repo(&["export"], &[&path, "--line", "stable/qemu-dev"]).map(|_| file)
+    };
+    let older = export("older.tar")?;
+    fleet.publish(&new_image, &[])?;
+    let newer = export("newer.tar")?;
+
+    let followed = Followed { context, node: Node::of(context, &old, "air-gap")?, fleet, target: &old };
+    let Followed { node, .. } = &followed;
+    let machine = followed.start(&old_image)?;
+    followed.orders("update install", 1, "")?;
+    node.client.feed(node.control, "update import -", &newer)?;
+    followed.orders("update check", 0, "it can be installed now")?;
+    // What was believed once is the least that is believed.
+    let refused = node.client.feed(node.control, "update import -", &older);
+    if refused.is_ok() {
+        return Err(machine.failure("an older export was taken after a newer one"));
+    }
+    followed.orders("update install", 0, "2.0.0 is installed")?;
+    let requests = followed.fleet.requests();
+    if !requests.is_empty() {
+        return Err(format!("somebody asked the repository: {requests:#?}"));
+    }
+    machine.power_off();
+    followed.start(&new_image)?.power_off();
+    assert_bits("after its trial", &node.disk, (bits(1, 3, true, false), GOOD))
+}
+
 /// What of a release may come where one program of the node is another.
 const AGENT_SHARE: f64 = 0.02;
 /// What of the kernel image may come with a point release of the kernel.

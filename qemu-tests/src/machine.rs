@@ -45,6 +45,8 @@ pub(crate) struct Start<'a> {
     pub(crate) log_writes: Option<&'a Path>,
     /// Whether its clock counts instructions.
     pub(crate) instruction_clock: bool,
+    /// How large its disk is made, in MiB, if that is more than the image.
+    pub(crate) disk_mib: Option<u32>,
 }
 
 impl<'a> Start<'a> {
@@ -62,6 +64,7 @@ impl<'a> Start<'a> {
             extra_disk: None,
             log_writes: None,
             instruction_clock: false,
+            disk_mib: None,
         }
     }
 }
@@ -118,6 +121,9 @@ impl Machine {
         }
         if start.instruction_clock {
             command.arg("--instruction-clock");
+        }
+        if let Some(size) = start.disk_mib {
+            command.args(["--disk-size", &size.to_string()]);
         }
         let log =
             std::fs::File::create(context.scratch(&format!("{name}.log"))).map_err(|e| e.to_string())?;

@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub(crate) struct Node {
     pub(crate) client: Client,
     pub(crate) disk: PathBuf,
+    /// Its size in MiB, if that is more than the image's.
+    pub(crate) disk_mib: Option<u32>,
     user_data: PathBuf,
     pub(crate) control: u16,
     pub(crate) admin: u16,
@@ -37,7 +39,7 @@ impl Node {
         let (control, admin) = (free_port()?, free_port()?);
         let forward = [format!("{control}:{CONTROL}"), format!("{admin}:{ADMIN}")];
         let disk = context.scratch(&format!("{name}.raw"));
-        let node = Self { client, disk, user_data, control, admin, forward };
+        let node = Self { client, disk, disk_mib: None, user_data, control, admin, forward };
         node.tell("")?;
         Ok(node)
     }
@@ -56,6 +58,7 @@ impl Node {
         Start {
             user_data: Some(&self.user_data),
             forward: &self.forward,
+            disk_mib: self.disk_mib,
             ..Start::new(TARGET, &self.disk, nonce)
         }
     }

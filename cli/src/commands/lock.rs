@@ -42,6 +42,15 @@ pub(crate) enum Command {
     },
 }
 
+/// The lock files of which recipes fetch the crates; a project of somebody
+/// else's need not have them.
+const CARGO_LOCKS: [&str; 4] = [
+    "recipes/agents/Cargo.lock",
+    "recipes/operator/Cargo.lock",
+    "recipes/locks/rust-std.Cargo.lock",
+    "core/builder/Cargo.lock",
+];
+
 pub(crate) fn run(command: Command, common: &CommonArguments) -> Result<(), Failure> {
     let root = session::project(common)?.root().to_owned();
     let directory = root.join("recipes/locks");
@@ -52,7 +61,8 @@ pub(crate) fn run(command: Command, common: &CommonArguments) -> Result<(), Fail
         }
         Command::Check { names } => check_locks(&locks(&directory, &names)?, common),
         Command::Export { directory: target } => {
-            export_all(&locks(&directory, &[])?, &root.join("recipes/agents/Cargo.lock"), &target, common)
+            let cargo_locks = CARGO_LOCKS.map(|lock| root.join(lock));
+            export_all(&locks(&directory, &[])?, &cargo_locks, &target, common)
         }
     }
 }
@@ -180,7 +190,7 @@ fn check_locks(locks: &[(String, PathBuf, Lock)], common: &CommonArguments) -> R
 
 fn export_all(
     locks: &[(String, PathBuf, Lock)],
-    cargo_lock: &Path,
+    cargo_locks: &[PathBuf],
     directory: &Path,
     common: &CommonArguments,
 ) -> Result<(), Failure> {
@@ -192,7 +202,9 @@ fn export_all(
             sha256: entry.sha256.clone(),
         }));
     }
-    files.extend(crates(cargo_lock)?);
+    for cargo_lock in cargo_locks {
+        files.extend(crates(cargo_lock)?);
+    }
     files.sort_by(|a, b| a.sha256.cmp(&b.sha256));
     files.dedup_by(|a, b| a.sha256 == b.sha256);
     let store = config::open_store()?;
@@ -208,7 +220,7 @@ fn export_all(
     Ok(())
 }
 
-/// The crates that recipes fetch: those with a checksum in the agents' lock.
+/// The crates that recipes fetch: those with a checksum in a lock file of cargo's.
 fn crates(cargo_lock: &Path) -> Result<Vec<Wanted>, Failure> {
     let Ok(text) = std::fs::read_to_string(cargo_lock) else { return Ok(Vec::new()) };
     let table: toml::Table = text

@@ -120,7 +120,10 @@ pub(crate) fn air_gap(context: &Context) -> Result<(), String> {
     fleet.publish(&new_image, &[])?;
     let newer = export("newer.tar")?;
 
-    let followed = Followed { context, node: Node::of(context, &old, "air-gap")?, fleet, target: &old };
+    let mut node = Node::of(context, &old, "air-gap")?;
+    // The image's own has no room for a file as large as a root.
+    node.disk_mib = Some(6144);
+    let followed = Followed { context, node, fleet, target: &old };
     let Followed { node, .. } = &followed;
     let machine = followed.start(&old_image)?;
     followed.orders("update install", 1, "")?;

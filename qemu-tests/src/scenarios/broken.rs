@@ -47,13 +47,12 @@ pub(crate) fn kernel_hangs(context: &Context) -> Result<(), String> {
 
 /// The same watchdog, which the service manager fed until then.
 pub(crate) fn pid_1_hangs(context: &Context) -> Result<(), String> {
-    release(context, &Broken::new("broken-pid-1-hangs", "13.0.0", Seen::OnConsole("Freezing execution")))
+    release(context, &Broken::new("broken-pid-1-hangs", "13.0.0", Seen::OnConsole(BREAKS)))
 }
 
 /// The service manager misses it, and restarts the machine.
 pub(crate) fn health_hangs(context: &Context) -> Result<(), String> {
-    let text = "osbuild-health.service: Watchdog timeout";
-    release(context, &Broken::new("broken-health-hangs", "14.0.0", Seen::OnConsole(text)))
+    release(context, &Broken::new("broken-health-hangs", "14.0.0", Seen::OnConsole(BREAKS)))
 }
 
 pub(crate) fn is_unhealthy(context: &Context) -> Result<(), String> {
@@ -72,6 +71,8 @@ pub(crate) fn root_is_corrupt(context: &Context) -> Result<(), String> {
 }
 
 const ROOT_B: usize = 6;
+/// The service manager's word when it starts what breaks the node.
+const BREAKS: &str = "Starting \u{1b}[0;1;39mbroken.service";
 /// A version runs so often before it has to have held.
 const TRIALS: usize = 3;
 /// How much longer than for one start the machine is waited for: three trials,

@@ -1,0 +1,27 @@
+# A release that follows a repository and breaks itself at every start, by a
+# word to the service manager.
+{
+  number,
+  description,
+  # Of systemctl's.
+  words,
+}:
+import ./follows.nix {
+  inherit number;
+  change =
+    { lib, ... }:
+    {
+      services."broken.service" = {
+        text = ''
+          [Unit]
+          Description=${description}
+
+          [Service]
+          Type=oneshot
+          ExecStart=/usr/bin/systemctl ${words}
+        '';
+        wantedBy = [ "multi-user.target" ];
+        sandbox = lib.sandbox.unconfined "it breaks the node";
+      };
+    };
+}

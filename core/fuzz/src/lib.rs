@@ -160,7 +160,7 @@ mod tests {
         check("seeds/delta", super::update::delta);
         check("seeds/chunks", super::update::chunks);
         check("seeds/documents", super::update::documents);
-        check("seeds/metadata", super::tuf::metadata);
+        check("images/repository", super::tuf::metadata);
         check("seeds/repository", super::tuf::repository);
     }
 }

@@ -217,7 +217,7 @@ in
               "trial"
             ];
             default = "always";
-            description = "On every start, or only in the trial of a new version.";
+            description = "On every start, or only in the trial of a new version; what reads the whole root, also after a start that did not end in order.";
           };
           needs = mkOption {
             type = types.nullOr types.str;

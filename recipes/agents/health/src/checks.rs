@@ -52,14 +52,31 @@ struct Entry {
     last_failure: String,
 }
 
+/// What a start is, for what it has to show before it is committed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Start {
+    /// Its slot has never been committed.
+    pub is_trial: bool,
+    /// The start before it did not end in order: a bad block may have ended it,
+    /// which no other check need come across.
+    pub follows_a_cut: bool,
+}
+
+impl Start {
+    fn asks_for(self, check: &Check) -> bool {
+        let is_suspect = self.follows_a_cut && matches!(check.kind, Kind::Scrub);
+        check.when == When::Always || self.is_trial || is_suspect
+    }
+}
+
 /// All checks that count for this start.
 pub struct Board {
     entries: Vec<Entry>,
 }
 
 impl Board {
-    pub fn new(contract: &Contract, is_trial: bool) -> Self {
-        let counts = |check: &&Check| check.when == When::Always || is_trial;
+    pub fn new(contract: &Contract, start: Start) -> Self {
+        let counts = |check: &&Check| start.asks_for(check);
         let entry =
             |check: &Check| Entry { check: check.clone(), passed: false, last_failure: String::new() };
         Self { entries: contract.check.iter().filter(counts).map(entry).collect() }
@@ -208,5 +225,31 @@ fn scrub() -> Finding {
             Err(error) => return Err(format!("{ROOT} at byte {total}: {error}")),
         }
         osbuild_sys::notify::alive();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_of_the_root_is_read_in_a_trial_and_after_a_cut() {
+        let contract = Contract::parse(
+            "schema = 1\n\
+             [[check]]\nname = \"lease\"\nkind = \"lease\"\nwhen = \"trial\"\n\
+             [[check]]\nname = \"root\"\nkind = \"scrub\"\nwhen = \"trial\"\n\
+             [[check]]\nname = \"units\"\nkind = \"unit\"\n",
+        );
+        let contract = contract.unwrap();
+        for (is_trial, follows_a_cut, expected) in [
+            (false, false, vec!["units"]),
+            (false, true, vec!["root", "units"]),
+            (true, false, vec!["lease", "root", "units"]),
+            (true, true, vec!["lease", "root", "units"]),
+        ] {
+            let board = Board::new(&contract, Start { is_trial, follows_a_cut });
+            let names: Vec<&str> = board.entries.iter().map(|entry| entry.check.name.as_str()).collect();
+            assert_eq!(names, expected, "{is_trial} {follows_a_cut}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Carrying out what the law of slots says.
 
+use std::path::Path;
 use std::time::Duration;
 
 use osbuild_boot::law::{self, Action, Event, Running, Verdict};
@@ -7,7 +8,7 @@ use osbuild_boot::private::Reason;
 use osbuild_boot::slot::{Pair, Slot, State};
 use osbuild_sys::block::SystemDisk;
 use osbuild_sys::console::say;
-use osbuild_sys::{Result, command, os_release, private, release};
+use osbuild_sys::{Result, command, ending, os_release, private, release};
 use serde_json::{Value, json};
 
 use crate::WHO;
@@ -100,12 +101,33 @@ impl Slots {
     }
 }
 
+/// Notes that this start has begun; whether the one before it may have been
+/// ended by what its slot holds.
+pub fn follows_a_cut() -> bool {
+    ending::begin(Path::new(private::MOUNT)).unwrap_or_else(|error| {
+        say(WHO, 4, &error.to_string());
+        false
+    })
+}
+
+/// Of a start that is not suspect: if the node goes down, that is in order.
+pub fn end() {
+    if is_stopping() {
+        if let Err(error) = ending::in_order(Path::new(private::MOUNT)) {
+            say(WHO, 4, &error.to_string());
+        }
+    }
+}
+
+fn is_stopping() -> bool {
+    let state = command::run(&["/usr/bin/systemctl", "is-system-running"], Duration::from_secs(5));
+    state.is_ok_and(|output| output.stdout.trim() == "stopping")
+}
+
 /// O7: an orderly shutdown before any verdict gives a committed slot its try
 /// back.
 pub fn shut_down(slots: std::result::Result<&Slots, &osbuild_sys::Failed>, report: &mut Report) {
-    let state = command::run(&["/usr/bin/systemctl", "is-system-running"], Duration::from_secs(5));
-    let is_stopping = state.is_ok_and(|output| output.stdout.trim() == "stopping");
-    if let (true, Ok(slots)) = (is_stopping, slots) {
+    if let (true, Ok(slots)) = (is_stopping(), slots) {
         match slots.apply(Event::Shutdown, false) {
             Ok(verdict) => report.line("shutdown", &json!({ "slots": describe(verdict.bits) })),
             Err(error) => say(WHO, 3, &error.to_string()),

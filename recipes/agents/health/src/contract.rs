@@ -81,7 +81,7 @@ impl Contract {
         Self::parse(&text)
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let contract: Self = toml::from_str(text).map_err(|error| format!("{PATH}: {error}"))?;
         if contract.schema != 1 {
             return Err(format!("{PATH}: schema {} is not known, only 1 is", contract.schema));

@@ -17,7 +17,7 @@ mod sysctls;
 
 use std::time::{Duration, Instant};
 
-use checks::{Board, Challenge};
+use checks::{Board, Challenge, Start};
 use contract::Contract;
 use osbuild_boot::law::Action;
 use osbuild_sys::console::{self, say};
@@ -55,15 +55,24 @@ fn main() -> std::process::ExitCode {
     notify::ready();
 
     let mut states = States::default();
-    let outcome = judge(&contract, &challenge, &mut states, &mut report);
+    let start = Start {
+        is_trial: commit::Slots::find().is_ok_and(|slots| slots.is_trial()),
+        follows_a_cut: commit::follows_a_cut(),
+    };
+    let outcome = judge(&contract, start, &challenge, &mut states, &mut report);
     let running = commit::Slots::find();
     match outcome {
         Outcome::Terminated => {
             commit::shut_down(running.as_ref(), &mut report);
+            // Nobody has looked for the bad block yet.
+            if !start.follows_a_cut {
+                commit::end();
+            }
             std::process::ExitCode::SUCCESS
         }
         Outcome::Holds => {
             commit_and_stay(running, &contract, &challenge, &mut states, &mut report);
+            commit::end();
             std::process::ExitCode::SUCCESS
         }
         Outcome::Broken(failed) => {
@@ -81,11 +90,16 @@ enum Outcome {
 }
 
 /// Looks until every check has passed, the deadline has, or we are asked to end.
-fn judge(contract: &Contract, challenge: &Challenge, states: &mut States, report: &mut Report) -> Outcome {
-    let is_trial = commit::Slots::find().is_ok_and(|slots| slots.is_trial());
+fn judge(
+    contract: &Contract,
+    start: Start,
+    challenge: &Challenge,
+    states: &mut States,
+    report: &mut Report,
+) -> Outcome {
     let allowed = Duration::from_secs(contract.deadline_s);
     let mut deadline = Instant::now() + allowed;
-    let mut board = Board::new(contract, is_trial);
+    let mut board = Board::new(contract, start);
     let mut next_word = Instant::now() + PATIENCE;
     loop {
         notify::alive();
@@ -141,7 +155,7 @@ fn commit_and_stay(
         }
     }
     // O2c: what fails from here on is reported and reboots nothing.
-    let mut watch = Board::new(contract, false);
+    let mut watch = Board::new(contract, Start::default());
     let mut was_well = true;
     tell_others(&verdict, true, &[]);
     let calm = CALM_TICK.min(Duration::from_secs(contract.deadline_s));
@@ -215,7 +229,7 @@ fn give_up(
     if action == Action::StayDegraded {
         say(WHO, 3, "no slot has tries left, so this one stays up, degraded");
         // O2f: it commits when the contract holds after all.
-        let mut board = Board::new(contract, false);
+        let mut board = Board::new(contract, Start::default());
         while !board.all_passed() && !signals::is_terminated() {
             notify::alive();
             board.look(challenge, report);

@@ -48,6 +48,8 @@ pub enum Command {
     Forget,
     /// Restart the node into what was installed
     Restart,
+    /// Read both slots through now; a bad block of the one that runs restarts the node
+    Scrub,
 }
 
 /// The status after it.
@@ -75,6 +77,19 @@ pub fn run(command: &Command, json: bool) -> Result<Value, Failure> {
         Command::Import { file } => import(file, json),
         Command::Forget => ask("DELETE", &format!("{PATH}/archive"), None),
         Command::Restart => ask("POST", &format!("{PATH}/restart"), None),
+        Command::Scrub => {
+            let mut record = ask("POST", &format!("{PATH}/scrub"), None)?;
+            while record["scrub"]["reads"] == true {
+                std::thread::sleep(LOOK);
+                record = ask("GET", PATH, None)?;
+            }
+            // Of the one that runs first.
+            let slots = [&record["scrub"]["running"], &record["scrub"]["other"]];
+            match slots.iter().find_map(|slot| slot["problem"].as_str()) {
+                Some(problem) => Err(Failure::refused(problem)),
+                None => Ok(record),
+            }
+        }
     }
 }
 

@@ -44,6 +44,7 @@ pub enum Ask {
     UpdateArchiveImport,
     UpdateArchiveForget,
     UpdateRestart,
+    UpdateScrub,
 }
 
 impl Ask {
@@ -66,6 +67,7 @@ impl Ask {
             Self::UpdateArchiveImport => Some("update-archive-import"),
             Self::UpdateArchiveForget => Some("update-archive-forget"),
             Self::UpdateRestart => Some("update-restart"),
+            Self::UpdateScrub => Some("update-scrub"),
             _ => None,
         }
     }
@@ -419,6 +421,15 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/update/restart",
         ask: Ask::UpdateRestart,
         summary: "Restarts the node into what was installed; refused if the next start would be no trial.",
+        query: &[],
+        body: "",
+        changes: true,
+    },
+    Route {
+        method: "POST",
+        path: "/v1/update/scrub",
+        ask: Ask::UpdateScrub,
+        summary: "Reads both slots through now; what it finds is in the status, and a bad block of the one that runs restarts the node.",
         query: &[],
         body: "",
         changes: true,

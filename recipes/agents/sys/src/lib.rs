@@ -10,6 +10,7 @@ pub mod command;
 pub mod console;
 pub mod direct;
 pub mod dm;
+pub mod ending;
 pub mod filesystem;
 pub mod ioctl;
 pub mod lock;

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::imported::{Imported, Piece};
+use crate::node::is_committed;
 use crate::status::Status;
 use crate::work::Wanted;
 
@@ -105,6 +106,16 @@ fn answer(asked: &[u8], status: &Status, imported: &Imported, orders: &Sender<Or
     };
     if question.subject == "update" {
         return (200, status.record());
+    }
+    if question.subject == "update-scrub" {
+        return match (is_committed(), status.busy()) {
+            (true, None) => {
+                status.scrubbed.order();
+                (202, status.record())
+            }
+            (true, Some(busy)) => (409, refusal("busy", &busy)),
+            (false, _) => (409, refusal("scrub", "this start is on trial still: wait for its verdict")),
+        };
     }
     // Taking a piece in disturbs nobody's work.
     if question.subject == "update-archive-put" {

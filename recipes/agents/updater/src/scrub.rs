@@ -1,5 +1,5 @@
-//! Both slots read through once a day, so that a bad block is found before it
-//! is needed.
+//! Both slots read through once a day, and when somebody asks for it, so that a
+//! bad block is found before it is needed.
 //!
 //! Of the slot that runs, all of `/dev/dm-0` is read. A bad block is no error
 //! here but a panic of the kernel (`panic_on_corruption`), which is the point:
@@ -7,16 +7,16 @@
 //! months after it was first good. The other slot is nobody's device; its bytes
 //! are held against its own hash tree, and an operator is told when what the
 //! node would fall back to is no more. So are the running slot's kernel image
-//! and hash tree, which the kernel does not read again. Both are read past the page cache: what
-//! is in there was read once and would hide what became of the disk since.
+//! and hash tree, which the kernel does not read again. Both are read past the
+//! page cache: what is in there was read once and would hide what became of the
+//! disk since.
 //!
 //! It is the updater's and not the health check's: that one is watched and must
 //! answer in time, while this one runs at idle priority already and knows the
 //! other slot. It writes nothing but when it was done.
 
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use osbuild_boot::gpt::Gpt;
@@ -42,6 +42,8 @@ const RUNNING: &str = "/dev/dm-0";
 const KEPT: &str = "scrub.json";
 /// How often it is looked whether it is time.
 const LOOK: Duration = Duration::from_secs(60);
+/// And whether what keeps it from beginning is over.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// A fleet that was switched on together begins over so long a time.
 const SETTLE: Duration = Duration::from_secs(3600);
 
@@ -95,15 +97,53 @@ impl Slot {
 
 /// Shared by the one who reads and those who ask.
 #[derive(Default)]
-pub struct Scrubbed(Mutex<Found>);
+pub struct Scrubbed {
+    found: Mutex<Found>,
+    turn: Mutex<Turn>,
+    ordered: Condvar,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Turn {
+    /// By the time alone.
+    #[default]
+    Waits,
+    /// Somebody asked for it.
+    Ordered,
+    Reads,
+}
 
 impl Scrubbed {
     pub fn found(&self) -> Found {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets the next one begin now; of one that is under way it is the same.
+    pub fn order(&self) {
+        let mut turn = self.turn();
+        if *turn == Turn::Waits {
+            *turn = Turn::Ordered;
+            self.ordered.notify_all();
+        }
+    }
+
+    /// Whether one is under way, or about to begin.
+    pub fn is_at_work(&self) -> bool {
+        *self.turn() != Turn::Waits
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for so long, or until somebody asks for one.
+    fn wait(&self, time: Duration) {
+        let waits = |turn: &mut Turn| *turn == Turn::Waits;
+        drop(self.ordered.wait_timeout_while(self.turn(), time, waits));
     }
 
     fn change(&self, change: impl FnOnce(&mut Found)) {
-        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut found);
         let text = serde_json::to_string(&*found).expect("it is plain data");
         if let Err(error) = state::write(Path::new(private::MOUNT).join(KEPT), &text) {
@@ -130,15 +170,26 @@ pub fn run(facts: &Facts, status: &Status) {
         let mut every = Duration::ZERO;
         let mut wait = Duration::ZERO;
         // What is set may have changed while it waited; what time it is, too.
-        while begun.elapsed() < wait || every.is_zero() || !is_committed() || status.busy().is_some() {
+        loop {
+            let is_time = status.scrubbed.is_at_work() || (begun.elapsed() >= wait && !every.is_zero());
+            let may_begin = is_committed() && status.busy().is_none();
+            if is_time && may_begin {
+                break;
+            }
             let set = scrub_every();
             if set != every {
                 (every, wait) = (set, begun.elapsed() + due_in(set, since, now(), part));
             }
             forget_what_changed(facts, status);
-            std::thread::sleep(LOOK.min(wait.saturating_sub(begun.elapsed()).max(Duration::from_secs(1))));
+            if is_time {
+                std::thread::sleep(LOOK_AGAIN);
+            } else {
+                status.scrubbed.wait(LOOK.min(wait.saturating_sub(begun.elapsed()).max(LOOK_AGAIN)));
+            }
         }
+        *status.scrubbed.turn() = Turn::Reads;
         scrub(facts, status, &own);
+        *status.scrubbed.turn() = Turn::Waits;
     }
 }
 
@@ -283,6 +334,22 @@ mod tests {
             let found = due_in(day, since, now, part);
             assert!(found.abs_diff(expected) < Duration::from_secs(1), "{since:?} {part}: {found:?}");
         }
+    }
+
+    #[test]
+    fn an_order_ends_the_wait_and_is_one_with_what_is_under_way() {
+        let scrubbed = Scrubbed::default();
+        scrubbed.wait(Duration::from_millis(1));
+        assert!(!scrubbed.is_at_work(), "nobody asked");
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| scrubbed.wait(Duration::from_secs(3600)));
+            scrubbed.order();
+            waiting.join().unwrap();
+        });
+        assert!(scrubbed.is_at_work());
+        *scrubbed.turn() = Turn::Reads;
+        scrubbed.order();
+        assert!(*scrubbed.turn() == Turn::Reads, "there is no second one behind it");
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl Status {
             "downloads": downloads,
             "loader": told.loader,
             "imported": told.imported,
-            "scrub": { "running": running, "other": other },
+            "scrub": { "reads": self.scrubbed.is_at_work(), "running": running, "other": other },
             "releases": told.releases,
         })
     }

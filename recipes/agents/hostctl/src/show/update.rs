@@ -37,6 +37,9 @@ pub(crate) fn status(record: &Value) -> String {
         }
         (None, None) => {}
     }
+    if record["scrub"]["reads"] == true {
+        line("scrub", "reading both slots");
+    }
     for (name, slot) in [("scrubbed", "running"), ("fallback", "other")] {
         if let Some(found) = scrubbed(&record["scrub"][slot]) {
             line(name, &found);

@@ -277,7 +277,8 @@ impl<F: Files, A: Applier> Node<F, A> {
             | Ask::UpdateArchivePut
             | Ask::UpdateArchiveImport
             | Ask::UpdateArchiveForget
-            | Ask::UpdateRestart => {
+            | Ask::UpdateRestart
+            | Ask::UpdateScrub => {
                 Err(Refusal::new(503, "inspect", "the settings know nothing of the running system"))
             }
         }

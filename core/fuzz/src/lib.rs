@@ -6,6 +6,7 @@
 //! the test at the end runs them over the seeds.
 
 mod archive;
+pub mod export;
 pub mod node;
 pub mod tuf;
 pub mod update;
@@ -162,5 +163,6 @@ mod tests {
         check("seeds/documents", super::update::documents);
         check("images/repository", super::tuf::metadata);
         check("seeds/repository", super::tuf::repository);
+        check("seeds/export", super::export::export);
     }
 }

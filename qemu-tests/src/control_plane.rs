@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::node::expect_in_time;
 use crate::pki::Pki;
 
 /// This host, as guests see it through QEMU's address translation.
@@ -193,6 +194,12 @@ impl ControlPlane {
         let path = self.directory.join("object.json");
         fs::write(&path, object.to_string()).map_err(|error| format!("{}: {error}", path.display()))?;
         self.kubectl(&["apply", "-f", &path.display().to_string()]).map(drop)
+    }
+
+    /// Waits until a node is there and takes pods.
+    pub(crate) fn is_ready(&self, node: &str) -> Result<(), String> {
+        expect_in_time("a node", || Ok(self.kubectl(&["get", "node", node]).is_ok()))?;
+        self.kubectl(&["wait", "--for=condition=Ready", &format!("node/{node}"), "--timeout=180s"]).map(drop)
     }
 
     /// What `kubectl` says as the cluster's administrator.

@@ -24,6 +24,10 @@ pub(crate) const EMPTY: Bits = bits(0, 0, false, false);
 pub(crate) const FACTORY: Bits = bits(2, 3, false, false);
 pub(crate) const GOOD: Bits = bits(2, 3, true, false);
 
+/// The roots of both slots, among the partitions.
+pub(crate) const ROOT_A: usize = 3;
+pub(crate) const ROOT_B: usize = 6;
+
 /// Byte range of a partition: first byte and length.
 pub(crate) fn extent(disk: &Path, number: usize) -> Result<(u64, u64), String> {
     let entry = entry(disk, number)?;

@@ -24,7 +24,8 @@ pub(crate) struct Node {
     user_data: PathBuf,
     pub(crate) control: u16,
     pub(crate) admin: u16,
-    forward: [String; 2],
+    /// Ports of the host's that lead into the node.
+    pub(crate) forward: Vec<String>,
 }
 
 impl Node {
@@ -37,7 +38,7 @@ impl Node {
         let client = Client::new(context)?;
         let user_data = context.scratch(&format!("{name}.toml"));
         let (control, admin) = (free_port()?, free_port()?);
-        let forward = [format!("{control}:{CONTROL}"), format!("{admin}:{ADMIN}")];
+        let forward = vec![format!("{control}:{CONTROL}"), format!("{admin}:{ADMIN}")];
         let disk = context.scratch(&format!("{name}.raw"));
         let node = Self { client, disk, disk_mib: None, user_data, control, admin, forward };
         node.tell("")?;

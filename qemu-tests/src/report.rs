@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// The lines of one start.
+/// The lines of one start, or of several of one machine.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     pub(crate) lines: Vec<Value>,
@@ -56,6 +56,13 @@ impl Report {
             line["event"] == "check" && line["data"]["name"] == name && line["data"]["passed"] == true
         };
         self.lines.iter().rev().find(is_it).map(|line| &line["data"]["detail"])
+    }
+
+    /// The lines of the last of several starts.
+    pub(crate) fn last_start(&self) -> Self {
+        let boot_id = self.lines.last().map(|line| &line["boot_id"]);
+        let is_its = |line: &&Value| Some(&line["boot_id"]) == boot_id;
+        Self { lines: self.lines.iter().filter(is_its).cloned().collect() }
     }
 
     pub(crate) fn verdict(&self) -> Option<&str> {

@@ -1,7 +1,11 @@
-# Releases of qemu-dev that follow a repository, by number, and what one differs
-# in beside it. Nobody is at the address: the tests give a mirror by user data.
+# Releases of qemu-dev, or of what adds to it, that follow a repository, by
+# number, and what one differs in beside it. Nobody is at the address: the tests
+# give a mirror by user data.
 {
   number,
+  name ? "qemu-dev",
+  # What it has beside qemu-dev.
+  more ? [ ],
   # Of its configuration.
   change ? { ... }: { },
   # Of the packages, by name.
@@ -9,13 +13,14 @@
 }:
 { lib, pkgs, ... }:
 lib.evalVariant {
-  name = "qemu-dev";
+  inherit name;
   pkgs = pkgs // packages { inherit lib pkgs; };
   module = {
     imports = [
       ../../variants/qemu-dev/variant.nix
       { config = change { inherit lib pkgs; }; }
-    ];
+    ]
+    ++ more;
     config = {
       release = {
         version = "${toString number}.0.0";

@@ -3,7 +3,7 @@
 
 use crate::context::Context;
 use crate::fleet::Fleet;
-use crate::gpt::{self, EMPTY, FACTORY, GOOD, bits};
+use crate::gpt::{self, EMPTY, FACTORY, GOOD, ROOT_B, bits};
 use crate::machine::{Machine, Start};
 use crate::node::Node;
 use crate::report::Report;
@@ -70,7 +70,6 @@ pub(crate) fn root_is_corrupt(context: &Context) -> Result<(), String> {
     release(context, &broken)
 }
 
-const ROOT_B: usize = 6;
 /// The service manager's word when it starts what breaks the node.
 const BREAKS: &str = "Starting \u{1b}[0;1;39mbroken.service";
 /// A version runs so often before it has to have held.

@@ -11,7 +11,7 @@ use crate::scenarios::join::{METADATA, NODE_ADDRESS};
 use crate::ssh::Client;
 
 const PROXY: &str = "osbuild.local/kube-proxy:1";
-const IMPORT: &str = "chroot /.osbuild/host /usr/bin/ctr -n k8s.io images import -";
+pub(crate) const IMPORT: &str = "chroot /.osbuild/host /usr/bin/ctr -n k8s.io images import -";
 /// Of the API server, the first address of the cluster's range.
 const API: &str = "10.96.0.1";
 /// Of the pod that answers.
@@ -26,7 +26,6 @@ pub(crate) fn are_reached(
     admin: u16,
     plane: &ControlPlane,
 ) -> Result<(), String> {
-    let image = context.build("pkgs.kube-proxy-image")?.join("usr/share/osbuild/images/kube-proxy-image.tar");
     plane.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": [
         pod("asker", "exec sleep infinity"),
         pod(
@@ -70,9 +69,7 @@ pub(crate) fn are_reached(
         }
     }
 
-    client.feed(admin, IMPORT, &image)?;
-    plane.apply(&proxy(&plane.pki.certificate))?;
-    plane.kubectl(&["-n", "kube-system", "rollout", "status", "daemonset/kube-proxy", "--timeout=180s"])?;
+    bring_proxy(context, client, admin, plane)?;
     for (what, who, question) in all {
         expect_in_time(what, || Ok(ask(who, question).is_ok())).map_err(|failure| {
             let log = plane.kubectl(&["-n", "kube-system", "logs", "daemonset/kube-proxy", "--tail=30"]);
@@ -81,6 +78,20 @@ pub(crate) fn are_reached(
     }
     println!("  kube-proxy: {} ways to services, none before it", all.len());
     plane.kubectl(&["delete", "service/answerer", "pod/answerer", "pod/asker"]).map(drop)
+}
+
+/// Its image goes to the node, and the cluster has it run there.
+pub(crate) fn bring_proxy(
+    context: &Context,
+    client: &Client,
+    admin: u16,
+    plane: &ControlPlane,
+) -> Result<(), String> {
+    let image = context.build("pkgs.kube-proxy-image")?.join("usr/share/osbuild/images/kube-proxy-image.tar");
+    client.feed(admin, IMPORT, &image)?;
+    plane.apply(&proxy(&plane.pki.certificate))?;
+    let status = ["-n", "kube-system", "rollout", "status", "daemonset/kube-proxy", "--timeout=180s"];
+    plane.kubectl(&status).map(drop)
 }
 
 /// With addresses of the node's own subnet they see each other's, and reach

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::context::Context;
 use crate::evidence::judge;
-use crate::gpt::{self, GOOD, bits};
+use crate::gpt::{self, GOOD, ROOT_A, bits};
 use crate::scenarios::{all_hold, assert_bits, boot_once, install_b, nonce};
 
 pub(crate) fn eight_ways(context: &Context) -> Result<(), String> {
@@ -53,9 +53,14 @@ pub(crate) fn flip(disk: &Path, offset: u64) -> Result<(), String> {
     invert(&file, offset, offset + 1)
 }
 
+/// Where the contents of a file begin in a root.
+pub(crate) fn place_in(context: &Context, squashfs: &Path, file: &str) -> Result<u64, String> {
+    first_byte_of(context, squashfs, Superblock::read(squashfs)?.inode_table, file)
+}
+
 /// Eight bytes of slot A that every start reads.
 fn places(context: &Context, disk: &Path, image: &Path) -> Result<Vec<(String, u64)>, String> {
-    let (root, _) = gpt::extent(disk, 3)?;
+    let (root, _) = gpt::extent(disk, ROOT_A)?;
     let (hash, _) = gpt::extent(disk, 4)?;
     let squashfs = image.join("slot/root.squashfs");
     let superblock = Superblock::read(&squashfs)?;

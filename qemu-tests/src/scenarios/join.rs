@@ -31,13 +31,13 @@ const TARGET: &str = "aws-k8s";
 const NODE: &str = "ip-10-0-2-15.eu-west-1.compute.internal";
 pub(crate) const METADATA: &str = "169.254.169.254";
 pub(crate) const NODE_ADDRESS: &str = "10.0.2.15";
-const KUBELET: u16 = 10250;
+pub(crate) const KUBELET: u16 = 10250;
 /// Ports of the namespace's own, which nobody else uses.
 const CONTROL_PORT: u16 = 4022;
 const ADMIN_PORT: u16 = 4222;
 const USER_DATA: &str = "/latest/user-data";
 const WITHOUT_NETWORK: Duration = Duration::from_secs(60);
-const POD: &str = "deployment/probe";
+pub(crate) const POD: &str = "deployment/probe";
 
 pub(crate) fn a_cluster(context: &Context) -> Result<(), String> {
     let programs = context.build("pkgs.control-plane")?;
@@ -132,8 +132,7 @@ fn joined(
     if !asked.iter().all(|line| line.ends_with(" 200") || line.ends_with(" 404")) {
         return Err(format!("the metadata service was asked without a token: {asked:?}"));
     }
-    expect_in_time("a node", || Ok(plane.kubectl(&["get", "node", NODE]).is_ok()))?;
-    plane.kubectl(&["wait", "--for=condition=Ready", &format!("node/{NODE}"), "--timeout=180s"])?;
+    plane.is_ready(NODE)?;
     println!("  power-on to Ready: {:.1} s", machine.age().as_secs_f64());
     let node: Value = parsed(&plane.kubectl(&["get", "node", NODE, "-o", "json"])?)?;
     for (pointer, expected) in [
@@ -243,8 +242,7 @@ fn joins_by_certificate(context: &Context, client: &Client, plane: &ControlPlane
     client.says(CONTROL_PORT, "unset kubernetes.bootstrap-token", 0, "")?;
     client.feed(CONTROL_PORT, "apply -", &settings)?;
     client.says(CONTROL_PORT, "get kubernetes.client-key", 0, "secret = true")?;
-    expect_in_time("a node", || Ok(plane.kubectl(&["get", "node", NODE]).is_ok()))?;
-    plane.kubectl(&["wait", "--for=condition=Ready", &format!("node/{NODE}"), "--timeout=180s"])?;
+    plane.is_ready(NODE)?;
     expect_in_time("the request for the next certificate", || asked_as(plane, &user))
 }
 
@@ -287,7 +285,7 @@ fn user_data(plane: &ControlPlane, client: &Client, token: &str) -> String {
 }
 
 /// A pod of the image that the root carries, which answers the challenge.
-fn deployment() -> Value {
+pub(crate) fn deployment() -> Value {
     let labels = json!({ "app": "probe" });
     json!({
         "apiVersion": "apps/v1",
@@ -335,6 +333,6 @@ fn killed(client: &Client, daemon: &str) -> Result<(), String> {
     })
 }
 
-fn parsed(text: &str) -> Result<Value, String> {
+pub(crate) fn parsed(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("kubectl said no JSON: {error}"))
 }

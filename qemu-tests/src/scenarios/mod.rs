@@ -15,9 +15,11 @@ mod join;
 mod network;
 mod node_figures;
 mod operate;
+mod operator;
 mod power_cuts;
 mod pulls;
 mod runtime;
+mod scrub;
 mod secure_boot;
 mod security;
 mod settings;
@@ -31,7 +33,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::context::Context;
 use crate::evidence::{judge, judge_bits};
-use crate::gpt::{self, Bits, EMPTY, FACTORY, GOOD, bits};
+use crate::gpt::{self, Bits, EMPTY, FACTORY, GOOD};
 use crate::machine::{Machine, Start};
 use crate::report::Report;
 
@@ -88,9 +90,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "update-and-fallback",
-        what: "a second version in slot B is tried and committed; a corrupt one falls back",
+        what: "a node installs what its repository has, tries and commits it; a corrupt one falls back",
         is_short: true,
-        run: update_and_fallback,
+        run: updates::and_fallback,
     },
     Scenario {
         name: "updates",
@@ -165,6 +167,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: broken::root_is_corrupt,
     },
     Scenario {
+        name: "scrub",
+        what: "a bad block that no start reads: told of the other slot, and of the running one the other takes over",
+        is_short: false,
+        run: scrub::finds_bad_blocks,
+    },
+    Scenario {
         name: "aws-k8s-boot",
         what: "aws-k8s boots and runs a container and a static pod",
         is_short: true,
@@ -187,6 +195,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         what: "as an EC2 instance it joins a control plane and runs a deployment, through deaths of its daemons",
         is_short: false,
         run: join::a_cluster,
+    },
+    Scenario {
+        name: "operator",
+        what: "the operator drains a cluster's node, updates and uncordons it, and stops at a release that does not hold",
+        is_short: false,
+        run: operator::updates_a_node,
     },
     Scenario {
         name: "bootstrap-containers",
@@ -302,9 +316,14 @@ pub(crate) struct Booted {
 
 /// Boots until the verdict, then pulls the plug.
 pub(crate) fn boot_once(context: &Context, target: &str, disk: &Path, nonce: &str) -> Result<Booted, String> {
-    let mut machine = Machine::start(context, &Start::new(target, disk, nonce))?;
+    boot(context, &Start::new(target, disk, nonce))
+}
+
+/// As [`boot_once`], however it is started.
+pub(crate) fn boot(context: &Context, start: &Start<'_>) -> Result<Booted, String> {
+    let mut machine = Machine::start(context, start)?;
     machine.wait_for("the report's beginning", |report| report.event("started").is_some())?;
-    let at_start = gpt::slots(disk)?;
+    let at_start = gpt::slots(start.disk)?;
     let report = machine.verdict()?;
     let console = machine.console();
     // The service manager then leaves out a unit of its choice.
@@ -357,40 +376,6 @@ pub(crate) fn install_b(context: &Context, disk: &Path, image: &Path) -> Result<
     let mut command = context.osbuild();
     command.args(["disk", "install", "--slot", "B"]).arg(disk).arg(image.join("slot"));
     context.run(&mut command).map(|_| ())
-}
-
-fn update_and_fallback(context: &Context) -> Result<(), String> {
-    let (old, new) = ("qemu-dev", context.variant("v2"));
-    let old_manifest = context.manifest(&context.build(old)?)?;
-    let new_image = context.build(&new)?;
-    let new_manifest = context.manifest(&new_image)?;
-    let disk = context.scratch("update.raw");
-    let nonce = nonce();
-
-    boot_once(context, old, &disk, &nonce)?;
-    install_b(context, &disk, &new_image)?;
-    assert_bits("after the installation", &disk, (bits(1, 3, true, false), bits(2, 3, false, false)))?;
-
-    let booted = boot_once(context, old, &disk, &nonce)?;
-    let mut failures = judge(&booted.report, &new_manifest, &nonce, false);
-    let (_, after) = gpt::slots(&disk)?;
-    failures.extend(judge_bits(FACTORY, booted.at_start.1, after, failures.is_empty()));
-    all_hold(failures, &booted.report)?;
-    assert_bits("after the trial", &disk, (bits(1, 3, true, false), GOOD))?;
-
-    // The same version again, with a hole in a file that every start reads.
-    let disk = context.scratch("fallback.raw");
-    boot_once(context, old, &disk, &nonce)?;
-    install_b(context, &disk, &new_image)?;
-    let (start, _) = gpt::extent(&disk, 6)?;
-    corruption::flip(&disk, start + 64)?;
-    let booted = boot_once(context, old, &disk, &nonce)?;
-    all_hold(judge(&booted.report, &old_manifest, &nonce, false), &booted.report)?;
-    let (a, b) = gpt::slots(&disk)?;
-    if a != GOOD || b.tries != 0 || b.successful {
-        return Err(format!("after the fallback the bits are {a:?} {b:?}"));
-    }
-    Ok(())
 }
 
 fn aws_k8s_boot(context: &Context) -> Result<(), String> {

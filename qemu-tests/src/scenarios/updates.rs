@@ -3,13 +3,14 @@
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::evidence::judge;
+use crate::evidence::{judge, judge_bits};
 use crate::fleet::Fleet;
-use crate::gpt::{EMPTY, GOOD, bits};
+use crate::gpt::{self, EMPTY, FACTORY, GOOD, ROOT_B, bits};
 use crate::machine::{Machine, Start};
 use crate::node::{Node, healthy};
 use crate::report::Report;
-use crate::scenarios::{all_hold, assert_bits, nonce};
+use crate::scenarios::corruption::flip;
+use crate::scenarios::{all_hold, assert_bits, boot, nonce};
 
 /// A node goes from the first release to the second and the third, each by a
 /// delta; it says why it waits, takes back what it has not started, goes back
@@ -75,6 +76,40 @@ pub(crate) fn follow(context: &Context) -> Result<(), String> {
     followed.orders("update check", 0, "it can be installed now")?;
     machine.power_off();
     Ok(())
+}
+
+/// The shortest way there and back: what the repository has is installed, tried
+/// and committed; the same, with a hole in what every start reads, is not.
+pub(crate) fn and_fallback(context: &Context) -> Result<(), String> {
+    let (old, new) = (context.variant("follows-1"), context.variant("follows-2"));
+    let (old_image, new_image) = (context.build(&old)?, context.build(&new)?);
+    let (old_manifest, new_manifest) = (context.manifest(&old_image)?, context.manifest(&new_image)?);
+    let fleet = Fleet::serve(context, "fleet")?;
+    fleet.publish(&old_image, &[])?;
+    fleet.publish(&new_image, &[])?;
+    let followed = Followed { context, node: Node::of(context, &old, "update")?, fleet, target: &old };
+    followed.node.tell(&followed.fleet.settings(""))?;
+    let machine = followed.start(&old_image)?;
+    followed.orders("update install", 0, "2.0.0 is installed")?;
+    machine.power_off();
+    let disk = &followed.node.disk;
+    assert_bits("after the installation", disk, (bits(1, 3, true, false), FACTORY))?;
+    let spoiled = context.scratch("spoiled.raw");
+    context.copy_image(disk, &spoiled)?;
+    flip(&spoiled, gpt::extent(&spoiled, ROOT_B)?.0 + 64)?;
+
+    let nonce = nonce();
+    let start = Start { target: &old, ..followed.node.start(&nonce) };
+    let booted = boot(context, &start)?;
+    let mut failures = judge(&booted.report, &new_manifest, &nonce, false);
+    let (_, after) = gpt::slots(disk)?;
+    failures.extend(judge_bits(FACTORY, booted.at_start.1, after, failures.is_empty()));
+    all_hold(failures, &booted.report)?;
+    assert_bits("after the trial", disk, (bits(1, 3, true, false), GOOD))?;
+
+    let booted = boot(context, &Start { disk: &spoiled, ..start })?;
+    all_hold(judge(&booted.report, &old_manifest, &nonce, false), &booted.report)?;
+    assert_bits("after the fallback", &spoiled, (GOOD, EMPTY))
 }
 
 /// Another point release of the kernel comes as what differs in it.
@@ -162,21 +197,43 @@ pub(crate) struct Followed<'c> {
 impl Followed<'_> {
     /// Starts it, and judges it to be this release, committed.
     pub(crate) fn start(&self, image: &std::path::Path) -> Result<Machine, String> {
-        let nonce = nonce();
+        self.start_with(image, &nonce())
+    }
+
+    /// As [`Followed::start`], with what its containers are to answer.
+    pub(crate) fn start_with(&self, image: &std::path::Path, nonce: &str) -> Result<Machine, String> {
         let mut machine =
-            Machine::start(self.context, &Start { target: self.target, ..self.node.start(&nonce) })?;
+            Machine::start(self.context, &Start { target: self.target, ..self.node.start(nonce) })?;
         let report: Report = machine.verdict()?;
         healthy(&report).map_err(|error| machine.failure(&error))?;
-        all_hold(judge(&report, &self.context.manifest(image)?, &nonce, false), &report)?;
+        all_hold(judge(&report, &self.context.manifest(image)?, nonce, false), &report)?;
         self.node.client.wait(self.node.control)?;
         Ok(machine)
+    }
+
+    /// After a restart of its own it is this release, by the evidence of the last
+    /// start.
+    pub(crate) fn restarted(
+        &self,
+        machine: &mut Machine,
+        image: &std::path::Path,
+        nonce: &str,
+    ) -> Result<(), String> {
+        let manifest = self.context.manifest(image)?;
+        let is_it = |report: &Report| {
+            let started = report.event("started").map_or(&Value::Null, |data| &data["os_release"]);
+            started["IMAGE_VERSION"] == manifest["version"] && report.verdict().is_some()
+        };
+        let report = machine.wait_for("that release", |report| is_it(&report.last_start()))?.last_start();
+        all_hold(judge(&report, &manifest, nonce, false), &report)?;
+        self.node.client.wait(self.node.control)
     }
 
     pub(crate) fn orders(&self, words: &str, status: i32, expected: &str) -> Result<(), String> {
         self.node.client.says(self.node.control, words, status, expected)
     }
 
-    fn status(&self) -> Result<Value, String> {
+    pub(crate) fn status(&self) -> Result<Value, String> {
         let text = self.node.client.output(self.node.control, "update status --json")?;
         serde_json::from_slice(&text).map_err(|error| format!("update status: {error}"))
     }

@@ -1,12 +1,5 @@
-# The kernel panics: it is told of a first program that is not there.
+# A release that follows a repository, and whose kernel panics.
 import ../follows.nix {
   number = 11;
-  change = _: {
-    kernel.commandLine = [
-      {
-        word = "init=/usr/lib/osbuild/missing";
-        reason = "the last word counts";
-      }
-    ];
-  };
+  change = import ../panics.nix;
 }

@@ -1,0 +1,86 @@
+//! Bad blocks that no start comes across: found by reading all of both slots,
+//! before anybody needs what is in them.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::fleet::Fleet;
+use crate::gpt::{self, EMPTY, GOOD, ROOT_A, ROOT_B, bits};
+use crate::machine::Machine;
+use crate::node::Node;
+use crate::scenarios::corruption::{flip, place_in};
+use crate::scenarios::updates::Followed;
+use crate::scenarios::{assert_bits, nonce};
+
+/// Which no start runs, and so no start reads.
+const UNREAD: &str = "usr/bin/journalctl";
+/// One panic of the reading that was ordered, and one of each start after it.
+const PANICS: usize = 1 + 3;
+/// As one machine: two releases, and a slot that spends its starts.
+const STARTS: f64 = 6.0;
+
+/// A bad byte of the slot that does not run is told; one of the slot that runs
+/// makes the other take over, although every start of it would be healthy.
+pub(crate) fn finds_bad_blocks(context: &Context) -> Result<(), String> {
+    let (old, new) = (context.variant("follows-1"), context.variant("follows-2"));
+    let (old_image, new_image) = (context.build(&old)?, context.build(&new)?);
+    let fleet = Fleet::serve(context, "fleet")?;
+    fleet.publish(&old_image, &[])?;
+    fleet.publish(&new_image, &[])?;
+    let followed = Followed { context, node: Node::of(context, &old, "scrub")?, fleet, target: &old };
+    followed.node.tell(&followed.fleet.settings(""))?;
+    let nonce = nonce();
+    let mut machine = followed.start_with(&old_image, &nonce)?.patient(STARTS);
+    let found = followed.finds(&mut machine, &nonce, &old_image, &new_image);
+    found.map_err(|failure| machine.failure(&failure))?;
+    machine.power_off();
+    Ok(())
+}
+
+impl Followed<'_> {
+    fn finds(&self, machine: &mut Machine, nonce: &str, old: &Path, new: &Path) -> Result<(), String> {
+        let disk = &self.node.disk;
+        self.orders("update restart", 1, "nothing is installed")?;
+        self.orders("update install", 0, "2.0.0 is installed")?;
+        self.orders("update restart", 0, "")?;
+        self.restarted(machine, new, nonce)?;
+        assert_bits("after the update", disk, (bits(1, 3, true, false), GOOD))?;
+
+        self.orders("update scrub", 0, "whole")?;
+        let status = self.status()?;
+        for slot in ["running", "other"] {
+            let found = &status["scrub"][slot];
+            if found["problem"] != Value::Null || found["bytes"].as_u64().is_none_or(|bytes| bytes == 0) {
+                return Err(format!("the {slot} slot was not found whole: {status}"));
+            }
+        }
+
+        // The machine reads what its disk holds by then.
+        let spoil = |root: usize, image: &Path| -> Result<(), String> {
+            let within = place_in(self.context, &image.join("slot/root.squashfs"), UNREAD)?;
+            flip(disk, gpt::extent(disk, root)?.0 + within + 9000)
+        };
+        spoil(ROOT_A, old)?;
+        self.orders("update scrub", 1, "damaged")?;
+        self.orders("update status", 0, "fallback  DAMAGED")?;
+        // As it was.
+        spoil(ROOT_A, old)?;
+        self.orders("update scrub", 0, "whole")?;
+
+        spoil(ROOT_B, new)?;
+        // Nobody is left to say how it ended.
+        let _ = self.node.client.run(self.node.control, "update scrub");
+        self.restarted(machine, old, nonce)?;
+        let panics = machine.console().matches("is corrupted").count();
+        if panics != PANICS {
+            return Err(format!("{panics} bad blocks were read, expected {PANICS}"));
+        }
+        machine.wait_for_console("the other slot is damaged: it was emptied")?;
+        assert_bits("after the fallback", disk, (GOOD, EMPTY))?;
+        self.orders("update install", 0, "2.0.0 is installed")?;
+        self.orders("update restart", 0, "")?;
+        self.restarted(machine, new, nonce)
+    }
+}

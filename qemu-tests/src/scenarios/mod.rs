@@ -114,7 +114,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "kernel-update",
-        what: "another point release of the kernel comes as less than half of the kernel image",
+        what: "another point release of the kernel comes as less than half of the kernel image, and its loader after it",
         is_short: false,
         run: updates::kernel,
     },

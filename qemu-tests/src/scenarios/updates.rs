@@ -7,7 +7,7 @@ use crate::evidence::{judge, judge_bits};
 use crate::fleet::Fleet;
 use crate::gpt::{self, EMPTY, FACTORY, GOOD, ROOT_B, bits};
 use crate::machine::{Machine, Start};
-use crate::node::{Node, healthy};
+use crate::node::{Node, expect_in_time, healthy};
 use crate::report::Report;
 use crate::scenarios::corruption::flip;
 use crate::scenarios::{all_hold, assert_bits, boot, nonce};
@@ -112,7 +112,8 @@ pub(crate) fn and_fallback(context: &Context) -> Result<(), String> {
     assert_bits("after the fallback", &spoiled, (GOOD, EMPTY))
 }
 
-/// Another point release of the kernel comes as what differs in it.
+/// Another point release of the kernel comes as what differs in it; once it
+/// holds, its loader takes the place of the one before.
 pub(crate) fn kernel(context: &Context) -> Result<(), String> {
     let (old, new) = (context.variant("follows-1"), context.variant("follows-4"));
     let (old_image, new_image) = (context.build(&old)?, context.build(&new)?);
@@ -120,7 +121,7 @@ pub(crate) fn kernel(context: &Context) -> Result<(), String> {
     fleet.publish(&old_image, &[])?;
     fleet.publish(&new_image, &[])?;
     let followed = Followed { context, node: Node::of(context, &old, "kernel")?, fleet, target: &old };
-    followed.node.tell(&followed.fleet.settings(""))?;
+    followed.node.tell(&followed.fleet.settings("check-seconds = 10\n"))?;
     let machine = followed.start(&old_image)?;
     followed.fleet.requests();
     followed.orders("update install", 0, "4.0.0 is installed")?;
@@ -135,9 +136,20 @@ pub(crate) fn kernel(context: &Context) -> Result<(), String> {
     machine.power_off();
     let machine = followed.start(&new_image)?;
     assert_bits("after its trial", &followed.node.disk, (bits(1, 3, true, false), GOOD))?;
-    machine.power_off();
+    expect_in_time("another loader", || Ok(followed.status()?["loader"] == "replaced by that of 4.0.0"))?;
+    let said = |machine: Machine| {
+        let is_new = machine.console().contains(NEW_LOADER);
+        machine.power_off();
+        is_new
+    };
+    if (said(machine), said(followed.start(&new_image)?)) != (false, true) {
+        return Err("the loader that starts is not the one of the release that runs".to_owned());
+    }
     Ok(())
 }
+
+/// What the fourth release's loader says, and no other.
+const NEW_LOADER: &str = "osbuild, anew: slot B";
 
 /// A node that reaches no repository goes to a release by a file that was
 /// handed in.

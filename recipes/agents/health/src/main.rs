@@ -59,6 +59,9 @@ fn main() -> std::process::ExitCode {
         is_trial: commit::Slots::find().is_ok_and(|slots| slots.is_trial()),
         follows_a_cut: commit::follows_a_cut(),
     };
+    if start.follows_a_cut {
+        say(WHO, 5, "the start before this one did not end in order: all of the root is read first");
+    }
     let outcome = judge(&contract, start, &challenge, &mut states, &mut report);
     let running = commit::Slots::find();
     match outcome {

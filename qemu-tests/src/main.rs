@@ -12,6 +12,7 @@ mod context;
 mod control_plane;
 mod evidence;
 mod fleet;
+mod followed;
 mod gpt;
 mod imds;
 mod machine;

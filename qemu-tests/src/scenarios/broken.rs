@@ -2,13 +2,11 @@
 //! the release before it again by itself, and does not take it twice.
 
 use crate::context::Context;
-use crate::fleet::Fleet;
+use crate::followed::Followed;
 use crate::gpt::{self, EMPTY, FACTORY, GOOD, ROOT_B, bits};
 use crate::machine::{Machine, Start};
-use crate::node::Node;
 use crate::report::Report;
 use crate::scenarios::corruption::flip;
-use crate::scenarios::updates::Followed;
 use crate::scenarios::{all_hold, assert_bits, nonce};
 
 /// A release, and what is seen of each of its starts.
@@ -79,15 +77,7 @@ const TRIALS: usize = 3;
 const PATIENCE: f64 = 4.0;
 
 fn release(context: &Context, broken: &Broken) -> Result<(), String> {
-    let good = context.variant("follows-1");
-    let image = context.build(&good)?;
-    let bad = context.build(&context.variant(broken.variant))?;
-    let fleet = Fleet::serve(context, "fleet")?;
-    fleet.publish(&image, &[])?;
-    fleet.publish(&bad, &[])?;
-    let node = Node::of(context, &good, broken.variant)?;
-    node.tell(&fleet.settings(""))?;
-    let followed = Followed { context, node, fleet, target: &good };
+    let (followed, [image, bad]) = Followed::new(context, broken.variant, ["follows-1", broken.variant], "")?;
     let machine = followed.start(&image)?;
     followed.orders("update install", 0, &format!("{} is installed", broken.version))?;
     machine.power_off();
@@ -108,7 +98,7 @@ fn release(context: &Context, broken: &Broken) -> Result<(), String> {
 impl Followed<'_> {
     fn falls_back(&self, broken: &Broken, image: &std::path::Path) -> Result<Machine, String> {
         let nonce = nonce();
-        let start = Start { target: self.target, ..self.node.start(&nonce) };
+        let start = Start { target: &self.target, ..self.node.start(&nonce) };
         let mut machine = Machine::start(self.context, &start)?.patient(PATIENCE);
         // Whichever release says so; which one it is, is judged below.
         let report = machine.wait_for("a healthy verdict", |report| report.verdict() == Some("healthy"))?;

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::control_plane::{ControlPlane, HOST, PORT, TOKEN};
 use crate::fleet::Fleet;
+use crate::followed::Followed;
 use crate::gpt::{GOOD, bits};
 use crate::machine::Machine;
 use crate::namespace;
 use crate::node::{Node, expect_in_time};
 use crate::scenarios::cluster_services;
 use crate::scenarios::join::{KUBELET, NODE_ADDRESS, POD, deployment, parsed};
-use crate::scenarios::updates::Followed;
 use crate::scenarios::{assert_bits, nonce};
 
 const NODE: &str = "follower";
@@ -53,8 +53,8 @@ fn follow(
 ) -> Result<(), String> {
     let fleet = Fleet::serve(context, "fleet")?;
     fleet.publish(first, &[])?;
-    let target = &variant(context, 1);
-    let mut node = Node::of(context, target, "operator")?;
+    let target = variant(context, 1);
+    let mut node = Node::of(context, &target, "operator")?;
     node.forward.push(format!("{NODE_ADDRESS}:{KUBELET}:{KUBELET}"));
     node.tell(&user_data(&fleet, plane))?;
     let followed = Followed { context, node, fleet, target };

@@ -6,12 +6,11 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::fleet::Fleet;
+use crate::followed::Followed;
 use crate::gpt::{self, EMPTY, GOOD, ROOT_A, ROOT_B, bits};
 use crate::machine::Machine;
-use crate::node::{Node, expect_in_time};
+use crate::node::expect_in_time;
 use crate::scenarios::corruption::{flip, place_in};
-use crate::scenarios::updates::Followed;
 use crate::scenarios::{assert_bits, nonce};
 
 /// Which no start runs, and so no start reads.
@@ -24,16 +23,10 @@ const STARTS: f64 = 6.0;
 /// A bad byte of the slot that does not run is told; one of the slot that runs
 /// makes the other take over, although every start of it would be healthy.
 pub(crate) fn finds_bad_blocks(context: &Context) -> Result<(), String> {
-    let (old, new) = (context.variant("follows-1"), context.variant("follows-2"));
-    let (old_image, new_image) = (context.build(&old)?, context.build(&new)?);
-    let fleet = Fleet::serve(context, "fleet")?;
-    fleet.publish(&old_image, &[])?;
-    fleet.publish(&new_image, &[])?;
-    let followed = Followed { context, node: Node::of(context, &old, "scrub")?, fleet, target: &old };
-    followed.node.tell(&followed.fleet.settings(""))?;
+    let (followed, [old, new]) = Followed::new(context, "scrub", ["follows-1", "follows-2"], "")?;
     let nonce = nonce();
-    let mut machine = followed.start_with(&old_image, &nonce)?.patient(STARTS);
-    let found = followed.finds(&mut machine, &nonce, &old_image, &new_image);
+    let mut machine = followed.start_with(&old, &nonce)?.patient(STARTS);
+    let found = followed.finds(&mut machine, &nonce, &old, &new);
     found.map_err(|failure| machine.failure(&failure))?;
     machine.power_off();
     Ok(())

@@ -6,11 +6,10 @@ use std::path::Path;
 
 use crate::context::Context;
 use crate::evidence::judge;
-use crate::fleet::Fleet;
+use crate::followed::Followed;
 use crate::gpt::{GOOD, bits};
 use crate::machine::{Machine, Start};
-use crate::node::{Node, healthy};
-use crate::scenarios::updates::Followed;
+use crate::node::healthy;
 use crate::scenarios::{assert_bits, nonce};
 use crate::write_log::{Chance, WriteLog};
 
@@ -23,21 +22,16 @@ const DECIDING: usize = 40;
 const RERUN: usize = 4;
 
 pub(crate) fn during_installation(context: &Context) -> Result<(), String> {
-    let (old, new) = (context.variant("follows-1"), context.variant("follows-2"));
-    let (old_image, new_image) = (context.build(&old)?, context.build(&new)?);
-    let fleet = Fleet::serve(context, "fleet")?;
-    fleet.publish(&old_image, &[])?;
-    fleet.publish(&new_image, &[])?;
-    let followed = Followed { context, node: Node::of(context, &old, "cuts")?, fleet, target: &old };
-    followed.node.tell(&followed.fleet.settings(""))?;
-    followed.start(&old_image)?.power_off();
+    let (followed, [old, new]) = Followed::new(context, "cuts", ["follows-1", "follows-2"], "")?;
+    followed.start(&old)?.power_off();
     let base = context.scratch("cuts-before.raw");
     context.copy_image(&followed.node.disk, &base)?;
 
     let log_file = context.scratch("cuts.log-writes");
     let length = || std::fs::metadata(&log_file).map(|about| about.len()).unwrap_or_default();
     let nonce = nonce();
-    let start = Start { target: &old, log_writes: Some(&log_file), ..followed.node.start(&nonce) };
+    let start =
+        Start { target: &followed.target, log_writes: Some(&log_file), ..followed.node.start(&nonce) };
     let mut machine = Machine::start(context, &start)?;
     healthy(&machine.verdict()?).map_err(|error| machine.failure(&error))?;
     followed.node.client.wait(followed.node.control)?;
@@ -61,7 +55,7 @@ pub(crate) fn during_installation(context: &Context) -> Result<(), String> {
         let cut = start + (chance.next() % (last - start) as u64) as usize;
         let named = |error: String| format!("after a cut before write {cut} of {first}..{last}: {error}");
         leave(context, &base, &log, cut, &mut chance, &followed.node.disk).map_err(named)?;
-        let is_new = followed.starts(&old_image, &new_image, number < RERUN).map_err(named)?;
+        let is_new = followed.starts(&old, &new, number < RERUN).map_err(named)?;
         ran_new += usize::from(is_new);
         println!("  a cut before write {}: the {} release", cut - first, if is_new { "new" } else { "old" });
     }
@@ -94,7 +88,7 @@ impl Followed<'_> {
     /// is asked for, and the new one runs.
     fn starts(&self, old: &Path, new: &Path, again: bool) -> Result<bool, String> {
         let nonce = nonce();
-        let start = Start { target: self.target, ..self.node.start(&nonce) };
+        let start = Start { target: &self.target, ..self.node.start(&nonce) };
         let mut machine = Machine::start(self.context, &start)?;
         let report = machine.verdict()?;
         let fails = |image: &Path| {

@@ -5,10 +5,10 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::evidence::{judge, judge_bits};
 use crate::fleet::Fleet;
+use crate::followed::Followed;
 use crate::gpt::{self, EMPTY, FACTORY, GOOD, ROOT_B, bits};
 use crate::machine::{Machine, Start};
-use crate::node::{Node, expect_in_time, healthy};
-use crate::report::Report;
+use crate::node::{Node, expect_in_time};
 use crate::scenarios::corruption::flip;
 use crate::scenarios::{all_hold, assert_bits, boot, nonce};
 
@@ -16,18 +16,9 @@ use crate::scenarios::{all_hold, assert_bits, boot, nonce};
 /// delta; it says why it waits, takes back what it has not started, goes back
 /// when it is told, and never to an older release because somebody offers it.
 pub(crate) fn follow(context: &Context) -> Result<(), String> {
-    let variants = [1, 2, 3].map(|release| context.variant(&format!("follows-{release}")));
-    let images = [&variants[0], &variants[1], &variants[2]].map(|variant| context.build(variant));
-    let [first, second, third] = images.map(|image| image.map_err(|error| format!("build: {error}")));
-    let (first, second, third) = (first?, second?, third?);
-    let fleet = Fleet::serve(context, "fleet")?;
-    fleet.publish(&first, &[])?;
-    fleet.publish(&second, &[])?;
-
-    let followed =
-        Followed { context, node: Node::of(context, &variants[0], "follows")?, fleet, target: &variants[0] };
+    let releases = ["follows-1", "follows-2", "follows-3"];
+    let (followed, [first, second, third]) = Followed::new(context, "follows", releases, "")?;
     let fleet = &followed.fleet;
-    followed.node.tell(&fleet.settings(""))?;
     let machine = followed.start(&first)?;
     followed.waits_its_turn()?;
     fleet.requests();
@@ -81,15 +72,9 @@ pub(crate) fn follow(context: &Context) -> Result<(), String> {
 /// The shortest way there and back: what the repository has is installed, tried
 /// and committed; the same, with a hole in what every start reads, is not.
 pub(crate) fn and_fallback(context: &Context) -> Result<(), String> {
-    let (old, new) = (context.variant("follows-1"), context.variant("follows-2"));
-    let (old_image, new_image) = (context.build(&old)?, context.build(&new)?);
-    let (old_manifest, new_manifest) = (context.manifest(&old_image)?, context.manifest(&new_image)?);
-    let fleet = Fleet::serve(context, "fleet")?;
-    fleet.publish(&old_image, &[])?;
-    fleet.publish(&new_image, &[])?;
-    let followed = Followed { context, node: Node::of(context, &old, "update")?, fleet, target: &old };
-    followed.node.tell(&followed.fleet.settings(""))?;
-    let machine = followed.start(&old_image)?;
+    let (followed, [old, new]) = Followed::new(context, "update", ["follows-1", "follows-2"], "")?;
+    let (old_manifest, new_manifest) = (context.manifest(&old)?, context.manifest(&new)?);
+    let machine = followed.start(&old)?;
     followed.orders("update install", 0, "2.0.0 is installed")?;
     machine.power_off();
     let disk = &followed.node.disk;
@@ -99,7 +84,7 @@ pub(crate) fn and_fallback(context: &Context) -> Result<(), String> {
     flip(&spoiled, gpt::extent(&spoiled, ROOT_B)?.0 + 64)?;
 
     let nonce = nonce();
-    let start = Start { target: &old, ..followed.node.start(&nonce) };
+    let start = Start { target: &followed.target, ..followed.node.start(&nonce) };
     let booted = boot(context, &start)?;
     let mut failures = judge(&booted.report, &new_manifest, &nonce, false);
     let (_, after) = gpt::slots(disk)?;
@@ -115,14 +100,9 @@ pub(crate) fn and_fallback(context: &Context) -> Result<(), String> {
 /// Another point release of the kernel comes as what differs in it; once it
 /// holds, its loader takes the place of the one before.
 pub(crate) fn kernel(context: &Context) -> Result<(), String> {
-    let (old, new) = (context.variant("follows-1"), context.variant("follows-4"));
-    let (old_image, new_image) = (context.build(&old)?, context.build(&new)?);
-    let fleet = Fleet::serve(context, "fleet")?;
-    fleet.publish(&old_image, &[])?;
-    fleet.publish(&new_image, &[])?;
-    let followed = Followed { context, node: Node::of(context, &old, "kernel")?, fleet, target: &old };
-    followed.node.tell(&followed.fleet.settings("check-seconds = 10\n"))?;
-    let machine = followed.start(&old_image)?;
+    let releases = ["follows-1", "follows-4"];
+    let (followed, [old, new]) = Followed::new(context, "kernel", releases, "check-seconds = 10\n")?;
+    let machine = followed.start(&old)?;
     followed.fleet.requests();
     followed.orders("update install", 0, "4.0.0 is installed")?;
     let came = followed.fleet.requests();
@@ -131,10 +111,10 @@ pub(crate) fn kernel(context: &Context) -> Result<(), String> {
     {
         return Err(format!("the kernel image did not come by its delta: {came:#?}"));
     }
-    followed.came_within(&new_image, ["uki"], KERNEL_SHARE)?;
+    followed.came_within(&new, ["uki"], KERNEL_SHARE)?;
     followed.took_memory()?;
     machine.power_off();
-    let machine = followed.start(&new_image)?;
+    let machine = followed.start(&new)?;
     assert_bits("after its trial", &followed.node.disk, (bits(1, 3, true, false), GOOD))?;
     expect_in_time("another loader", || Ok(followed.status()?["loader"] == "replaced by that of 4.0.0"))?;
     let said = |machine: Machine| {
@@ -142,7 +122,7 @@ pub(crate) fn kernel(context: &Context) -> Result<(), String> {
         machine.power_off();
         is_new
     };
-    if (said(machine), said(followed.start(&new_image)?)) != (false, true) {
+    if (said(machine), said(followed.start(&new)?)) != (false, true) {
         return Err("the loader that starts is not the one of the release that runs".to_owned());
     }
     Ok(())
@@ -170,7 +150,7 @@ pub(crate) fn air_gap(context: &Context) -> Result<(), String> {
     let mut node = Node::of(context, &old, "air-gap")?;
     // The image's own has no room for a file as large as a root.
     node.disk_mib = Some(6144);
-    let followed = Followed { context, node, fleet, target: &old };
+    let followed = Followed { context, node, fleet, target: old };
     let Followed { node, .. } = &followed;
     let machine = followed.start(&old_image)?;
     followed.orders("update install", 1, "")?;
@@ -198,58 +178,7 @@ const KERNEL_SHARE: f64 = 0.5;
 /// What the updater may take, in all.
 const MEMORY_BYTES: u64 = 128 << 20;
 
-/// A node that follows a repository.
-pub(crate) struct Followed<'c> {
-    pub(crate) context: &'c Context,
-    pub(crate) node: Node,
-    pub(crate) fleet: Fleet<'c>,
-    pub(crate) target: &'c str,
-}
-
 impl Followed<'_> {
-    /// Starts it, and judges it to be this release, committed.
-    pub(crate) fn start(&self, image: &std::path::Path) -> Result<Machine, String> {
-        self.start_with(image, &nonce())
-    }
-
-    /// As [`Followed::start`], with what its containers are to answer.
-    pub(crate) fn start_with(&self, image: &std::path::Path, nonce: &str) -> Result<Machine, String> {
-        let mut machine =
-            Machine::start(self.context, &Start { target: self.target, ..self.node.start(nonce) })?;
-        let report: Report = machine.verdict()?;
-        healthy(&report).map_err(|error| machine.failure(&error))?;
-        all_hold(judge(&report, &self.context.manifest(image)?, nonce, false), &report)?;
-        self.node.client.wait(self.node.control)?;
-        Ok(machine)
-    }
-
-    /// After a restart of its own it is this release, by the evidence of the last
-    /// start.
-    pub(crate) fn restarted(
-        &self,
-        machine: &mut Machine,
-        image: &std::path::Path,
-        nonce: &str,
-    ) -> Result<(), String> {
-        let manifest = self.context.manifest(image)?;
-        let is_it = |report: &Report| {
-            let started = report.event("started").map_or(&Value::Null, |data| &data["os_release"]);
-            started["IMAGE_VERSION"] == manifest["version"] && report.verdict().is_some()
-        };
-        let report = machine.wait_for("that release", |report| is_it(&report.last_start()))?.last_start();
-        all_hold(judge(&report, &manifest, nonce, false), &report)?;
-        self.node.client.wait(self.node.control)
-    }
-
-    pub(crate) fn orders(&self, words: &str, status: i32, expected: &str) -> Result<(), String> {
-        self.node.client.says(self.node.control, words, status, expected)
-    }
-
-    pub(crate) fn status(&self) -> Result<Value, String> {
-        let text = self.node.client.output(self.node.control, "update status --json")?;
-        serde_json::from_slice(&text).map_err(|error| format!("update status: {error}"))
-    }
-
     /// The root's download, by the node's own word: what the slot has of the
     /// first release is not fetched either.
     fn came_without_its_delta(&self, image: &std::path::Path) -> Result<(), String> {

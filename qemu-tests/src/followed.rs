@@ -1,0 +1,85 @@
+//! A node that follows a repository, and what is asked of it.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::evidence::judge;
+use crate::fleet::Fleet;
+use crate::machine::{Machine, Start};
+use crate::node::{Node, healthy};
+use crate::report::Report;
+use crate::scenarios::{all_hold, nonce};
+
+/// A node that follows a repository.
+pub(crate) struct Followed<'c> {
+    pub(crate) context: &'c Context,
+    pub(crate) node: Node,
+    pub(crate) fleet: Fleet<'c>,
+    /// What `osbuild boot` is given: the first release.
+    pub(crate) target: String,
+}
+
+impl<'c> Followed<'c> {
+    /// A node of the first of these releases, whose repository has that one and the
+    /// next; and what building each of them gave.
+    pub(crate) fn new<const N: usize>(
+        context: &'c Context,
+        name: &str,
+        releases: [&str; N],
+        settings: &str,
+    ) -> Result<(Self, [PathBuf; N]), String> {
+        let mut images = Vec::new();
+        for release in releases {
+            images.push(context.build(&context.variant(release))?);
+        }
+        let fleet = Fleet::serve(context, "fleet")?;
+        for image in images.iter().take(2) {
+            fleet.publish(image, &[])?;
+        }
+        let target = context.variant(releases[0]);
+        let node = Node::of(context, &target, name)?;
+        node.tell(&fleet.settings(settings))?;
+        let images = images.try_into().expect("one for each release");
+        Ok((Self { context, node, fleet, target }, images))
+    }
+
+    /// Starts it, and judges it to be this release, committed.
+    pub(crate) fn start(&self, image: &Path) -> Result<Machine, String> {
+        self.start_with(image, &nonce())
+    }
+
+    /// As [`Followed::start`], with what its containers are to answer.
+    pub(crate) fn start_with(&self, image: &Path, nonce: &str) -> Result<Machine, String> {
+        let mut machine =
+            Machine::start(self.context, &Start { target: &self.target, ..self.node.start(nonce) })?;
+        let report: Report = machine.verdict()?;
+        healthy(&report).map_err(|error| machine.failure(&error))?;
+        all_hold(judge(&report, &self.context.manifest(image)?, nonce, false), &report)?;
+        self.node.client.wait(self.node.control)?;
+        Ok(machine)
+    }
+
+    /// After a restart of its own it is this release, by the evidence of the last
+    /// start.
+    pub(crate) fn restarted(&self, machine: &mut Machine, image: &Path, nonce: &str) -> Result<(), String> {
+        let manifest = self.context.manifest(image)?;
+        let is_it = |report: &Report| {
+            let started = report.event("started").map_or(&Value::Null, |data| &data["os_release"]);
+            started["IMAGE_VERSION"] == manifest["version"] && report.verdict().is_some()
+        };
+        let report = machine.wait_for("that release", |report| is_it(&report.last_start()))?.last_start();
+        all_hold(judge(&report, &manifest, nonce, false), &report)?;
+        self.node.client.wait(self.node.control)
+    }
+
+    pub(crate) fn orders(&self, words: &str, status: i32, expected: &str) -> Result<(), String> {
+        self.node.client.says(self.node.control, words, status, expected)
+    }
+
+    pub(crate) fn status(&self) -> Result<Value, String> {
+        let text = self.node.client.output(self.node.control, "update status --json")?;
+        serde_json::from_slice(&text).map_err(|error| format!("update status: {error}"))
+    }
+}

@@ -1,6 +1,7 @@
 //! A node that follows a repository, and what is asked of it.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -76,6 +77,14 @@ impl<'c> Followed<'c> {
 
     pub(crate) fn orders(&self, words: &str, status: i32, expected: &str) -> Result<(), String> {
         self.node.client.says(self.node.control, words, status, expected)
+    }
+
+    /// Has what is next installed, which is this.
+    pub(crate) fn installs(&self, version: &str) -> Result<(), String> {
+        let since = Instant::now();
+        self.orders("update install", 0, &format!("{version} is installed"))?;
+        println!("  {version} was installed within {:.1} s", since.elapsed().as_secs_f64());
+        Ok(())
     }
 
     pub(crate) fn status(&self) -> Result<Value, String> {

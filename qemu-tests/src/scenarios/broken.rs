@@ -79,7 +79,7 @@ const PATIENCE: f64 = 4.0;
 fn release(context: &Context, broken: &Broken) -> Result<(), String> {
     let (followed, [image, bad]) = Followed::new(context, broken.variant, ["follows-1", broken.variant], "")?;
     let machine = followed.start(&image)?;
-    followed.orders("update install", 0, &format!("{} is installed", broken.version))?;
+    followed.installs(broken.version)?;
     machine.power_off();
     let disk = &followed.node.disk;
     assert_bits("after the installation", disk, (bits(1, 3, true, false), FACTORY))?;

@@ -36,7 +36,7 @@ pub(crate) fn during_installation(context: &Context) -> Result<(), String> {
     healthy(&machine.verdict()?).map_err(|error| machine.failure(&error))?;
     followed.node.client.wait(followed.node.control)?;
     let before = length();
-    followed.orders("update install", 0, "2.0.0 is installed")?;
+    followed.installs("2.0.0")?;
     let after = length();
     machine.power_off();
     let activated = (bits(1, 3, true, false), bits(2, 3, false, false));
@@ -104,7 +104,7 @@ impl Followed<'_> {
             assert_bits("after the start", &self.node.disk, updated)?;
         } else if again {
             self.node.client.wait(self.node.control)?;
-            self.orders("update install", 0, "2.0.0 is installed")?;
+            self.installs("2.0.0")?;
             machine.power_off();
             self.start(new)?.power_off();
             assert_bits("after the rerun", &self.node.disk, updated)?;

@@ -22,7 +22,7 @@ pub(crate) fn follow(context: &Context) -> Result<(), String> {
     let machine = followed.start(&first)?;
     followed.waits_its_turn()?;
     fleet.requests();
-    followed.orders("update install", 0, "2.0.0 is installed")?;
+    followed.installs("2.0.0")?;
     let came = fleet.requests();
     let is_asked = |requests: &[String], part: &str| requests.iter().any(|request| request.contains(part));
     let deltas = ["root.from-1.0.0.delta", "tree.from-1.0.0.delta", "boot.from-1.0.0.delta"];
@@ -39,7 +39,7 @@ pub(crate) fn follow(context: &Context) -> Result<(), String> {
     followed.orders("update cancel", 0, "")?;
     assert_bits("after it was cancelled", &followed.node.disk, (GOOD, EMPTY))?;
     fleet.requests();
-    followed.orders("update install", 0, "2.0.0 is installed")?;
+    followed.installs("2.0.0")?;
     let came = fleet.requests();
     if is_asked(&came, ".delta") || is_asked(&came, ".squashfs") || is_asked(&came, "boot.efi") {
         return Err(format!("what is in the slot was fetched again: {came:#?}"));
@@ -51,7 +51,7 @@ pub(crate) fn follow(context: &Context) -> Result<(), String> {
     // The third comes although its deltas are lost.
     fleet.publish(&third, &[])?;
     fleet.lose("from-2.0.0.delta")?;
-    followed.orders("update install", 0, "3.0.0 is installed")?;
+    followed.installs("3.0.0")?;
     followed.came_without_its_delta(&third)?;
     machine.power_off();
 
@@ -75,7 +75,7 @@ pub(crate) fn and_fallback(context: &Context) -> Result<(), String> {
     let (followed, [old, new]) = Followed::new(context, "update", ["follows-1", "follows-2"], "")?;
     let (old_manifest, new_manifest) = (context.manifest(&old)?, context.manifest(&new)?);
     let machine = followed.start(&old)?;
-    followed.orders("update install", 0, "2.0.0 is installed")?;
+    followed.installs("2.0.0")?;
     machine.power_off();
     let disk = &followed.node.disk;
     assert_bits("after the installation", disk, (bits(1, 3, true, false), FACTORY))?;
@@ -104,7 +104,7 @@ pub(crate) fn kernel(context: &Context) -> Result<(), String> {
     let (followed, [old, new]) = Followed::new(context, "kernel", releases, "check-seconds = 10\n")?;
     let machine = followed.start(&old)?;
     followed.fleet.requests();
-    followed.orders("update install", 0, "4.0.0 is installed")?;
+    followed.installs("4.0.0")?;
     let came = followed.fleet.requests();
     if !came.iter().any(|request| request.contains("boot.from-1.0.0.delta"))
         || came.iter().any(|request| request.contains("boot.efi"))
@@ -161,7 +161,7 @@ pub(crate) fn air_gap(context: &Context) -> Result<(), String> {
     if refused.is_ok() {
         return Err(machine.failure("an older export was taken after a newer one"));
     }
-    followed.orders("update install", 0, "2.0.0 is installed")?;
+    followed.installs("2.0.0")?;
     let requests = followed.fleet.requests();
     if !requests.is_empty() {
         return Err(format!("somebody asked the repository: {requests:#?}"));

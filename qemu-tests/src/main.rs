@@ -1,9 +1,9 @@
 //! Boots built images and judges them from outside.
 //!
-//! `qemu-tests [--all | --long] [SCENARIO…]` runs the short list, everything,
-//! all but the short list, or what is named. `OSBUILD` names the program under test (default: `osbuild` beside
-//! this program). Guests run one at a time; a missing or malformed report is a
-//! failure, never a skip.
+//! `qemu-tests [--all | --updates | --long] [SCENARIO…]` runs the short list,
+//! everything, one of its other parts, or what is named. `OSBUILD` names the
+//! program under test (default: `osbuild` beside this program). Guests run one at
+//! a time; a missing or malformed report is a failure, never a skip.
 
 mod scenarios;
 
@@ -29,7 +29,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use context::Context;
-use scenarios::{SCENARIOS, Scenario};
+use scenarios::{Part, SCENARIOS, Scenario};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -73,14 +73,23 @@ fn main() -> ExitCode {
 }
 
 fn choose(arguments: &[String]) -> Result<Vec<&'static Scenario>, String> {
-    let is_given = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    let (everything, long) = (is_given("--all"), is_given("--long"));
-    if let Some(unknown) = arguments.iter().find(|a| a.starts_with("--") && *a != "--all" && *a != "--long") {
-        return Err(unknown.clone());
-    }
-    let named: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
+    let (flags, named): (Vec<&String>, Vec<&String>) =
+        arguments.iter().partition(|argument| argument.starts_with("--"));
+    let part = match flags[..] {
+        [] => Some(Part::Short),
+        [flag] => match flag.as_str() {
+            "--all" => None,
+            "--updates" => Some(Part::Updates),
+            "--long" => Some(Part::Long),
+            _ => return Err(flag.clone()),
+        },
+        [_, second, ..] => return Err(second.clone()),
+    };
     if named.is_empty() {
-        return Ok(SCENARIOS.iter().filter(|scenario| everything || scenario.is_short != long).collect());
+        return Ok(SCENARIOS
+            .iter()
+            .filter(|scenario| part.is_none_or(|part| scenario.part == part))
+            .collect());
     }
     let find =
         |name: &&String| SCENARIOS.iter().find(|s| s.name == name.as_str()).ok_or_else(|| (*name).clone());
@@ -88,10 +97,14 @@ fn choose(arguments: &[String]) -> Result<Vec<&'static Scenario>, String> {
 }
 
 fn print_help() {
-    println!("usage: qemu-tests [--all | --long] [SCENARIO…]\n\nscenarios:");
+    println!("usage: qemu-tests [--all | --updates | --long] [SCENARIO…]\n\nscenarios:");
     for scenario in SCENARIOS {
-        let mark = if scenario.is_short { " " } else { "*" };
+        let mark = match scenario.part {
+            Part::Short => " ",
+            Part::Updates => "u",
+            Part::Long => "*",
+        };
         println!("  {mark} {:<24} {}", scenario.name, scenario.what);
     }
-    println!("\n* only with --all, --long or by name");
+    println!("\nu only with --all, --updates or by name; * only with --all, --long or by name");
 }

@@ -5,12 +5,15 @@
   description,
   # Of systemctl's.
   words,
+  # How long its health is waited for, if not as long as everybody's.
+  deadlineSeconds ? null,
 }:
 import ./follows.nix {
   inherit number;
   change =
     { lib, ... }:
     {
+      health = if deadlineSeconds == null then { } else { inherit deadlineSeconds; };
       services."broken.service" = {
         text = ''
           [Unit]

@@ -3,4 +3,5 @@ import ../breaks.nix {
   number = 15;
   description = "Fails";
   words = "start does-not-exist.service";
+  deadlineSeconds = 60;
 }

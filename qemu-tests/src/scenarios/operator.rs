@@ -55,6 +55,8 @@ fn follow(
     fleet.publish(first, &[])?;
     let target = variant(context, 1);
     let mut node = Node::of(context, &target, "operator")?;
+    // A kubelet evicts pods where there is as little room as in the image's own.
+    node.disk_mib = Some(6144);
     node.forward.push(format!("{NODE_ADDRESS}:{KUBELET}:{KUBELET}"));
     node.tell(&user_data(&fleet, plane))?;
     let followed = Followed { context, node, fleet, target };
@@ -185,14 +187,19 @@ impl Cluster<'_> {
         self.followed.restarted(machine, image, self.nonce)
     }
 
-    /// What the operator's parts said last.
+    /// What the operator's parts said last, and how the pods are.
     fn words(&self) -> String {
-        ["deployment/controller", "daemonset/node"]
-            .map(|part| {
-                let said = self.plane.kubectl(&["-n", SPACE, "logs", part, "--tail=20"]);
-                format!("--- {part} ---\n{}", said.unwrap_or_else(|error| error))
-            })
-            .join("\n")
+        [
+            vec!["-n", SPACE, "logs", "deployment/controller", "--tail=20"],
+            vec!["-n", SPACE, "logs", "daemonset/node", "--tail=20"],
+            vec!["get", "pods", "-A"],
+            vec!["get", "events", "-A", "--field-selector=type=Warning"],
+        ]
+        .map(|words| {
+            let said = self.plane.kubectl(&words);
+            format!("--- {} ---\n{}", words.join(" "), said.unwrap_or_else(|error| error))
+        })
+        .join("\n")
     }
 }
 

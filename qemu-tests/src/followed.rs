@@ -62,17 +62,29 @@ impl<'c> Followed<'c> {
         Ok(machine)
     }
 
-    /// After a restart of its own it is this release, by the evidence of the last
-    /// start.
-    pub(crate) fn restarted(&self, machine: &mut Machine, image: &Path, nonce: &str) -> Result<(), String> {
-        let manifest = self.context.manifest(image)?;
-        let is_it = |report: &Report| {
-            let started = report.event("started").map_or(&Value::Null, |data| &data["os_release"]);
-            started["IMAGE_VERSION"] == manifest["version"] && report.verdict().is_some()
-        };
-        let report = machine.wait_for("that release", |report| is_it(&report.last_start()))?.last_start();
-        all_hold(judge(&report, &manifest, nonce, false), &report)?;
+    /// Does what has it restart, and judges the start that gets as far as a
+    /// verdict then: it is this release.
+    pub(crate) fn restarts(
+        &self,
+        machine: &mut Machine,
+        image: &Path,
+        nonce: &str,
+        order: impl FnOnce() -> Result<(), String>,
+    ) -> Result<(), String> {
+        let before = machine.report()?.last_start().boot_id();
+        order()?;
+        machine.wait_for("the verdict of another start", |report| {
+            let last = report.last_start();
+            last.boot_id() != before && last.verdict().is_some()
+        })?;
+        self.is_release(machine, image, nonce)?;
         self.node.client.wait(self.node.control)
+    }
+
+    /// By the evidence of the machine's last start.
+    pub(crate) fn is_release(&self, machine: &mut Machine, image: &Path, nonce: &str) -> Result<(), String> {
+        let report = machine.report()?.last_start();
+        all_hold(judge(&report, &self.context.manifest(image)?, nonce, false), &report)
     }
 
     pub(crate) fn orders(&self, words: &str, status: i32, expected: &str) -> Result<(), String> {

@@ -150,6 +150,11 @@ impl Machine {
         self.started.elapsed()
     }
 
+    /// What has arrived of its report.
+    pub(crate) fn report(&self) -> Result<Report, String> {
+        Report::read(&self.report).map_err(|error| self.failure(&error))
+    }
+
     /// Waits until the report satisfies, then returns it; the machine runs on.
     pub(crate) fn wait_for(
         &mut self,
@@ -158,7 +163,7 @@ impl Machine {
     ) -> Result<Report, String> {
         let (mut lines, mut last_line) = (0, Instant::now());
         loop {
-            let report = Report::read(&self.report).map_err(|error| self.failure(&error))?;
+            let report = self.report()?;
             if satisfied(&report) {
                 return Ok(report);
             }

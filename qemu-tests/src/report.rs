@@ -60,9 +60,14 @@ impl Report {
 
     /// The lines of the last of several starts.
     pub(crate) fn last_start(&self) -> Self {
-        let boot_id = self.lines.last().map(|line| &line["boot_id"]);
-        let is_its = |line: &&Value| Some(&line["boot_id"]) == boot_id;
+        let boot_id = self.boot_id();
+        let is_its = |line: &&Value| line["boot_id"].as_str() == boot_id.as_deref();
         Self { lines: self.lines.iter().filter(is_its).cloned().collect() }
+    }
+
+    /// Of its last line.
+    pub(crate) fn boot_id(&self) -> Option<String> {
+        self.lines.last()?["boot_id"].as_str().map(str::to_owned)
     }
 
     pub(crate) fn verdict(&self) -> Option<&str> {

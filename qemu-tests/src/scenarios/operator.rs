@@ -184,7 +184,8 @@ impl Cluster<'_> {
 
     /// By the evidence of the start that it is in.
     fn is_release(&self, machine: &mut Machine, image: &Path) -> Result<(), String> {
-        self.followed.restarted(machine, image, self.nonce)
+        machine.wait_for("a verdict", |report| report.last_start().verdict().is_some())?;
+        self.followed.is_release(machine, image, self.nonce)
     }
 
     /// What the operator's parts said last, and how the pods are.

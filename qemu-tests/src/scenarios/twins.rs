@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::evidence::{judge, judge_bits};
 use crate::gpt::{self, FACTORY};
 use crate::scenarios::contents::no_shell;
+use crate::scenarios::scrub;
 use crate::scenarios::security;
 use crate::scenarios::{Booted, boot_once, nonce};
 
@@ -41,9 +42,12 @@ pub(crate) fn all_go_red(context: &Context) -> Result<(), String> {
         other => return Err(format!("twin-shell: 'no shell' did not go red: {other:?}")),
     }
     wrong_template(context)?;
+    // It is healthy as often as it starts, and so it is never left.
+    let trusts = scrub::with(context, "twin-trusts-cuts").err().unwrap_or_default();
+    expect_red("twin-trusts-cuts", "verity is active", &[trusts])?;
     let doctored = doctored_evidence(context)?;
     let confined = security::goes_red(context)?;
-    println!("  {} went red", TWINS.len() + 4 + doctored + confined);
+    println!("  {} went red", TWINS.len() + 5 + doctored + confined);
     Ok(())
 }
 

@@ -237,7 +237,7 @@ impl Header {
 
 /// Digits of base eight, with blanks around them and zeros behind.
 fn octal(field: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(field).ok()?.trim_matches(['\0', ' ']);
+    let text = std::str::from_utf8(field).ok()?.trim_start_matches(' ').trim_end_matches(['\0', ' ']);
     if text.is_empty() || !text.bytes().all(|digit| (b'0'..=b'7').contains(&digit)) {
         return None;
     }

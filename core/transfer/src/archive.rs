@@ -212,17 +212,18 @@ struct Header {
 
 impl Header {
     fn parse(block: &[u8; BLOCK]) -> Result<Self, &'static str> {
-        // GNU's writers say "ustar  \0" in the headers of long names.
-        if &block[257..262] != b"ustar" {
-            return Err("a header has no magic");
-        }
+        let is_posix = match &block[257..265] {
+            b"ustar\x0000" => true,
+            // GNU's writers, in the headers of long names.
+            b"ustar  \0" => false,
+            _ => return Err("a header has no magic"),
+        };
         let stated = octal(&block[148..156]).ok_or("a header has no checksum")?;
         let as_blank =
             |(at, byte): (usize, &u8)| if (148..156).contains(&at) { 32 } else { u64::from(*byte) };
         if block.iter().enumerate().map(as_blank).sum::<u64>() != stated {
             return Err("a header's checksum is wrong");
         }
-        let is_posix = block[262] == 0;
         let text = |range: std::ops::Range<usize>| {
             let bytes = &block[range];
             let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());

@@ -32,6 +32,9 @@ use work::Work;
 pub const WHO: &str = "updater";
 /// How often it is looked whether the slot was committed.
 const LOOK: Duration = Duration::from_secs(5);
+/// For who orders a restart to hear that it comes: this program, and the one
+/// between them, are stopped first.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// Of each wait between two checks, at most this part is added, another one for
 /// each node: so that not all ask at once.
 pub const SPREAD: f64 = 0.2;
@@ -72,7 +75,14 @@ fn run(status: &'static Status, imported: &Imported, orders: &Receiver<Order>) -
     loop {
         match orders.recv_timeout(LOOK) {
             Ok(Order { what, answer }) => {
-                let _ = answer.send(carry_out(&work, what));
+                let is_restart = what == What::Restart;
+                let outcome = carry_out(&work, what);
+                let is_ordered = is_restart && outcome.is_ok();
+                let _ = answer.send(outcome);
+                if is_ordered {
+                    std::thread::sleep(FAREWELL);
+                    restart().unwrap_or_else(|reason| status.failed(&reason));
+                }
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -130,7 +140,7 @@ fn by_itself(work: &Work<'_>, config: &Config) {
     }
 }
 
-/// In order; whoever ordered it is answered meanwhile.
+/// In order.
 fn restart() -> Result<(), String> {
     let order = ["/usr/bin/systemctl", "reboot", "--no-block"];
     command::run(&order, Duration::from_secs(10)).map(|_| ()).map_err(|error| error.to_string())
@@ -149,7 +159,7 @@ fn carry_out(work: &Work<'_>, what: What) -> Answer {
         What::LiftHold => work.lift_hold().map(|_| ()),
         What::Import { number, size } => config().and_then(|config| work.import(&config, number, size)),
         What::Forget => work.forget(),
-        What::Restart => work.may_restart().and_then(|()| restart()),
+        What::Restart => work.may_restart(),
     };
     match outcome {
         Ok(()) => Ok(work.status.record()),

@@ -22,6 +22,9 @@ use crate::scenarios::{assert_bits, nonce};
 const NODE: &str = "follower";
 /// For an update: a download, a restart or four of them, all under emulation.
 const PATIENCE: Duration = Duration::from_secs(2400);
+/// Asking takes more than a little of the processor time that the node is emulated
+/// with.
+const LOOK: Duration = Duration::from_secs(3);
 /// The machine restarts that often as one.
 const STARTS: f64 = 6.0;
 
@@ -178,7 +181,7 @@ impl Cluster<'_> {
                 let seconds = PATIENCE.as_secs();
                 return Err(format!("not {what} within {seconds} s: {}, then {last:?}", told(&story)));
             }
-            std::thread::sleep(Duration::from_millis(500));
+            std::thread::sleep(LOOK);
         }
     }
 

@@ -96,7 +96,8 @@ impl Archive {
                 (b'L', None) if header.size <= MOST_NAME_BYTES => {
                     let mut name = vec![0; header.size as usize];
                     read(start, &mut name)?;
-                    while name.last() == Some(&0) {
+                    // Most writers end it so, and none with more.
+                    if name.last() == Some(&0) {
                         name.pop();
                     }
                     let name =

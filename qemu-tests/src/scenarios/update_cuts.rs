@@ -19,7 +19,7 @@ const CUTS: usize = 10;
 /// half of the cuts are among them.
 const DECIDING: usize = 40;
 /// After so many of them the installation is ordered again and the release run.
-const RERUN: usize = 4;
+const RERUN: usize = 2;
 
 pub(crate) fn during_installation(context: &Context) -> Result<(), String> {
     let (followed, [old, new]) = Followed::new(context, "cuts", ["follows-1", "follows-2"], "")?;

@@ -72,6 +72,8 @@ fn run(status: &'static Status, imported: &Imported, orders: &Receiver<Order>) -
     let work = Work { facts, status, imported };
     let mut schedule = Schedule::new(&facts.machine_id, Instant::now());
     let mut was_committed = false;
+    // What was installed before this program was started anew.
+    work.rests();
     loop {
         match orders.recv_timeout(LOOK) {
             Ok(Order { what, answer }) => {
@@ -90,6 +92,7 @@ fn run(status: &'static Status, imported: &Imported, orders: &Receiver<Order>) -
         let is_committed = node::is_committed();
         if is_committed && !was_committed {
             work.rearm_if_due();
+            work.rests();
         }
         was_committed = is_committed;
         if is_committed {
@@ -130,13 +133,17 @@ impl Schedule {
 }
 
 fn by_itself(work: &Work<'_>, config: &Config) {
-    match work.by_itself(config) {
+    let outcome = work.by_itself(config);
+    if let Err(reason) = &outcome {
+        work.status.failed(reason);
+    }
+    work.rests();
+    match outcome {
         Ok(Some(version)) if config.settings.reboot => {
             say(WHO, 5, &format!("restarting into {version}"));
             let _ = restart();
         }
-        Ok(_) => {}
-        Err(reason) => work.status.failed(&reason),
+        Ok(_) | Err(_) => {}
     }
 }
 
@@ -161,13 +168,11 @@ fn carry_out(work: &Work<'_>, what: What) -> Answer {
         What::Forget => work.forget(),
         What::Restart => work.may_restart(),
     };
-    match outcome {
-        Ok(()) => Ok(work.status.record()),
-        Err(reason) => {
-            work.status.failed(&reason);
-            Err(reason)
-        }
+    if let Err(reason) = &outcome {
+        work.status.failed(reason);
     }
+    work.rests();
+    outcome.map(|()| work.status.record())
 }
 
 #[cfg(test)]

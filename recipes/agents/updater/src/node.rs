@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use osbuild_boot::law::Running;
+use osbuild_boot::law::{self, LoaderDecision, Running};
 use osbuild_boot::private::Release;
 use osbuild_boot::slot::State;
 use osbuild_format::hex;
@@ -87,6 +87,25 @@ impl Facts {
         })
     }
 
+    /// By the law and the disk, whoever wrote that.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn next_start(&self) -> Result<Option<Next>, String> {
+        let table = self.disk.read_table().map_err(|error| error.to_string())?.table;
+        let next = table.slots().map(|pair| law::loader_decide(pair, [false; 2]));
+        let (
+            Some(LoaderDecision::Start { slot, .. } | LoaderDecision::StartForced { slot, .. }),
+            Some(root_hash),
+        ) = (next, table.root_hash(self.disk.slot.other()))
+        else {
+            return Ok(None);
+        };
+        let trial = private::read().trial.filter(|trial| trial.root_hash == root_hash);
+        let version = trial.map(|trial| trial.version().to_owned());
+        Ok((slot != self.disk.slot).then(|| Next { root_hash: hex::encode(&root_hash), version }))
+    }
+
     /// For the decision which release is next.
     pub fn decide(&self, wishes: Wishes) -> decide::Node {
         let record = private::read();
@@ -102,6 +121,14 @@ impl Facts {
             wishes,
         }
     }
+}
+
+/// What the next start runs, if that is not what runs now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Next {
+    pub root_hash: String,
+    /// Unknown of a slot that was gone back to.
+    pub version: Option<String>,
 }
 
 /// Remembers, as long as this start lasts.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::WHO;
 use crate::fetch::Observer;
+use crate::node::Next;
 use crate::scrub::{Found, Scrubbed};
 
 /// Shared by the one who works and those who ask.
@@ -41,7 +42,7 @@ enum State {
     Idle,
     Checking,
     Installing,
-    /// The next start is a trial.
+    /// The next start is that of the other slot.
     Activated,
 }
 
@@ -86,7 +87,6 @@ impl Status {
 
     pub fn found(&self, at: Time, judged: &[Judged<'_>], chosen: Option<&str>) {
         let mut told = self.told();
-        told.state = State::Idle;
         (told.checked, told.problem) = (Some(at), None);
         told.chosen = chosen.map(str::to_owned);
         told.releases = judged.iter().map(record).collect();
@@ -99,24 +99,25 @@ impl Status {
         told.downloads.clear();
     }
 
-    pub fn activated(&self, version: &str) {
+    /// Nothing is going on any more; what the next start runs is the disk's to say,
+    /// whatever has been looked at or gone wrong since it was installed.
+    pub fn rests(&self, next: Option<Next>) {
         let mut told = self.told();
+        let Some(Next { root_hash, version }) = next else {
+            (told.state, told.installing) = (State::Idle, None);
+            return;
+        };
+        for release in told.releases.iter_mut().filter(|release| release["rootHash"] == root_hash.as_str()) {
+            release["standing"] = "installed".into();
+            release["why"] = "it is installed; the next start runs it".into();
+        }
         told.state = State::Activated;
-        told.installing = Some(version.to_owned());
-    }
-
-    pub fn idle(&self) {
-        let mut told = self.told();
-        told.state = State::Idle;
-        told.installing = None;
+        told.installing = Some(version.unwrap_or_else(|| "the other slot".to_owned()));
     }
 
     pub fn failed(&self, problem: &str) {
         console::say(WHO, 4, problem);
-        let mut told = self.told();
-        told.state = State::Idle;
-        told.installing = None;
-        told.problem = Some(problem.to_owned());
+        self.told().problem = Some(problem.to_owned());
     }
 
     pub fn loader(&self, said: String) {
@@ -223,4 +224,45 @@ fn record(judged: &Judged<'_>) -> Value {
         "until": until,
         "why": why,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A look at the repository, or one that fails, takes nothing back.
+    #[test]
+    fn what_is_installed_is_told_until_it_runs() {
+        let status = Status::default();
+        let next = |version: Option<&str>| {
+            Some(Next { root_hash: "bb".to_owned(), version: version.map(str::to_owned) })
+        };
+        let is = |state: &str, installing: Value| {
+            let record = status.record();
+            assert_eq!((&record["state"], &record["installing"]), (&state.into(), &installing));
+        };
+        status.rests(None);
+        is("idle", Value::Null);
+        status.installs("2.0.0");
+        is("installing", "2.0.0".into());
+        status.rests(next(Some("2.0.0")));
+        is("activated", "2.0.0".into());
+        status.checks();
+        status.told().releases = vec![
+            json!({ "rootHash": "bb", "standing": "ready" }),
+            json!({ "rootHash": "aa", "standing": "running" }),
+        ];
+        is("checking", "2.0.0".into());
+        status.failed("no route");
+        status.rests(next(Some("2.0.0")));
+        is("activated", "2.0.0".into());
+        let record = status.record();
+        assert_eq!(record["problem"], "no route");
+        assert_eq!(record["releases"][0]["standing"], "installed");
+        assert_eq!(record["releases"][1]["standing"], "running");
+        status.rests(next(None));
+        is("activated", "the other slot".into());
+        status.rests(None);
+        is("idle", Value::Null);
+    }
 }

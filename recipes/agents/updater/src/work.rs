@@ -160,10 +160,12 @@ impl Work<'_> {
         wanted: &Wanted,
     ) -> Result<Option<String>> {
         let Some(release) = self.judge(config, repository, wanted).cloned() else { return Ok(None) };
+        if self.facts.next_start()?.is_some_and(|next| next.root_hash == release.root_hash) {
+            return Ok(Some(release.version));
+        }
         self.status.installs(&release.version);
         let manifest = repository.manifest(line, &release)?;
         self.write(repository, line, &release, &manifest, wanted.force)?;
-        self.status.activated(&release.version);
         say(WHO, 5, &format!("{} is installed; the next start tries it", release.version));
         Ok(Some(release.version))
     }
@@ -235,9 +237,7 @@ impl Work<'_> {
     /// # Errors
     /// Nothing is activated.
     pub fn cancel(&self) -> Result<()> {
-        self.order(|disk, node| orders::cancel(disk, &mut Remembered, node).map(|_| ()))?;
-        self.status.idle();
-        Ok(())
+        self.order(|disk, node| orders::cancel(disk, &mut Remembered, node).map(|_| ()))
     }
 
     /// O6.
@@ -247,9 +247,7 @@ impl Work<'_> {
     pub fn roll_back(&self, force: bool) -> Result<()> {
         let bars = if force { Bars::OverrideByOperator } else { Bars::Heed };
         let examined = self.read_other()?;
-        self.order(|disk, node| orders::roll_back(disk, &mut Remembered, node, bars, examined).map(|_| ()))?;
-        self.status.activated("the other slot");
-        Ok(())
+        self.order(|disk, node| orders::roll_back(disk, &mut Remembered, node, bars, examined).map(|_| ()))
     }
 
     /// # Errors
@@ -259,16 +257,25 @@ impl Work<'_> {
         Ok(held.is_some())
     }
 
-    /// Whether the next start tries what was installed: else somebody who may only
-    /// order updates could restart a node for no reason, again and again.
+    /// Whether the next start runs what was installed or gone back to: else somebody
+    /// who may only order updates could restart a node for no reason, again and
+    /// again.
     ///
     /// # Errors
     /// It would start the same again.
     pub fn may_restart(&self) -> Result<()> {
-        match self.facts.node()?.since_start.slot_activated {
-            true => Ok(()),
-            false => Err("nothing is installed that the next start would try".to_owned()),
+        match self.facts.next_start()? {
+            Some(_) => Ok(()),
+            None => Err("nothing is installed that the next start would run".to_owned()),
         }
+    }
+
+    /// After whatever was done.
+    pub fn rests(&self) {
+        self.status.rests(self.facts.next_start().unwrap_or_else(|reason| {
+            say(WHO, 4, &reason);
+            None
+        }));
     }
 
     /// O10, once a start: a slot that was good and used up its starts.
@@ -287,7 +294,6 @@ impl Work<'_> {
         match (ordered, outcome) {
             (Ok(()), Some(Rearmed::Trial(_))) => {
                 say(WHO, 5, "the other slot is whole although its starts failed: it gets one more trial");
-                self.status.activated("the other slot");
             }
             (Ok(()), _) => say(WHO, 4, "the other slot is damaged: it was emptied, to be installed anew"),
             (Err(reason), _) => say(WHO, 6, &format!("the other slot stays as it is: {reason}")),

@@ -101,7 +101,7 @@ pub(crate) fn and_fallback(context: &Context) -> Result<(), String> {
 /// holds, its loader takes the place of the one before.
 pub(crate) fn kernel(context: &Context) -> Result<(), String> {
     let releases = ["follows-1", "follows-4"];
-    let (followed, [old, new]) = Followed::new(context, "kernel", releases, "check-seconds = 10\n")?;
+    let (followed, [old, new]) = Followed::new(context, "kernel", releases, "")?;
     let machine = followed.start(&old)?;
     followed.fleet.requests();
     followed.installs("4.0.0")?;
@@ -116,6 +116,8 @@ pub(crate) fn kernel(context: &Context) -> Result<(), String> {
     machine.power_off();
     let machine = followed.start(&new)?;
     assert_bits("after its trial", &followed.node.disk, (bits(1, 3, true, false), GOOD))?;
+    // It does so when it looks by itself, at the most once a start.
+    followed.orders("set updates.check-seconds=10", 0, "")?;
     expect_in_time("another loader", || Ok(followed.status()?["loader"] == "replaced by that of 4.0.0"))?;
     let said = |machine: Machine| {
         let is_new = machine.console().contains(NEW_LOADER);

@@ -10,7 +10,6 @@ use crate::evidence::judge;
 use crate::fleet::Fleet;
 use crate::machine::{Machine, Start};
 use crate::node::{Node, healthy};
-use crate::report::Report;
 use crate::scenarios::{all_hold, nonce};
 
 /// A node that follows a repository.
@@ -55,7 +54,7 @@ impl<'c> Followed<'c> {
     pub(crate) fn start_with(&self, image: &Path, nonce: &str) -> Result<Machine, String> {
         let mut machine =
             Machine::start(self.context, &Start { target: &self.target, ..self.node.start(nonce) })?;
-        let report: Report = machine.verdict()?;
+        let report = machine.verdict()?;
         healthy(&report).map_err(|error| machine.failure(&error))?;
         all_hold(judge(&report, &self.context.manifest(image)?, nonce, false), &report)?;
         self.node.client.wait(self.node.control)?;

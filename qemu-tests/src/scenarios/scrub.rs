@@ -56,18 +56,19 @@ impl Followed<'_> {
         }
 
         // The machine reads what its disk holds by then.
-        let spoil = |root: usize, image: &Path| -> Result<(), String> {
+        let place = |root: usize, image: &Path| -> Result<u64, String> {
             let within = place_in(self.context, &image.join("slot/root.squashfs"), UNREAD)?;
-            flip(disk, gpt::extent(disk, root)?.0 + within + 9000)
+            Ok(gpt::extent(disk, root)?.0 + within + 9000)
         };
-        spoil(ROOT_A, old)?;
+        let (in_a, in_b) = (place(ROOT_A, old)?, place(ROOT_B, new)?);
+        flip(disk, in_a)?;
         self.orders("update scrub", 1, "damaged")?;
         self.orders("update status", 0, "fallback  DAMAGED")?;
         // As it was.
-        spoil(ROOT_A, old)?;
+        flip(disk, in_a)?;
         self.orders("update scrub", 0, "whole")?;
 
-        spoil(ROOT_B, new)?;
+        flip(disk, in_b)?;
         self.restarts(machine, old, nonce, || {
             // Nobody is left to say how it ended.
             self.node.client.run(self.node.control, "update scrub").map(drop)

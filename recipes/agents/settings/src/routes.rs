@@ -420,7 +420,7 @@ pub const ROUTES: &[Route] = &[
         method: "POST",
         path: "/v1/update/restart",
         ask: Ask::UpdateRestart,
-        summary: "Restarts the node into what was installed; refused if the next start would be no trial.",
+        summary: "Restarts the node into what was installed; refused if the next start would run the same as this one.",
         query: &[],
         body: "",
         changes: true,

@@ -55,12 +55,13 @@ pub(crate) fn follow(context: &Context) -> Result<(), String> {
     followed.came_without_its_delta(&third)?;
     machine.power_off();
 
-    let machine = followed.start(&third)?;
+    let nonce = nonce();
+    let mut machine = followed.start_with(&third, &nonce)?;
     // Signed as validly as ever, and older.
     followed.orders("update install 1.0.0 --force", 1, "not newer than the running one")?;
+    followed.orders("update restart", 1, "nothing is installed")?;
     followed.orders("update rollback", 0, "the next start tries it")?;
-    machine.power_off();
-    let machine = followed.start(&second)?;
+    followed.restarts(&mut machine, &second, &nonce, || followed.orders("update restart", 0, ""))?;
     followed.orders("update check", 0, "an operator went back from it")?;
     followed.orders("update install", 1, "no release is to be installed now")?;
     followed.orders("update lift-hold", 0, "")?;

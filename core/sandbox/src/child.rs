@@ -81,6 +81,7 @@ fn perform(step: &Step, pointers: &ExecPointers) -> Result<(), Errno> {
         Step::Detach { target } => check(unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) }),
         Step::MakeDirectory { path, mode } => make_directory(path, *mode),
         Step::WriteFile { path, contents, mode } => write_file(path, contents, *mode),
+        Step::LastProcessId { path, contents } => write_existing(path, contents),
         // SAFETY: both are valid C strings.
         Step::Link { target, path } => check(unsafe { libc::symlink(target.as_ptr(), path.as_ptr()) }),
         // SAFETY: the path is a valid C string.

@@ -55,6 +55,11 @@ impl Default for Conditions {
 }
 
 impl Conditions {
+    /// Whether system calls are stopped and answered otherwise.
+    pub fn is_traced(&self) -> bool {
+        !self.told.is_the_truth()
+    }
+
     /// `/etc/passwd` inside.
     pub(crate) fn passwd(&self) -> String {
         let Self { user_name, user_id, group_id, build_directory, .. } = self;

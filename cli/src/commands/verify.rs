@@ -160,8 +160,15 @@ fn print(
     let Verdict { round, step, again, findings, cause } = verdict;
     let name = steps[*step].resolved.name();
     if common.json {
-        let report = Report::new(&[], &rounds[*round..=*round], &steps[*step..=*step], std::slice::from_ref(verdict), &|_| None);
-        let record = json!({ "schema": 1, "event": "verdict", "round": round + 1, "step": report.steps.first() });
+        let report = Report::new(
+            &[],
+            &rounds[*round..=*round],
+            &steps[*step..=*step],
+            std::slice::from_ref(verdict),
+            &|_| None,
+        );
+        let record =
+            json!({ "schema": 1, "event": "verdict", "round": round + 1, "step": report.steps.first() });
         writeln!(out, "{record}")?;
         return Ok(());
     }
@@ -174,7 +181,8 @@ fn print(
             writeln!(out, "{name} is not reproducible: {}", words_of_cause(cause.as_ref()))?;
             for finding in findings {
                 let physical = |path| store.physical(path).display().to_string();
-                let (first, second) = (physical(&finding.differing.first), physical(&finding.differing.second));
+                let (first, second) =
+                    (physical(&finding.differing.first), physical(&finding.differing.second));
                 match &finding.difference {
                     Ok(difference) => out.write_all(text::render(difference, &first, &second).as_bytes())?,
                     Err(error) => writeln!(out, "- {first}\n+ {second}\n{}", one_line(error))?,
@@ -246,11 +254,20 @@ fn conclude(report: &Report, common: &CommonArguments) -> Result<(), Failure> {
         }
     }
     if let Some(first) = differing.first() {
-        let message = format!("{} of {} steps are not reproducible, first of all {first}", differing.len(), report.steps.len());
+        let message = format!(
+            "{} of {} steps are not reproducible, first of all {first}",
+            differing.len(),
+            report.steps.len()
+        );
         return Err(Failure::new(Exit::Refused, &message));
     }
     if !failing.is_empty() {
-        let message = format!("{} of {} steps do not build so: {}", failing.len(), report.steps.len(), failing.join(", "));
+        let message = format!(
+            "{} of {} steps do not build so: {}",
+            failing.len(),
+            report.steps.len(),
+            failing.join(", ")
+        );
         return Err(Failure::new(Exit::Failed, &message));
     }
     Ok(())

@@ -10,13 +10,11 @@ use super::report::{Report, RoundRecord};
 
 /// The report in XML. `detail` renders what differs in a round for people.
 pub fn junit(report: &Report, detail: &dyn Fn(&RoundRecord) -> String) -> String {
-    let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"osbuild verify\">\n".to_owned();
+    let mut text =
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"osbuild verify\">\n".to_owned();
     for (index, variations) in report.rounds.iter().enumerate() {
-        let cases: Vec<_> = report
-            .steps
-            .iter()
-            .filter_map(|step| Some((step, step.rounds.get(index)?)))
-            .collect();
+        let cases: Vec<_> =
+            report.steps.iter().filter_map(|step| Some((step, step.rounds.get(index)?))).collect();
         let count = |ending: &str| cases.iter().filter(|(_, round)| round.ending == ending).count();
         let time = cases.iter().map(|(_, round)| round.wall_ms).sum::<u64>() as f64 / 1000.0;
         let name = format!("round {}: {}", index + 1, variations.join(","));

@@ -6,8 +6,11 @@
 //! inputs.
 
 pub mod blame;
+pub mod junit;
+pub mod report;
 pub mod rounds;
 pub mod steps;
 pub mod variation;
+pub mod verdict;
 
 pub use variation::{VARIATIONS, Variation, Variations};

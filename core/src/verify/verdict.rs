@@ -78,9 +78,8 @@ impl Inquiry<'_> {
         let store: &LocalStore = self.rounds.engine.store;
         let finding = |differing: &Differing| {
             let (left, right) = (store.physical(&differing.first), store.physical(&differing.second));
-            let difference = compare(&left, &right, &self.limits, self.scratch).map(|difference| {
-                difference.expect("objects of other hashes differ in what a store keeps")
-            });
+            let difference = compare(&left, &right, &self.limits, self.scratch)
+                .map(|difference| difference.expect("objects of other hashes differ in what a store keeps"));
             Finding { differing: differing.clone(), difference }
         };
         outputs.iter().map(finding).collect()

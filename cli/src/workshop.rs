@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use osbuild_core::build::BuildOptions;
 use osbuild_core::build::sandbox::catch_interrupts;
+use osbuild_core::build::{BuildOptions, Surroundings};
 use osbuild_core::fetch::Fetcher;
 use osbuild_core::graph::{Engine, Jobs};
 use osbuild_core::remote::Remote;
@@ -57,6 +57,7 @@ impl BuildLimits {
             keep_failed: self.keep_failed,
             timeout: self.timeout,
             max_silence: self.max_silence,
+            surroundings: Surroundings::default(),
         }
     }
 }

@@ -16,5 +16,6 @@ pub mod lang;
 pub mod remote;
 pub mod repo;
 pub mod report;
+pub mod verify;
 
 mod exec_signer;

@@ -9,8 +9,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use osbuild_core::build::BuildOptions;
-use osbuild_core::build::sandbox::{Attached, BUILDER_IDS, SandboxSpec};
+use osbuild_core::build::sandbox::{Attached, BUILDER_IDS, Conditions, SandboxSpec};
+use osbuild_core::build::{BuildOptions, Surroundings};
 use osbuild_core::derivation::aterm::to_aterm;
 use osbuild_core::derivation::{Derivation, Output, placeholder};
 use osbuild_core::fetch::{FetchConfig, Fetcher};
@@ -147,6 +147,7 @@ impl World {
             files: &[],
             builder_uid: BUILDER_IDS.start,
             attached: Attached::Output(&output),
+            conditions: &Conditions::default(),
         };
         let time = wall(|| {
             let mut child = spec.start().unwrap_or_else(|error| panic!("{error:?}"));
@@ -175,7 +176,13 @@ impl World {
         });
         let name = format!("build-{number}.drv");
         let path = dir.text_path(&name, &to_aterm(&derivation, dir), &references).expect("a valid name");
-        let options = BuildOptions { cores: 1, keep_failed: false, timeout: None, max_silence: None };
+        let options = BuildOptions {
+            cores: 1,
+            keep_failed: false,
+            timeout: None,
+            max_silence: None,
+            surroundings: Surroundings::default(),
+        };
         let engine = Engine {
             store: &self.store,
             fetcher: &self.fetcher,

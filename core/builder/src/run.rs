@@ -11,7 +11,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use osbuild_nar::unpack_canonical;
-use osbuild_sandbox::{Attached, BUILDER_IDS, Ended, File as SandboxFile, SandboxError, SandboxSpec};
+use osbuild_sandbox::{
+    Attached, BUILDER_IDS, Conditions, Ended, File as SandboxFile, SandboxError, SandboxSpec,
+};
 
 use crate::tree::{archive, remove};
 use crate::{INPUTS, ORDER, OUTPUTS, Order, REPORT, Report, SCHEMA, Trouble, archive_name};
@@ -152,6 +154,7 @@ fn start(order: &Order, workplace: &Workplace, output: &OwnedFd) -> Result<Ended
         files: &files,
         builder_uid: BUILDER_IDS.start,
         attached: Attached::Output(output),
+        conditions: &Conditions::default(),
     };
     let cannot = |error| match error {
         SandboxError::Execute { program, source } => {

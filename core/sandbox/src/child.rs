@@ -81,6 +81,7 @@ fn perform(step: &Step, pointers: &ExecPointers) -> Result<(), Errno> {
         Step::Detach { target } => check(unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) }),
         Step::MakeDirectory { path, mode } => make_directory(path, *mode),
         Step::WriteFile { path, contents, mode } => write_file(path, contents, *mode),
+        Step::LastProcessId { path, contents } => write_existing(path, contents),
         // SAFETY: both are valid C strings.
         Step::Link { target, path } => check(unsafe { libc::symlink(target.as_ptr(), path.as_ptr()) }),
         // SAFETY: the path is a valid C string.
@@ -135,15 +136,29 @@ fn perform(step: &Step, pointers: &ExecPointers) -> Result<(), Errno> {
             // SAFETY: takes no pointers.
             check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })
         }
-        Step::Execute { program, .. } => {
-            // SAFETY: both arrays are null-terminated and point into strings
-            // of this very step.
-            unsafe {
-                libc::execve(program.as_ptr(), pointers.arguments.as_ptr(), pointers.environment.as_ptr())
-            };
-            Err(errno())
-        }
+        Step::Execute { program, .. } => execute(program, pointers),
     }
+}
+
+/// Becomes the program. While another thread of ours writes a file, a child that
+/// is born has it open, too, until it becomes a program itself. Nobody can run
+/// the file until then, if it is a program; so that is waited for.
+fn execute(program: &CStr, pointers: &ExecPointers) -> Result<(), Errno> {
+    const WAITS: u32 = 2000;
+    let wait = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+    for _ in 0..WAITS {
+        // SAFETY: both arrays are null-terminated and point into strings of
+        // the step that this is.
+        unsafe { libc::execve(program.as_ptr(), pointers.arguments.as_ptr(), pointers.environment.as_ptr()) };
+        let failed = errno();
+        if failed != libc::ETXTBSY {
+            return Err(failed);
+        }
+        // SAFETY: the structure lives across the call; nothing is told of an
+        // early end.
+        unsafe { libc::nanosleep(&raw const wait, ptr::null_mut()) };
+    }
+    Err(libc::ETXTBSY)
 }
 
 fn mount(

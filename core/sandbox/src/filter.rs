@@ -8,6 +8,8 @@ use seccompiler::{
     TargetArch,
 };
 
+use crate::trace::{self, Told};
+
 /// The filters, compiled once. A call of another architecture's ABI kills
 /// the caller: its numbers would slip through.
 pub(crate) fn filters() -> &'static [BpfProgram; 4] {
@@ -22,9 +24,17 @@ pub(crate) fn filters() -> &'static [BpfProgram; 4] {
     })
 }
 
+/// The filter that stops the calls which are told otherwise, for a tracer.
+pub(crate) fn traced(told: &Told) -> BpfProgram {
+    with_action(trace::filter(told), SeccompAction::Trace(0))
+}
+
 fn compile(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> BpfProgram {
+    with_action(rules, SeccompAction::Errno(errno.unsigned_abs()))
+}
+
+fn with_action(rules: BTreeMap<i64, Vec<SeccompRule>>, action: SeccompAction) -> BpfProgram {
     let architecture = TargetArch::try_from(std::env::consts::ARCH).expect("a supported architecture");
-    let action = SeccompAction::Errno(errno.unsigned_abs());
     SeccompFilter::new(rules, SeccompAction::Allow, action, architecture)
         .and_then(BpfProgram::try_from)
         .expect("the table below compiles")

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use super::root::{READ_ONLY, RootPlan};
 use super::spawn::{Child, Namespaces, spawn};
 use super::step::Step;
-use super::{SandboxError, c_bytes};
+use super::{SandboxError, Told, c_bytes};
 
 /// What to run and what it sees.
 pub struct HostRun {
@@ -116,7 +116,7 @@ impl HostRun {
             deny_setgroups: true,
         };
         // The mount point is only needed until the program runs.
-        spawn(&namespaces, None, &steps)
+        spawn(&namespaces, None, &Told::default(), &steps)
     }
 
     fn steps(&self, mount_point: &Path, streams: &Streams) -> Result<Vec<Step>, SandboxError> {

@@ -14,19 +14,27 @@
 //! same sandbox because they are the same code.
 
 mod child;
+mod conditions;
 mod filter;
 mod group;
 mod host_run;
 mod interrupt;
+#[cfg(feature = "probe")]
+mod probe;
 mod proc;
 mod root;
 mod spawn;
 mod step;
+mod trace;
 
+pub use conditions::{BuildFileSystem, Conditions};
 pub use group::{group_path, has_groups};
 pub use host_run::{HostRun, Streams};
 pub use interrupt::catch_interrupts;
+#[cfg(feature = "probe")]
+pub use probe::{Particulars, probe};
 pub use spawn::{Child, Ended, ProcessUsage};
+pub use trace::Told;
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
@@ -90,12 +98,13 @@ pub struct SandboxSpec<'a> {
     /// The host uid for uid 1000 where we are root.
     pub builder_uid: u32,
     pub attached: Attached<'a>,
+    pub conditions: &'a Conditions,
 }
 
 /// A file that lies there when the program starts.
 #[derive(Clone, Debug)]
 pub struct File {
-    /// Absolute, in `/build` or `/tmp`.
+    /// Absolute, in the build directory or `/tmp`.
     pub path: String,
     pub contents: Vec<u8>,
     pub is_executable: bool,
@@ -132,14 +141,18 @@ pub fn has_builder_ids() -> bool {
     rustix::process::geteuid().is_root() && covered("/proc/self/uid_map") && covered("/proc/self/gid_map")
 }
 
-/// The user inside, as Nix has them.
-const UID: u32 = 1000;
-const GID: u32 = 100;
-
 impl SandboxSpec<'_> {
     /// Where the builder's store lies: outputs appear here.
     fn writable_store(&self) -> PathBuf {
         self.scratch.join("store")
+    }
+
+    /// Where a file of the builder's lies on the host.
+    fn outside(&self, path: &str) -> PathBuf {
+        match path.strip_prefix(&self.conditions.build_directory) {
+            Some(rest) => self.scratch.join("build").join(rest.trim_start_matches('/')),
+            None => self.scratch.join(path.trim_start_matches('/')),
+        }
     }
 
     /// Sets everything up and starts the program.
@@ -151,11 +164,12 @@ impl SandboxSpec<'_> {
         self.prepare_scratch(is_root)?;
         let steps = self.steps(is_root)?;
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let Conditions { user_id, group_id, .. } = self.conditions;
         let (uid_map, gid_map) = if is_root {
             let id = self.builder_uid;
-            (format!("0 0 1\n{UID} {id} 1\n"), format!("0 0 1\n{GID} {id} 1\n"))
+            (format!("0 0 1\n{user_id} {id} 1\n"), format!("0 0 1\n{group_id} {id} 1\n"))
         } else {
-            (format!("{UID} {uid} 1\n"), format!("{GID} {gid} 1\n"))
+            (format!("{user_id} {uid} 1\n"), format!("{group_id} {gid} 1\n"))
         };
         let flags = libc::CLONE_NEWUSER
             | libc::CLONE_NEWNS
@@ -164,7 +178,8 @@ impl SandboxSpec<'_> {
             | libc::CLONE_NEWIPC
             | libc::CLONE_NEWUTS;
         let namespaces = Namespaces { flags, uid_map, gid_map, deny_setgroups: !is_root };
-        spawn::spawn(&namespaces, Group::new(processes() - SPARE_PROCESSES), &steps)
+        let group = Group::new(processes() - SPARE_PROCESSES);
+        spawn::spawn(&namespaces, group, &self.conditions.told, &steps)
     }
 
     /// Makes the directories on disk and the mount points in the store.
@@ -173,7 +188,7 @@ impl SandboxSpec<'_> {
             let path = path.to_owned();
             move |source| SandboxError::Io { action, path, source }
         };
-        for name in ["root", "store", "build", "tmp"] {
+        for name in ["root", "store", "build", "tmp", "lower", "work"] {
             let path = self.scratch.join(name);
             std::fs::create_dir(&path).map_err(io("make", &path))?;
             let mode = if name == "tmp" { 0o1777 } else { 0o755 };
@@ -185,7 +200,7 @@ impl SandboxSpec<'_> {
             }
         }
         for file in self.files {
-            let path = self.scratch.join(file.path.trim_start_matches('/'));
+            let path = self.outside(&file.path);
             std::fs::write(&path, &file.contents).map_err(io("write", &path))?;
             if file.is_executable {
                 std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
@@ -214,7 +229,15 @@ impl SandboxSpec<'_> {
                 package_root,
                 &through,
                 "",
-                &["build", "dev", "etc", "proc", "sys", "tmp", first_component(self.store_dir)],
+                &[
+                    first_component(&self.conditions.build_directory),
+                    "dev",
+                    "etc",
+                    "proc",
+                    "sys",
+                    "tmp",
+                    first_component(self.store_dir),
+                ],
             )?;
             plan.directory("/etc", 0o755);
             let etc = package_root.join("etc");
@@ -224,14 +247,17 @@ impl SandboxSpec<'_> {
         } else {
             plan.directory("/etc", 0o755);
         }
-        plan.file("/etc/passwd", PASSWD);
-        plan.file("/etc/group", GROUP);
+        plan.file("/etc/passwd", &self.conditions.passwd());
+        plan.file("/etc/group", &self.conditions.group());
         plan.file("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n");
-        for name in ["build", "tmp"] {
-            let inside = format!("/{name}");
-            plan.directory(&inside, 0o755);
-            plan.bind(&self.scratch.join(name), &inside, false);
-            plan.restrict(&inside, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV, false);
+        let build_directory = &self.conditions.build_directory;
+        for (name, inside) in [("build", build_directory.as_str()), ("tmp", "/tmp")] {
+            plan.directory(inside, 0o755);
+            plan.bind(&self.scratch.join(name), inside, false);
+            plan.restrict(inside, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV, false);
+        }
+        if self.conditions.build_file_system == BuildFileSystem::Overlay {
+            plan.overlay(build_directory, self.scratch);
         }
         // After those: a store elsewhere may be below one of them.
         plan.directories(self.store_dir);
@@ -239,7 +265,7 @@ impl SandboxSpec<'_> {
         plan.restrict(self.store_dir, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV, false);
         self.inputs(&mut plan, &objects)?;
         plan.devices(&[]);
-        plan.masked_proc();
+        plan.masked_proc(self.conditions);
         plan.remove_mount("/.objects");
         plan.restrict("/", libc::MOUNT_ATTR_RDONLY, false);
         let mut steps = plan.finish();
@@ -247,7 +273,7 @@ impl SandboxSpec<'_> {
         // the builder would see the name of its own.
         steps.push(Step::GroupNamespace);
         steps.push(Step::LoopbackUp);
-        steps.push(Step::HostName { name: c"localhost".to_owned() });
+        steps.push(Step::HostName { name: c_bytes("the host name", self.conditions.host_name.as_bytes())? });
         steps.extend(limits());
         steps.push(Step::NewSession);
         match self.attached {
@@ -263,20 +289,27 @@ impl SandboxSpec<'_> {
             }
         }
         if is_root {
+            let Conditions { user_id, group_id, .. } = self.conditions;
             steps.push(Step::BecomeBuilder {
-                uid: UID,
-                gid: GID,
-                uid_map: c_text(&format!("{UID} {UID} 1\n"))?,
-                gid_map: c_text(&format!("{GID} {GID} 1\n"))?,
+                uid: *user_id,
+                gid: *group_id,
+                uid_map: c_text(&format!("{user_id} {user_id} 1\n"))?,
+                gid_map: c_text(&format!("{group_id} {group_id} 1\n"))?,
             });
         }
-        steps.push(Step::CleanSlate { umask: 0o022, directory: c"/build".to_owned() });
-        steps.push(Step::FixedAddresses);
+        let directory = c_bytes("the build directory", build_directory.as_bytes())?;
+        steps.push(Step::CleanSlate { umask: self.conditions.umask, directory });
+        if !self.conditions.randomises_addresses {
+            steps.push(Step::FixedAddresses);
+        }
         steps.push(Step::DropPrivileges);
         // Changing ids forgot it; nothing after this changes them.
         steps.push(Step::DieWithParent);
         for program in filter::filters() {
             steps.push(Step::Filter { program: program.clone() });
+        }
+        if !self.conditions.told.is_the_truth() {
+            steps.push(Step::Filter { program: filter::traced(&self.conditions.told) });
         }
         steps.push(self.execute()?);
         Ok(steps)
@@ -327,11 +360,6 @@ impl SandboxSpec<'_> {
 fn first_component(path: &str) -> &str {
     path.trim_start_matches('/').split('/').next().unwrap_or_default()
 }
-
-const PASSWD: &str = "root:x:0:0:root:/build:/noshell\n\
-                      nixbld:x:1000:100:build user:/build:/noshell\n\
-                      nobody:x:65534:65534:nobody:/:/noshell\n";
-const GROUP: &str = "root:x:0:\nnixbld:!:100:\nnogroup:x:65534:\n";
 
 /// Processes and threads of one build at a time: some for each of hundreds of
 /// cores.

@@ -12,6 +12,7 @@
 //! what none but the host's root may read.
 
 use super::root::{READ_ONLY, RootPlan};
+use crate::Conditions;
 
 /// As one generic host. Builds ask these files how many jobs to run and what
 /// the processor can do; they are told one generic processor and are given
@@ -77,25 +78,48 @@ const EMPTY_FILES: &[&str] = &[
 const EMPTY_DIRECTORIES: &[&str] =
     &["acpi", "asound", "bus", "driver", "dynamic_debug", "fs", "irq", "pressure", "scsi", "tty", "xen"];
 
+/// The fixed files, with what is told otherwise.
+fn fixed(conditions: &Conditions) -> Vec<(&'static str, String)> {
+    let told = &conditions.told;
+    let mut files: Vec<(&str, String)> =
+        FIXED.iter().map(|(name, contents)| (*name, (*contents).to_owned())).collect();
+    let mut replace = |file: &str, old: &str, new: &str| {
+        for (name, contents) in &mut files {
+            if *name == file {
+                *contents = contents.replace(old, new);
+            }
+        }
+    };
+    if let Some(bytes) = told.memory_bytes {
+        replace("meminfo", "8388608", &format!("{:>7}", bytes >> 10));
+    }
+    if let Some(release) = &told.kernel_release {
+        replace("version", "6.1.0", release);
+        files.push(("sys/kernel/osrelease", format!("{release}\n")));
+    }
+    files
+}
+
 /// Where the covers are made.
 const COVERS: &str = "/.proc";
 
 impl RootPlan {
     /// A fresh `/proc`, covered as above. What this kernel does not have needs
     /// no cover; that one cannot be put on is an error.
-    pub(crate) fn masked_proc(&mut self) {
+    pub(crate) fn masked_proc(&mut self, conditions: &Conditions) {
         self.directory("/proc", 0o555);
         self.mount("proc", "/proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, "");
         self.directory(COVERS, 0o755);
         self.mount("tmpfs", COVERS, libc::MS_NOSUID | libc::MS_NODEV, "mode=755,size=1m");
-        for (index, (_, contents)) in FIXED.iter().enumerate() {
+        let fixed = fixed(conditions);
+        for (index, (_, contents)) in fixed.iter().enumerate() {
             self.file(&format!("{COVERS}/{index}"), contents);
         }
         self.file(&format!("{COVERS}/file"), "");
         self.directory(&format!("{COVERS}/directory"), 0o555);
         // As an ordinary user the builder owns them.
         self.restrict(COVERS, READ_ONLY, false);
-        for (index, (name, _)) in FIXED.iter().enumerate() {
+        for (index, (name, _)) in fixed.iter().enumerate() {
             self.cover(&format!("{COVERS}/{index}"), &format!("/proc/{name}"));
         }
         for (cover, names) in [("file", EMPTY_FILES), ("directory", EMPTY_DIRECTORIES)] {
@@ -104,6 +128,9 @@ impl RootPlan {
             }
         }
         self.remove_mount(COVERS);
+        if let Some(pid) = conditions.first_process_id {
+            self.last_process_id(pid.saturating_sub(1));
+        }
         let sys = self.outside("/proc/sys");
         self.bind(&sys, "/proc/sys", true);
         self.restrict("/proc/sys", libc::MOUNT_ATTR_RDONLY, true);

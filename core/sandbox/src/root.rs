@@ -80,6 +80,37 @@ impl RootPlan {
         self.steps.push(Step::Restrict { target, attributes, recursive });
     }
 
+    /// Covers a directory that shows `scratch/build` by an overlay of the same.
+    pub(crate) fn overlay(&mut self, path: &str, scratch: &Path) {
+        // A colon would end a directory, a comma an option.
+        let escaped = |name: &str| {
+            let text = scratch.join(name).into_os_string().into_encoded_bytes();
+            text.into_iter().flat_map(|byte| match byte {
+                b'\\' | b':' | b',' => vec![b'\\', byte],
+                other => vec![other],
+            })
+        };
+        let mut options = b"userxattr,lowerdir=".to_vec();
+        options.extend(escaped("lower"));
+        options.extend(b",upperdir=");
+        options.extend(escaped("build"));
+        options.extend(b",workdir=");
+        options.extend(escaped("work"));
+        self.steps.push(Step::Mount {
+            source: c"overlay".to_owned(),
+            target: self.at(path),
+            kind: c"overlay".to_owned(),
+            flags: libc::MS_NOSUID | libc::MS_NODEV,
+            options: to_c(OsStr::from_bytes(&options)),
+        });
+    }
+
+    /// Makes the kernel begin after this one with process ids; `/proc` is there.
+    pub(crate) fn last_process_id(&mut self, pid: u32) {
+        let path = self.at("/proc/sys/kernel/ns_last_pid");
+        self.steps.push(Step::LastProcessId { path, contents: pid.to_string().into_bytes() });
+    }
+
     /// Unmounts a directory and removes it.
     pub(crate) fn remove_mount(&mut self, path: &str) {
         let target = self.at(path);

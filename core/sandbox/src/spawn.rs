@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::sync::mpsc::TryRecvError;
 
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process};
@@ -15,6 +16,7 @@ use super::child;
 use super::group::Group;
 use super::step::Step;
 use crate::SandboxError;
+use crate::trace::{self, EndOfTraced, Told};
 
 /// A process in namespaces of its own. Killed if dropped before it was
 /// waited for.
@@ -24,6 +26,9 @@ pub struct Child {
     waited: bool,
     /// Around it and all that it starts; removed when they have ended.
     group: Option<Group>,
+    /// Where the thread that traces it, which alone can wait for it then,
+    /// tells of its end.
+    traced: Option<EndOfTraced>,
 }
 
 /// What processes took.
@@ -33,6 +38,17 @@ pub struct ProcessUsage {
     pub cpu_ms: u64,
     /// Of the largest one, resident.
     pub largest_bytes: u64,
+}
+
+impl ProcessUsage {
+    pub(crate) fn new(usage: &libc::rusage) -> Self {
+        let ms = |time: libc::timeval| time.tv_sec.unsigned_abs() * 1000 + time.tv_usec.unsigned_abs() / 1000;
+        Self {
+            cpu_ms: ms(usage.ru_utime) + ms(usage.ru_stime),
+            // In KiB: getrusage(2).
+            largest_bytes: usage.ru_maxrss.unsigned_abs() << 10,
+        }
+    }
 }
 
 /// How a process ended.
@@ -64,6 +80,7 @@ pub(crate) struct Namespaces {
 pub(crate) fn spawn(
     namespaces: &Namespaces,
     group: Option<Group>,
+    told: &Told,
     steps: &[Step],
 ) -> Result<Child, SandboxError> {
     let setup =
@@ -79,9 +96,14 @@ pub(crate) fn spawn(
         return Err(namespace_error(io::Error::last_os_error()));
     }
     let pid = Pid::from_raw(pid as i32).expect("clone returned a positive process id");
-    let child = Child { pid, waited: false, group };
+    let mut child = Child { pid, waited: false, group, traced: None };
     drop((start_read, report_write));
     write_maps(pid, namespaces)?;
+    if !told.is_the_truth() {
+        let traced = trace::trace(child.pid(), told);
+        child.traced =
+            Some(traced.map_err(|source| SandboxError::Setup { action: "trace the child", source })?);
+    }
     io::Write::write_all(&mut fs::File::from(start_write), b"g")
         .map_err(|source| SandboxError::Setup { action: "start the child", source })?;
     hear(report_read, steps)?;
@@ -176,6 +198,10 @@ impl Child {
     /// # Errors
     /// Something else waited for our child.
     pub fn wait(&mut self) -> Result<Ended, SandboxError> {
+        if let Some(traced) = &self.traced {
+            let ended = traced.recv().unwrap_or_else(|_| Err(io::Error::other("the tracing thread ended")));
+            return self.after(ended);
+        }
         Ok(self.reap(0)?.expect("without WNOHANG there is an end"))
     }
 
@@ -184,6 +210,14 @@ impl Child {
     /// # Errors
     /// As [`Child::wait`].
     pub fn try_wait(&mut self) -> Result<Option<Ended>, SandboxError> {
+        if let Some(traced) = &self.traced {
+            let ended = match traced.try_recv() {
+                Err(TryRecvError::Empty) => return Ok(None),
+                Err(TryRecvError::Disconnected) => Err(io::Error::other("the tracing thread ended")),
+                Ok(ended) => ended,
+            };
+            return self.after(ended).map(Some);
+        }
         self.reap(libc::WNOHANG)
     }
 
@@ -204,15 +238,17 @@ impl Child {
                 return Err(SandboxError::Setup { action: "wait for the child", source });
             }
         }
+        let usage = ProcessUsage::new(&usage);
+        self.after(Ok(Ended { status: ExitStatus::from_raw(status), usage, refused_processes: 0 })).map(Some)
+    }
+
+    /// Once it has been waited for.
+    fn after(&mut self, ended: io::Result<Ended>) -> Result<Ended, SandboxError> {
         self.waited = true;
-        let ms = |time: libc::timeval| time.tv_sec.unsigned_abs() * 1000 + time.tv_usec.unsigned_abs() / 1000;
-        let usage = ProcessUsage {
-            cpu_ms: ms(usage.ru_utime) + ms(usage.ru_stime),
-            // In KiB: getrusage(2).
-            largest_bytes: usage.ru_maxrss.unsigned_abs() << 10,
-        };
-        let refused_processes = self.group.as_ref().map_or(0, Group::refused);
-        Ok(Some(Ended { status: ExitStatus::from_raw(status), usage, refused_processes }))
+        let mut ended =
+            ended.map_err(|source| SandboxError::Setup { action: "wait for the child", source })?;
+        ended.refused_processes = self.group.as_ref().map_or(0, Group::refused);
+        Ok(ended)
     }
 
     /// Kills the process, and with it everything in its process namespace.

@@ -49,6 +49,11 @@ pub(crate) enum Step {
         contents: Vec<u8>,
         mode: libc::mode_t,
     },
+    /// Where to begin with process ids.
+    LastProcessId {
+        path: CString,
+        contents: Vec<u8>,
+    },
     Link {
         target: CString,
         path: CString,
@@ -122,6 +127,7 @@ impl std::fmt::Display for Step {
             Self::Detach { target } => write!(f, "unmount {}", text(target)),
             Self::MakeDirectory { path, .. } => write!(f, "make the directory {}", text(path)),
             Self::WriteFile { path, .. } => write!(f, "write {}", text(path)),
+            Self::LastProcessId { .. } => write!(f, "choose where process ids begin"),
             Self::Link { path, .. } => write!(f, "make the link {}", text(path)),
             Self::RemoveDirectory { path } => write!(f, "remove {}", text(path)),
             Self::PivotRoot { root } => write!(f, "make {} the root", text(root)),

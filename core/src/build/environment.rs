@@ -20,8 +20,8 @@ pub struct Environment {
     pub files: Vec<File>,
 }
 
-fn plain_file(name: &str, contents: Vec<u8>) -> File {
-    File { path: format!("/build/{name}"), contents, is_executable: false }
+fn plain_file(path: String, contents: Vec<u8>) -> File {
+    File { path, contents, is_executable: false }
 }
 
 /// Makes the environment of a resolved derivation in which own placeholders
@@ -35,6 +35,7 @@ pub fn environment(
     outputs: &BTreeMap<OutputName, String>,
     store_dir: &StoreDir,
     cores: Option<usize>,
+    build_directory: &str,
 ) -> Result<Environment, BuildError> {
     let mut variables: BTreeMap<Vec<u8>, Vec<u8>> = [
         // Both say at once that a builder relies on what it was not given.
@@ -49,16 +50,16 @@ pub fn environment(
     }
     let mut files = Vec::new();
     if let Some(json) = derivation.environment.get(b"__json".as_slice()) {
-        structured(json, outputs, &mut variables, &mut files)?;
+        structured(json, outputs, build_directory, &mut variables, &mut files)?;
     } else {
         let as_files = derivation.environment_text("passAsFile").unwrap_or_default();
         let as_files: Vec<&str> = as_files.split_whitespace().collect();
         for (name, value) in &derivation.environment {
             match std::str::from_utf8(name) {
                 Ok(text) if as_files.contains(&text) => {
-                    let file = format!(".attr-{}", to_nix_base32(&Sha256::digest(name)));
-                    variables.insert(format!("{text}Path").into(), format!("/build/{file}").into());
-                    files.push(plain_file(&file, value.clone()));
+                    let file = format!("{build_directory}/.attr-{}", to_nix_base32(&Sha256::digest(name)));
+                    variables.insert(format!("{text}Path").into(), file.clone().into());
+                    files.push(plain_file(file, value.clone()));
                 }
                 _ => {
                     variables.insert(name.clone(), value.clone());
@@ -70,12 +71,12 @@ pub fn environment(
         }
     }
     for (name, value) in [
-        ("NIX_BUILD_TOP", "/build"),
-        ("TMPDIR", "/build"),
-        ("TEMPDIR", "/build"),
-        ("TMP", "/build"),
-        ("TEMP", "/build"),
-        ("PWD", "/build"),
+        ("NIX_BUILD_TOP", build_directory),
+        ("TMPDIR", build_directory),
+        ("TEMPDIR", build_directory),
+        ("TMP", build_directory),
+        ("TEMP", build_directory),
+        ("PWD", build_directory),
         ("NIX_LOG_FD", "2"),
         ("TERM", "xterm-256color"),
     ] {
@@ -87,6 +88,7 @@ pub fn environment(
 fn structured(
     json: &[u8],
     outputs: &BTreeMap<OutputName, String>,
+    build_directory: &str,
     variables: &mut BTreeMap<Vec<u8>, Vec<u8>>,
     files: &mut Vec<File>,
 ) -> Result<(), BuildError> {
@@ -94,11 +96,15 @@ fn structured(
         .map_err(|e| BuildError::Derivation(format!("structured attributes are no JSON object: {e}")))?;
     let outputs = outputs.iter().map(|(name, path)| (name.to_string(), path.clone().into())).collect();
     attributes.insert("outputs".to_owned(), serde_json::Value::Object(outputs));
-    variables.insert(b"NIX_ATTRS_JSON_FILE".to_vec(), b"/build/.attrs.json".to_vec());
-    variables.insert(b"NIX_ATTRS_SH_FILE".to_vec(), b"/build/.attrs.sh".to_vec());
-    files.push(plain_file(".attrs.sh", shell(&attributes).into_bytes()));
     let json = serde_json::to_vec(&attributes).expect("a JSON object serialises");
-    files.push(plain_file(".attrs.json", json));
+    for (variable, name, contents) in [
+        ("NIX_ATTRS_SH_FILE", ".attrs.sh", shell(&attributes).into_bytes()),
+        ("NIX_ATTRS_JSON_FILE", ".attrs.json", json),
+    ] {
+        let path = format!("{build_directory}/{name}");
+        variables.insert(variable.into(), path.clone().into());
+        files.push(plain_file(path, contents));
+    }
     Ok(())
 }
 

@@ -8,6 +8,7 @@ pub mod outputs;
 pub(crate) mod prepare;
 pub mod run;
 pub mod shell;
+pub mod surroundings;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use sandbox::SandboxError;
 
 pub use osbuild_sandbox as sandbox;
 pub use run::{BuildOptions, Builder, Built, Resolved};
+pub use surroundings::Surroundings;
 
 /// Why a build has no outputs.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,11 @@ use super::BuildError;
 use super::environment::{Environment, environment};
 use super::outputs::writable_path;
 use super::run::{BuildOptions, Resolved};
-use super::sandbox::{Attached, BUILDER_IDS, Child, File, SandboxError, SandboxSpec, has_builder_ids};
+use super::sandbox::{
+    Attached, BUILDER_IDS, Child, Conditions, File, Particulars, SandboxError, SandboxSpec, has_builder_ids,
+    probe,
+};
+use super::surroundings::Surroundings;
 use crate::derivation::{Derivation, placeholder};
 use crate::graph::resolve::replace_strings;
 
@@ -63,7 +67,13 @@ impl Prepared {
     /// use that machine says.
     pub(crate) fn order(&self, store_dir: &StoreDir) -> Result<Order, BuildError> {
         check_system(&self.derivation)?;
-        let environment = environment(&self.derivation, &self.logical(store_dir), store_dir, None)?;
+        let environment = environment(
+            &self.derivation,
+            &self.logical(store_dir),
+            store_dir,
+            None,
+            &Conditions::default().build_directory,
+        )?;
         let root = self.package_root(store_dir)?;
         let file = |file: File| OrderedFile {
             path: file.path,
@@ -108,6 +118,7 @@ pub(super) struct Chamber {
     objects: PathBuf,
     store_dir: String,
     builder_uid: u32,
+    conditions: Conditions,
     _uid_lock: Option<PathLock>,
 }
 
@@ -121,7 +132,16 @@ impl Chamber {
         check_system(derivation)?;
         let store_dir = store.store_dir();
         let outputs = prepared.logical(store_dir);
-        let environment = environment(derivation, &outputs, store_dir, Some(options.cores))?;
+        let Surroundings { conditions, variables } = &options.surroundings;
+        let build_directory = &conditions.build_directory;
+        let mut environment =
+            environment(derivation, &outputs, store_dir, Some(options.cores), build_directory)?;
+        for (name, value) in variables {
+            environment
+                .variables
+                .entry(name.as_bytes().to_vec())
+                .or_insert_with(|| value.clone().into_bytes());
+        }
         let package_root = prepared
             .package_root(store_dir)?
             .map(|(path, rest)| PathBuf::from(format!("{}{rest}", store.physical(&path).display())));
@@ -133,6 +153,7 @@ impl Chamber {
             objects: store.objects_dir(),
             store_dir: store.store_dir().as_str().to_owned(),
             builder_uid,
+            conditions: conditions.clone(),
             _uid_lock: uid_lock,
         })
     }
@@ -158,8 +179,17 @@ impl Chamber {
             files: &self.environment.files,
             builder_uid: self.builder_uid,
             attached,
+            conditions: &self.conditions,
         };
         spec.start().map_err(|error| explain_start(error, self.package_root.is_some()))
+    }
+}
+
+impl Chamber {
+    /// What a probe finds in one like it.
+    pub(super) fn probe(&self, scratch: &Path) -> Result<Particulars, BuildError> {
+        let Self { objects, builder_uid, environment, conditions, .. } = self;
+        Ok(probe(objects, scratch, *builder_uid, &environment.variables, conditions)?)
     }
 }
 

@@ -16,7 +16,8 @@ use super::builtin::{self, BuiltinContext, BuiltinError};
 use super::log::LogWriter;
 use super::outputs::{Rules, register};
 use super::prepare::{Chamber, Prepared};
-use super::sandbox::{self, Attached, Child, Ended};
+use super::sandbox::{self, Attached, Child, Ended, Particulars};
+use super::surroundings::Surroundings;
 use super::{BuildError, builtin::fetchurl};
 use crate::derivation::Derivation;
 use crate::fetch::{Fetcher, Progress};
@@ -59,6 +60,7 @@ pub struct BuildOptions {
     /// Longest run, longest silence.
     pub timeout: Option<Duration>,
     pub max_silence: Option<Duration>,
+    pub surroundings: Surroundings,
 }
 
 /// What one build tells while it runs.
@@ -106,6 +108,23 @@ impl Builder<'_> {
         let path = scratch.keep();
         osbuild_store::local::remove_tree(&path)?;
         outcome
+    }
+
+    /// What a probe finds in the sandbox that this step would get; `None` for
+    /// what runs in this process.
+    ///
+    /// # Errors
+    /// There can be no such sandbox.
+    pub fn probe(&self, resolved: &Resolved) -> Result<Option<Particulars>, BuildError> {
+        let prepared = Prepared::here(self.store, resolved)?;
+        if prepared.derivation.system == b"builtin" {
+            return Ok(None);
+        }
+        let chamber = Chamber::new(self.store, self.options, &prepared)?;
+        let scratch = self.store.scratch("probe")?;
+        let particulars = chamber.probe(scratch.path());
+        osbuild_store::local::remove_tree(&scratch.keep())?;
+        particulars.map(Some)
     }
 
     fn build_in(

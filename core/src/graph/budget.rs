@@ -11,10 +11,10 @@ use super::plan::NodeId;
 
 /// What a build is expected to keep busy.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Need {
+pub(crate) struct Need {
     /// Processors, on average.
-    pub(super) cores: f64,
-    pub(super) memory_bytes: u64,
+    pub(crate) cores: f64,
+    pub(crate) memory_bytes: u64,
 }
 
 /// Of a step that never ran here: one compiler of a language that takes much.
@@ -26,7 +26,7 @@ const IDLE_CORES: f64 = 0.5;
 
 impl Need {
     /// What a step took, on a machine that had room for it.
-    pub(super) fn of(usage: Option<&Usage>) -> Self {
+    pub(crate) fn of(usage: Option<&Usage>) -> Self {
         let Some(Usage { wall_ms, processes: Some(processes) }) = usage else { return UNKNOWN };
         let cores = processes.cpu_ms as f64 / (*wall_ms).max(1) as f64;
         // As if all that ran at the same time were as large as the largest.
@@ -37,7 +37,7 @@ impl Need {
 
 /// What running builds leave.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     cores: f64,
     running: HashMap<NodeId, Need>,
     /// The memory there was when nothing of ours ran.
@@ -45,7 +45,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) fn new(cores: usize) -> Self {
+    pub(crate) fn new(cores: usize) -> Self {
         Self { cores: cores as f64, running: HashMap::new(), memory_bytes: 0 }
     }
 
@@ -54,7 +54,7 @@ impl Budget {
     ///
     /// What is asked for is the step that most waits for, and if it has to wait,
     /// smaller ones behind it do, too: they would keep it from ever starting.
-    pub(super) fn has_room(&self, need: Need, available_bytes: u64, cores_count: bool) -> bool {
+    pub(crate) fn has_room(&self, need: Need, available_bytes: u64, cores_count: bool) -> bool {
         if self.running.is_empty() {
             return true;
         }
@@ -66,14 +66,14 @@ impl Budget {
             && need.memory_bytes <= available_bytes
     }
 
-    pub(super) fn start(&mut self, id: NodeId, need: Need, available_bytes: u64) {
+    pub(crate) fn start(&mut self, id: NodeId, need: Need, available_bytes: u64) {
         if self.running.is_empty() {
             self.memory_bytes = available_bytes;
         }
         self.running.insert(id, need);
     }
 
-    pub(super) fn end(&mut self, id: NodeId) {
+    pub(crate) fn end(&mut self, id: NodeId) {
         self.running.remove(&id);
     }
 }

@@ -6,12 +6,12 @@
 //! action rows alone; an object is fetched or made only when something mounts
 //! it or the user asked for it.
 
-mod budget;
+pub(crate) mod budget;
 pub mod described;
 mod event;
 mod forecast;
 mod order;
-mod perform;
+pub(crate) mod perform;
 pub mod picture;
 mod plan;
 mod realise;

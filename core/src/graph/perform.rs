@@ -275,7 +275,7 @@ fn is_floating(resolved: &Resolved) -> bool {
 /// The same step with floating outputs: its second result gets a place of its
 /// own. What a builder sees of its output path is the same for steps that
 /// were floating, and differs for plain ones, whose own paths may show.
-fn as_floating(resolved: &Resolved) -> Resolved {
+pub(crate) fn as_floating(resolved: &Resolved) -> Resolved {
     let mut resolved = resolved.clone();
     for output in resolved.derivation.outputs.values_mut() {
         if !matches!(output, Output::Floating { .. }) {

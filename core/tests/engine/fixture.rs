@@ -6,7 +6,7 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use osbuild_core::build::BuildOptions;
+use osbuild_core::build::{BuildOptions, Surroundings};
 use osbuild_core::derivation::aterm::to_aterm;
 use osbuild_core::derivation::{Derivation, Output, placeholder};
 use osbuild_core::fetch::{FetchConfig, Fetcher};
@@ -103,7 +103,13 @@ impl Fixture {
         let store = LocalStore::open(home.path()).unwrap();
         let fetcher = Fetcher::new(FetchConfig { cache: home.path().join("cache"), ..config });
         let root = store.add_source("root", &host_root(), Ingestion::Recursive).unwrap();
-        let options = BuildOptions { cores: 2, keep_failed: false, timeout: None, max_silence: None };
+        let options = BuildOptions {
+            cores: 2,
+            keep_failed: false,
+            timeout: None,
+            max_silence: None,
+            surroundings: Surroundings::default(),
+        };
         Self {
             _home: home,
             store,

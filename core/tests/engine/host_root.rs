@@ -7,8 +7,10 @@ use std::process::Command;
 
 use osbuild_store::store::SourceTree;
 
-const PROGRAMS: &[&str] =
-    &["sh", "cat", "chmod", "cp", "env", "id", "ln", "ls", "mkdir", "mkfifo", "mv", "rm", "sleep", "touch"];
+const PROGRAMS: &[&str] = &[
+    "sh", "cat", "chmod", "cp", "date", "env", "id", "ln", "ls", "mkdir", "mkfifo", "mv", "rm", "sleep",
+    "stat", "touch", "uname",
+];
 
 /// The host's shell and a few tools with the libraries they load.
 pub(crate) fn host_root() -> SourceTree {

@@ -10,3 +10,4 @@ mod graph;
 mod host_root;
 mod sandbox;
 mod seen;
+mod verify;

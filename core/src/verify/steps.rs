@@ -1,0 +1,105 @@
+//! The steps to verify: everything below a target that runs a builder, inputs
+//! before what is made from them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use osbuild_store::{LocalStore, StorePath};
+
+use crate::build::Resolved;
+use crate::derivation::Derivation;
+use crate::graph::resolve::resolve;
+use crate::graph::{Engine, GraphError, Lookup, Outputs, Wanted, read_derivation};
+
+/// One step as it ran, with what it made.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub resolved: Resolved,
+    /// From its first run.
+    pub outputs: Outputs,
+}
+
+/// A step below a target; as its recipe has it, before anything is made.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub path: StorePath,
+    derivation: Arc<Derivation>,
+}
+
+impl Candidate {
+    /// Its name without what it is called in the store.
+    pub fn name(&self) -> &str {
+        self.path.derivation_name()
+    }
+}
+
+/// Everything below what is wanted that runs a builder, inputs first. What has
+/// a hash in its recipe was verified when it came in.
+///
+/// # Errors
+/// A derivation is missing or malformed.
+pub fn candidates(
+    store: &LocalStore,
+    lookup: &Lookup<'_>,
+    wanted: &[Wanted],
+) -> Result<Vec<Candidate>, GraphError> {
+    let mut ordered = Vec::new();
+    let mut seen = BTreeSet::new();
+    // With a stack of our own: graphs are deep.
+    let mut stack: Vec<(StorePath, bool)> =
+        wanted.iter().rev().map(|wanted| (wanted.derivation.clone(), false)).collect();
+    let mut known: HashMap<StorePath, Arc<Derivation>> = HashMap::new();
+    while let Some((path, is_entered)) = stack.pop() {
+        if is_entered {
+            let derivation = known[&path].clone();
+            if derivation.fixed_output().is_none() {
+                ordered.push(Candidate { path, derivation });
+            }
+            continue;
+        }
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let derivation = match lookup(&path) {
+            Some(derivation) => derivation,
+            None => Arc::new(read_derivation(store, &path)?),
+        };
+        stack.push((path.clone(), true));
+        stack.extend(derivation.input_derivations.keys().rev().map(|input| (input.clone(), false)));
+        known.insert(path, derivation);
+    }
+    Ok(ordered)
+}
+
+/// Makes these steps and all that they need, and says how they ran.
+///
+/// # Errors
+/// A build failed, or the store did.
+pub fn realise(
+    engine: &Engine<'_>,
+    lookup: &Lookup<'_>,
+    candidates: &[Candidate],
+) -> Result<Vec<Step>, GraphError> {
+    let mut wanted: BTreeMap<StorePath, Option<BTreeSet<_>>> = BTreeMap::new();
+    for candidate in candidates {
+        for (input, outputs) in &candidate.derivation.input_derivations {
+            let entry = wanted.entry(input.clone()).or_insert_with(|| Some(BTreeSet::new()));
+            if let Some(names) = entry {
+                names.extend(outputs.iter().cloned());
+            }
+        }
+    }
+    // All that it makes, whoever uses it: all of it is compared.
+    wanted.extend(candidates.iter().map(|candidate| (candidate.path.clone(), None)));
+    let wanted: Vec<Wanted> =
+        wanted.into_iter().map(|(derivation, outputs)| Wanted { derivation, outputs }).collect();
+    let realised = engine.realise(lookup, &wanted)?;
+    let outputs: HashMap<StorePath, Outputs> =
+        realised.into_iter().map(|realised| (realised.derivation, realised.outputs)).collect();
+    let step = |candidate: &Candidate| {
+        let Candidate { path, derivation } = candidate;
+        let resolved = resolve(path, derivation, engine.store.store_dir(), |input| &outputs[input]);
+        Step { resolved, outputs: outputs[path].clone() }
+    };
+    Ok(candidates.iter().map(step).collect())
+}

@@ -188,7 +188,11 @@ impl SandboxSpec<'_> {
             let path = path.to_owned();
             move |source| SandboxError::Io { action, path, source }
         };
-        for name in ["root", "store", "build", "tmp", "lower", "work"] {
+        let mut names = vec!["root", "store", "build", "tmp"];
+        if self.conditions.build_file_system == BuildFileSystem::Overlay {
+            names.extend(["lower", "work"]);
+        }
+        for name in names {
             let path = self.scratch.join(name);
             std::fs::create_dir(&path).map_err(io("make", &path))?;
             let mode = if name == "tmp" { 0o1777 } else { 0o755 };

@@ -46,7 +46,7 @@ pub(crate) fn filter(told: &Told) -> BTreeMap<i64, Vec<SeccompRule>> {
         ]);
         let equal = |argument: u8, value: u64| condition(argument, SeccompCmpOp::Eq, value);
         calls.insert(libc::SYS_clock_gettime, WALL_CLOCKS.map(|clock| rule(vec![equal(0, clock)])).to_vec());
-        let absolute = condition(2 - 1, SeccompCmpOp::MaskedEq(ABSOLUTE), ABSOLUTE);
+        let absolute = condition(1, SeccompCmpOp::MaskedEq(ABSOLUTE), ABSOLUTE);
         calls.insert(
             libc::SYS_clock_nanosleep,
             WALL_CLOCKS.map(|clock| rule(vec![equal(0, clock), absolute.clone()])).to_vec(),

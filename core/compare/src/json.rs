@@ -9,6 +9,7 @@ use crate::engine::{Children, value};
 use crate::limits::Limits;
 use crate::listing;
 use crate::source::{Refusal, Source};
+use crate::text::lines;
 
 /// Compares values; where they are equal, says what of the spelling is not.
 ///
@@ -106,7 +107,6 @@ fn shown(value: &Value) -> Vec<u8> {
 
 fn spelling(node: &mut Difference, left: &[u8], right: &[u8], limits: &Limits) {
     let (mut a, mut b) = (tokens(left), tokens(right));
-    let lines = |text| <[u8]>::split_inclusive(text, |byte: &u8| *byte == b'\n').collect::<Vec<_>>();
     listing::describe(node, &lines(left), &lines(right), limits);
     node.hints.clear();
     node.what = What::Encoding;

@@ -27,6 +27,6 @@ pub(crate) fn describe(
 }
 
 /// Lines with their ends, so that a missing last one differs.
-fn lines(text: &[u8]) -> Vec<&[u8]> {
+pub(crate) fn lines(text: &[u8]) -> Vec<&[u8]> {
     text.split_inclusive(|byte| *byte == b'\n').collect()
 }

@@ -183,9 +183,7 @@ impl Chamber {
         };
         spec.start().map_err(|error| explain_start(error, self.package_root.is_some()))
     }
-}
 
-impl Chamber {
     /// What a probe finds in one like it.
     pub(super) fn probe(&self, scratch: &Path) -> Result<Particulars, BuildError> {
         let Self { objects, builder_uid, environment, conditions, .. } = self;

@@ -48,6 +48,16 @@ pub enum Jobs {
     ByProcessors,
 }
 
+impl Jobs {
+    pub(crate) fn most(self, processors: usize) -> usize {
+        match self {
+            Self::AtMost(jobs) => jobs.max(1),
+            // Of steps that hardly need a processor there may be many, not endlessly so.
+            Self::ByProcessors => processors.saturating_mul(4),
+        }
+    }
+}
+
 /// Everything that running a plan needs.
 pub struct Engine<'a> {
     pub store: &'a LocalStore,
@@ -184,12 +194,7 @@ impl Engine<'_> {
         let mut failures = Vec::new();
         let mut running = [0usize; POOLS];
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let most = match self.jobs {
-            Jobs::AtMost(jobs) => jobs.max(1),
-            // Of steps that hardly need a processor there may be many, not endlessly so.
-            Jobs::ByProcessors => processors.saturating_mul(4),
-        };
-        let limits = [most, self.downloads.max(1), self.remote_jobs.max(1)];
+        let limits = [self.jobs.most(processors), self.downloads.max(1), self.remote_jobs.max(1)];
         let mut budget = Budget::new(processors);
         let rebuild = plan.rebuild.clone();
         std::thread::scope(|scope| -> Result<(), GraphError> {

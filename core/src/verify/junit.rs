@@ -7,6 +7,7 @@
 use std::fmt::Write;
 
 use super::report::{Report, RoundRecord};
+use crate::graph::picture::escape::xml;
 
 /// The report in XML. `detail` renders what differs in a round for people.
 pub fn junit(report: &Report, detail: &dyn Fn(&RoundRecord) -> String) -> String {
@@ -21,7 +22,7 @@ pub fn junit(report: &Report, detail: &dyn Fn(&RoundRecord) -> String) -> String
         let _ = writeln!(
             text,
             "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" time=\"{time:.3}\">",
-            escaped(&name),
+            xml(&name),
             cases.len(),
             count("differs"),
             count("fails"),
@@ -30,8 +31,8 @@ pub fn junit(report: &Report, detail: &dyn Fn(&RoundRecord) -> String) -> String
             let _ = write!(
                 text,
                 "    <testcase classname=\"{}\" name=\"{}\" time=\"{:.3}\"",
-                escaped(step.recipe.as_deref().unwrap_or("osbuild")),
-                escaped(&step.name),
+                xml(step.recipe.as_deref().unwrap_or("osbuild")),
+                xml(&step.name),
                 round.wall_ms as f64 / 1000.0,
             );
             match round.ending {
@@ -39,7 +40,7 @@ pub fn junit(report: &Report, detail: &dyn Fn(&RoundRecord) -> String) -> String
                     let _ = writeln!(
                         text,
                         ">\n      <failure message=\"not reproducible\">{}</failure>\n    </testcase>",
-                        escaped(&detail(round))
+                        xml(&detail(round))
                     );
                 }
                 "fails" => {
@@ -47,7 +48,7 @@ pub fn junit(report: &Report, detail: &dyn Fn(&RoundRecord) -> String) -> String
                     let _ = writeln!(
                         text,
                         ">\n      <error message=\"does not build so\">{}</error>\n    </testcase>",
-                        escaped(error)
+                        xml(error)
                     );
                 }
                 _ => text.push_str("/>\n"),
@@ -57,24 +58,4 @@ pub fn junit(report: &Report, detail: &dyn Fn(&RoundRecord) -> String) -> String
     }
     text.push_str("</testsuites>\n");
     text
-}
-
-/// For text and attributes. What XML 1.0 §2.2 has no character for becomes a
-/// question mark.
-fn escaped(text: &str) -> String {
-    let mut result = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => result.push_str("&amp;"),
-            '<' => result.push_str("&lt;"),
-            '>' => result.push_str("&gt;"),
-            '"' => result.push_str("&quot;"),
-            '\n' => result.push_str("&#10;"),
-            '\t' => result.push(' '),
-            '\u{fffe}' | '\u{ffff}' => result.push('?'),
-            control if control < ' ' => result.push('?'),
-            other => result.push(other),
-        }
-    }
-    result
 }

@@ -11,7 +11,7 @@ use super::steps::Step;
 use super::variation::Variations;
 use super::verdict::{Finding, Verdict};
 
-/// The record of a verification. The caller adds what it is of.
+/// The record of a verification.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub schema: u32,

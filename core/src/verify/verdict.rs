@@ -28,7 +28,7 @@ pub struct Verdict {
 #[derive(Debug)]
 pub struct Finding {
     pub differing: Differing,
-    /// `None` where two results of other hashes could not be read again.
+    /// An error where the two results could not be read again.
     pub difference: Result<Difference, CompareError>,
 }
 

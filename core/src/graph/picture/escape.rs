@@ -4,7 +4,7 @@
 ///
 /// Characters that XML 1.0 §2.2 forbids, however they are written, become
 /// U+FFFD.
-pub(super) fn xml(text: &str) -> String {
+pub(crate) fn xml(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

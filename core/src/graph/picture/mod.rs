@@ -6,7 +6,7 @@
 //! they enter another language.
 
 mod dot;
-mod escape;
+pub(crate) mod escape;
 mod fold;
 mod layout;
 mod page;

@@ -32,7 +32,7 @@ pub use group::{group_path, has_groups};
 pub use host_run::{HostRun, Streams};
 pub use interrupt::catch_interrupts;
 #[cfg(feature = "probe")]
-pub use probe::{Particulars, probe};
+pub use probe::{PROGRAM as PROBE, Particulars, probe};
 pub use spawn::{Child, Ended, ProcessUsage};
 pub use trace::Told;
 

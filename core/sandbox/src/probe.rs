@@ -9,8 +9,8 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::{Attached, Conditions, File, SandboxError, SandboxSpec};
 
-/// `probe/main.rs`, compiled.
-const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/probe"));
+/// `probe/main.rs`, compiled: a program that needs nothing but a kernel.
+pub const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/probe"));
 
 /// What the probe says: names, each with what it found there.
 pub type Particulars = BTreeMap<String, String>;
@@ -58,47 +58,4 @@ pub fn probe(
         .filter_map(|line| line.split_once(' '))
         .map(|(a, b)| (a.to_owned(), b.to_owned()))
         .collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-    use std::process::Command;
-
-    use super::*;
-    use crate::BUILDER_IDS;
-
-    /// As a child of another build holds what this process writes just then.
-    #[test]
-    fn a_program_that_is_being_written_is_waited_for() {
-        let place = tempfile::tempdir().unwrap();
-        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let (objects, scratch) = (place.path().join("objects"), place.path().join("scratch"));
-        fs::create_dir(&objects).unwrap();
-        fs::create_dir(&scratch).unwrap();
-        let program = objects.join("program");
-        fs::write(&program, PROGRAM).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let held = fs::OpenOptions::new().append(true).open(&program).unwrap();
-        let output = std::os::fd::OwnedFd::from(fs::File::create("/dev/null").unwrap());
-        let spec = SandboxSpec {
-            package_root: None,
-            objects: &objects,
-            store_dir: "/nix/store",
-            inputs: &["program".to_owned()],
-            scratch: &scratch,
-            program: b"/nix/store/program",
-            arguments: &[],
-            environment: &BTreeMap::new(),
-            files: &[],
-            builder_uid: BUILDER_IDS.start,
-            attached: Attached::Output(&output),
-            conditions: &Conditions::default(),
-        };
-        let mut holder = Command::new("sleep").arg("0.3").stdout(held).spawn().unwrap();
-        let ended = spec.start().unwrap().wait().unwrap();
-        assert!(ended.status.success(), "{}", ended.status);
-        assert!(holder.wait().unwrap().success());
-    }
 }

@@ -2,6 +2,7 @@
 //! others that kubelet had containerd run.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use osbuild_images::Containerd;
@@ -19,17 +20,24 @@ pub fn run(image: &str, reference: &str, arguments: &[String], challenge: &Chall
     let imported = CONTAINERD.import(reference, image, IMPORT);
     imported.map_err(|reason| format!("import of {image}: {reason}"))?;
     let mount = format!("type=bind,src={},dst=/nonce,options=rbind:ro", challenge.path);
-    let id = format!("health-{}", std::process::id());
+    let id = fresh_id();
     let mut call = vec!["run", "--rm", "--mount", &mount, reference, &id];
     call.extend(arguments.iter().map(String::as_str));
     let stdout = CONTAINERD.ask(&call, RUN).map_err(|reason| {
-        // A task that was cut off must not stand in the next try's way.
+        // As far as it goes: of a task cut off while it started, containerd
+        // may keep the directory and refuse to remove what it does not know.
         for rest in [&["task", "rm", "-f", &id][..], &["container", "rm", &id]] {
             let _ = CONTAINERD.ask(rest, IMPORT);
         }
         format!("{reference}: {reason}")
     })?;
     Ok(json!({ "reference": reference, "stdout": stdout.trim_end() }))
+}
+
+/// Never one of an earlier try, whose remains would stand in the way.
+fn fresh_id() -> String {
+    static TRIES: AtomicU32 = AtomicU32::new(0);
+    format!("health-{}-{}", std::process::id(), TRIES.fetch_add(1, Ordering::Relaxed))
 }
 
 /// That one of a pod's containers wrote `answer` as its first line, from
@@ -76,6 +84,11 @@ fn matching(folder: &Path, front: &str, back: &str) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_try_is_called_as_another() {
+        assert_ne!(fresh_id(), fresh_id());
+    }
 
     #[test]
     fn only_the_answer_to_this_start_counts() {

@@ -48,7 +48,22 @@ fn main() -> Outcome {
 
 fn compare(old: &Path, new: &Path) -> Outcome {
     let (before, after) = (fs::read(old.join("root.squashfs"))?, fs::read(new.join("root.squashfs"))?);
-    println!("{:<38} {:>12} {:>8}", "root.squashfs", "bytes", "share");
+    without_files("root.squashfs", &before, &after)?;
+    delta("root.squashfs", old, new, make::root_image)?;
+    changed_files(&before, &after)?;
+    println!();
+    boot(old, new)
+}
+
+fn boot(old: &Path, new: &Path) -> Outcome {
+    let (before, after) = (fs::read(old.join("boot.efi"))?, fs::read(new.join("boot.efi"))?);
+    without_files("boot.efi", &before, &after)?;
+    delta("boot.efi", old, new, make::boot_image)
+}
+
+/// What the ways cost that know no files: blocks, and chunks cut by content.
+fn without_files(name: &str, before: &[u8], after: &[u8]) -> Outcome {
+    println!("{name:<38} {:>12} {:>8}", "bytes", "share");
     let row = |name: &str, bytes: usize| {
         println!("{name:<38} {bytes:>12} {:>7.2}%", 100.0 * bytes as f64 / after.len() as f64);
     };
@@ -58,10 +73,10 @@ fn compare(old: &Path, new: &Path) -> Outcome {
     for (least, average, most) in [(2, 8, 32), (4, 16, 64), (8, 32, 128), (16, 64, 256)] {
         let sizes = Sizes::new(least << 10, average << 10, most << 10)?;
         let start = Instant::now();
-        let index = Index::of(after.as_slice(), sizes)?;
+        let index = Index::of(after, sizes)?;
         let seconds = start.elapsed().as_secs_f64();
         let (mut cutter, mut seeds) = (Cutter::new(sizes), Vec::new());
-        cutter.push(&before, &mut |chunk| seeds.push(chunk));
+        cutter.push(before, &mut |chunk| seeds.push(chunk));
         cutter.finish(&mut |chunk| seeds.push(chunk));
         let fetch = plan(&index, seeds, GAP_BYTES);
         let index_bytes = index.to_bytes().len();
@@ -70,15 +85,7 @@ fn compare(old: &Path, new: &Path) -> Outcome {
         let requests = fetch.downloads().count();
         println!("  {requests} requests, of it the index {index_bytes} bytes; cut in {seconds:.2} s");
     }
-    delta("root.squashfs", old, new, make::root_image)?;
-    changed_files(&before, &after)?;
-    println!();
-    boot(old, new)
-}
-
-fn boot(old: &Path, new: &Path) -> Outcome {
-    println!("{:<38} {:>12}", "boot.efi whole", fs::metadata(new.join("boot.efi"))?.len());
-    delta("boot.efi", old, new, make::boot_image)
+    Ok(())
 }
 
 /// What patches of the changed files cost by themselves, made in two ways: what

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use osbuild_sys::command;
 use serde_json::{Value, json};
@@ -85,14 +85,14 @@ impl Board {
     /// Looks at what has not passed yet, in the contract's order; what passes
     /// is reported once. "No unit has failed" is looked at last and each time,
     /// since a unit may fail after it was looked at.
-    pub fn look(&mut self, challenge: &Challenge, report: &mut Report) {
+    pub fn look(&mut self, challenge: &Challenge, deadline: Instant, report: &mut Report) {
         for entry in &mut self.entries {
             let is_standing = matches!(entry.check.kind, Kind::Unit { unit: None });
             if entry.passed && !is_standing {
                 continue;
             }
             let had_passed = entry.passed;
-            match look_at(&entry.check, challenge) {
+            match look_at(&entry.check, challenge, deadline) {
                 Ok(detail) => {
                     entry.passed = true;
                     if !had_passed {
@@ -122,7 +122,7 @@ impl Board {
         for entry in &mut self.entries {
             entry.passed = match entry.check.kind {
                 Kind::Container { .. } | Kind::Scrub | Kind::Lease => true,
-                _ => look_at(&entry.check, challenge).is_ok(),
+                _ => look_at(&entry.check, challenge, Instant::now()).is_ok(),
             };
         }
     }
@@ -142,7 +142,7 @@ impl Board {
     }
 }
 
-fn look_at(check: &Check, challenge: &Challenge) -> Finding {
+fn look_at(check: &Check, challenge: &Challenge, deadline: Instant) -> Finding {
     match &check.kind {
         Kind::Unit { unit: Some(unit) } => unit_is_active(unit),
         Kind::Unit { unit: None } => no_unit_failed(),
@@ -152,7 +152,7 @@ fn look_at(check: &Check, challenge: &Challenge) -> Finding {
         },
         Kind::Http { url, contains } => http::get(url, contains.as_deref()),
         Kind::Container { image: Some(image), reference: Some(reference), arguments, .. } => {
-            container::run(image, reference, arguments, challenge)
+            container::run(image, reference, arguments, challenge, deadline)
         }
         Kind::Container { log: Some(pattern), answers: Some(name), .. } => {
             container::answered(pattern, &challenge.answer(name))

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use osbuild_images::Containerd;
 use serde_json::json;
@@ -12,22 +12,31 @@ use crate::checks::{Challenge, Finding};
 
 /// Ours, apart from the orchestrator's.
 const CONTAINERD: Containerd = Containerd::of("osbuild");
-const IMPORT: Duration = Duration::from_secs(60);
-const RUN: Duration = Duration::from_secs(60);
+/// What a try has at least.
+const TRY: Duration = Duration::from_secs(60);
 
-/// Imports the image, runs it to its end, and returns what it printed.
-pub fn run(image: &str, reference: &str, arguments: &[String], challenge: &Challenge) -> Finding {
-    let imported = CONTAINERD.import(reference, image, IMPORT);
+/// Imports the image, runs it to its end, and returns what it printed. A slow
+/// node gets half of the time to the deadline for each step, so that after one
+/// that hangs there is another try.
+pub fn run(
+    image: &str,
+    reference: &str,
+    arguments: &[String],
+    challenge: &Challenge,
+    deadline: Instant,
+) -> Finding {
+    let limit = || TRY.max(deadline.saturating_duration_since(Instant::now()) / 2);
+    let imported = CONTAINERD.import(reference, image, limit());
     imported.map_err(|reason| format!("import of {image}: {reason}"))?;
     let mount = format!("type=bind,src={},dst=/nonce,options=rbind:ro", challenge.path);
     let id = fresh_id();
     let mut call = vec!["run", "--rm", "--mount", &mount, reference, &id];
     call.extend(arguments.iter().map(String::as_str));
-    let stdout = CONTAINERD.ask(&call, RUN).map_err(|reason| {
+    let stdout = CONTAINERD.ask(&call, limit()).map_err(|reason| {
         // As far as it goes: of a task cut off while it started, containerd
         // may keep the directory and refuse to remove what it does not know.
         for rest in [&["task", "rm", "-f", &id][..], &["container", "rm", &id]] {
-            let _ = CONTAINERD.ask(rest, IMPORT);
+            let _ = CONTAINERD.ask(rest, TRY);
         }
         format!("{reference}: {reason}")
     })?;

@@ -107,7 +107,7 @@ fn judge(
     loop {
         notify::alive();
         states.tell(report);
-        board.look(challenge, report);
+        board.look(challenge, deadline, report);
         if board.all_passed() {
             return Outcome::Holds;
         }
@@ -235,7 +235,7 @@ fn give_up(
         let mut board = Board::new(contract, Start::default());
         while !board.all_passed() && !signals::is_terminated() {
             notify::alive();
-            board.look(challenge, report);
+            board.look(challenge, Instant::now(), report);
             std::thread::sleep(TICK);
         }
         if board.all_passed() {

@@ -36,6 +36,7 @@ enum Command {
     Build(commands::build::Arguments),
     Boot(commands::boot::Arguments),
     Test(commands::test::Arguments),
+    Verify(commands::verify::Arguments),
     #[command(subcommand)]
     Disk(commands::disk::Command),
     #[command(subcommand)]
@@ -114,6 +115,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Build(arguments) => commands::build::run(arguments, common),
         Command::Boot(arguments) => commands::boot::run(arguments, common),
         Command::Test(arguments) => commands::test::run(&arguments, common),
+        Command::Verify(arguments) => commands::verify::run(arguments, common),
         Command::Disk(command) => commands::disk::run(command, common),
         Command::Graph(arguments) => commands::graph::run(arguments, common),
         Command::Log(arguments) => commands::log::run(arguments, common),

@@ -10,7 +10,7 @@ use osbuild_core::derivation::Derivation;
 use osbuild_core::derivation::aterm::{from_aterm, to_aterm};
 use osbuild_core::graph::Wanted;
 use osbuild_core::instantiate::Session;
-use osbuild_core::instantiate::target::Target;
+use osbuild_core::instantiate::target::{Project, Target};
 use osbuild_store::store::{Ingestion, SourceSink, SourceTree};
 use osbuild_store::{LocalStore, StorePath};
 
@@ -24,6 +24,9 @@ use crate::workshop::BuildLimits;
 pub(crate) struct Targets {
     pub(crate) wanted: Vec<Wanted>,
     session: Session,
+    project: Option<Project>,
+    /// The file that each comes from, where one does.
+    files: HashMap<StorePath, String>,
     /// Those of real Nix, read from beside the one that was named.
     foreign: HashMap<StorePath, Arc<Derivation>>,
 }
@@ -40,16 +43,25 @@ impl Targets {
         let (targets, project) = session::targets(words, common)?;
         let place = Place::open(store.clone(), common.verbosity(), limits);
         let session = session::for_targets(&targets, project.as_ref(), place);
-        let mut resolved = Self { wanted: Vec::new(), session, foreign: HashMap::new() };
+        let mut resolved =
+            Self { wanted: Vec::new(), session, project, files: HashMap::new(), foreign: HashMap::new() };
         for (word, target) in words.iter().zip(&targets) {
             if matches!(target, Target::Derivation(path) if !store.is_valid(path)?) {
                 let derivation = resolved.read_beside(store, Path::new(word))?;
                 resolved.wanted.push(Wanted { derivation, outputs: None });
                 continue;
             }
-            let found = resolved.session.instantiate_target(target, project.as_ref(), &Default::default())?;
+            let found = resolved.session.instantiate_target(
+                target,
+                resolved.project.as_ref(),
+                &Default::default(),
+            )?;
             if found.is_empty() {
                 return Err(Failure::new(Exit::Failed, &format!("'{word}' holds no derivation")));
+            }
+            if let Some(file) = target.file(resolved.project.as_ref()) {
+                let file = file.display().to_string();
+                resolved.files.extend(found.iter().map(|found| (found.drv_path.clone(), file.clone())));
             }
             resolved.wanted.extend(found.into_iter().map(|found| Wanted {
                 derivation: found.drv_path,
@@ -62,6 +74,26 @@ impl Targets {
     /// A derivation that was just evaluated, or read from beside a `.drv`.
     pub(crate) fn lookup(&self, path: &StorePath) -> Option<Arc<Derivation>> {
         self.foreign.get(path).cloned().or_else(|| self.session.derivation(path))
+    }
+
+    /// The derivation of each of the project's packages that has one, with the
+    /// file of its recipe; none where no project was needed.
+    pub(crate) fn packages(&mut self) -> Result<Vec<(StorePath, String)>, Failure> {
+        let Some(project) = self.project.clone() else { return Ok(Vec::new()) };
+        let mut packages = Vec::new();
+        for name in self.session.catalogue(&project)?.packages {
+            let target = Target::Attribute(format!("pkgs.{name}"));
+            // One that does not evaluate is below none of these targets.
+            let found = self.session.instantiate_target(&target, Some(&project), &Default::default());
+            let file = format!("recipes/pkgs/{name}/package.nix");
+            packages.extend(found.into_iter().flatten().map(|found| (found.drv_path, file.clone())));
+        }
+        Ok(packages)
+    }
+
+    /// The file that each of those wanted comes from.
+    pub(crate) fn files(&self) -> &HashMap<StorePath, String> {
+        &self.files
     }
 
     /// The one derivation that a word means.

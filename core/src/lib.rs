@@ -19,3 +19,5 @@ pub mod report;
 pub mod verify;
 
 mod exec_signer;
+mod html;
+mod quantities;

@@ -19,6 +19,7 @@ pub(crate) mod sign;
 pub(crate) mod size;
 pub(crate) mod store;
 pub(crate) mod test;
+pub(crate) mod verify;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

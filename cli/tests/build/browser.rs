@@ -125,6 +125,12 @@ impl Browser {
         log.as_array().expect("a list").iter().map(Value::to_string).collect()
     }
 
+    /// It complains about nothing.
+    pub(crate) fn is_content(&self) {
+        let complaints = self.console();
+        assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    }
+
     fn act(&self, source: Value) {
         self.call(Method::POST, "/actions", json!({ "actions": [source] }));
     }

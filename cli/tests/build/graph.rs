@@ -160,12 +160,6 @@ fn page(fixture: &Fixture, top: &str, name: &str, words: &[&str]) -> PathBuf {
     fixture.place.path().join(name)
 }
 
-/// Whatever a browser complains about.
-fn is_content(browser: &Browser) {
-    let complaints = browser.console();
-    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
-}
-
 #[test]
 fn a_browser_shows_and_answers() {
     let (fixture, top) = project();
@@ -176,7 +170,7 @@ fn a_browser_shows_and_answers() {
     let count =
         |selector: &str| browser.script(&format!("return document.querySelectorAll('{selector}').length"));
     assert_eq!((count(".node"), count(".lines path.critical")), (json!(7), json!(3)));
-    is_content(&browser);
+    browser.is_content();
 
     critical_path(&browser);
     zoom_and_pan(&browser);
@@ -184,7 +178,7 @@ fn a_browser_shows_and_answers() {
     details(&browser);
     keyboard(&browser);
     table(&browser);
-    is_content(&browser);
+    browser.is_content();
     foreign_scripts_do_not_run(&browser);
 }
 
@@ -398,5 +392,5 @@ fn a_browser_reads_the_drawing_alone() {
          .map((node) => node.textContent)",
     );
     assert_eq!(wide, json!([]));
-    is_content(&browser);
+    browser.is_content();
 }

@@ -26,3 +26,4 @@ mod sandbox;
 mod shell;
 mod sources;
 mod store;
+mod verify;

@@ -115,6 +115,30 @@ impl Target {
         matches!(self, Self::Attribute(_) | Self::Folder { .. })
     }
 
+    /// The file that the user would open: from the project's root, where it is
+    /// in the project. A package has its own, which only its name tells.
+    pub fn file(&self, project: Option<&Project>) -> Option<PathBuf> {
+        match self {
+            Self::Attribute(path) => {
+                let parts = super::select::split(path);
+                let name = match parts.first()?.as_str() {
+                    "variants" => parts.get(1)?,
+                    _ => parts.first()?,
+                };
+                let file = Path::new("variants").join(name).join("variant.nix");
+                project?.root.join(&file).is_file().then_some(file)
+            }
+            Self::File { path, .. } => Some(path.clone()),
+            Self::Folder { path, .. } => {
+                let files = ["variant.nix", "default.nix"].map(|name| path.join(name));
+                let file = files.into_iter().find(|file| file.is_file())?;
+                let inside = project.and_then(|project| file.strip_prefix(&project.root).ok());
+                Some(inside.map_or_else(|| file.clone(), Path::to_owned))
+            }
+            Self::Derivation(_) => None,
+        }
+    }
+
     /// The program and attribute path that the target stands for.
     ///
     /// # Errors

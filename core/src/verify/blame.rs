@@ -2,6 +2,7 @@
 //! of them off.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::variation::{Variation, Variations};
 
@@ -16,6 +17,24 @@ pub enum Cause {
     Variations(Vec<Variations>),
     /// It differed once and not again: a race, most likely.
     Unsteady,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Itself => f.write_str("it differs from run to run, with nothing varied"),
+            Self::Unsteady => f.write_str("it differed once and not again, as what races does"),
+            Self::Variations(sets) => {
+                let sets: Vec<String> =
+                    sets.iter().map(|set| set.to_string().replace(',', " with ")).collect();
+                let sets = sets.join(", and with ");
+                write!(
+                    f,
+                    "it differs with {sets} varied and nothing else, and with nothing varied it does not"
+                )
+            }
+        }
+    }
 }
 
 /// Finds the cause of a difference that was seen under some variations.

@@ -6,19 +6,23 @@
 
 use std::fmt::Write;
 
-use super::report::{Report, RoundRecord};
-use crate::graph::picture::escape::xml;
+use osbuild_compare::report::text;
 
-/// The report in XML. `detail` renders what differs in a round for people.
-pub fn junit(report: &Report, detail: &dyn Fn(&RoundRecord) -> String) -> String {
+use super::report::{Report, differences};
+use super::verdict::Verdict;
+use crate::html::xml;
+
+/// The report in XML; `verdicts` are those it was made of.
+pub fn junit(report: &Report, verdicts: &[Verdict]) -> String {
     let mut text =
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"osbuild verify\">\n".to_owned();
-    for (index, variations) in report.rounds.iter().enumerate() {
-        let cases: Vec<_> =
-            report.steps.iter().filter_map(|step| Some((step, step.rounds.get(index)?))).collect();
-        let count = |ending: &str| cases.iter().filter(|(_, round)| round.ending == ending).count();
-        let time = cases.iter().map(|(_, round)| round.wall_ms).sum::<u64>() as f64 / 1000.0;
-        let name = format!("round {}: {}", index + 1, variations.join(","));
+    for (index, summary) in report.rounds.iter().enumerate() {
+        let cases: Vec<_> = (report.steps.iter().enumerate())
+            .filter_map(|(place, step)| Some((place, step, step.rounds.get(index)?)))
+            .collect();
+        let count = |ending: &str| cases.iter().filter(|(.., round)| round.ending == ending).count();
+        let time = cases.iter().map(|(.., round)| round.wall_ms).sum::<u64>() as f64 / 1000.0;
+        let name = format!("round {}: {}", index + 1, summary.variations.join(","));
         let _ = writeln!(
             text,
             "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" time=\"{time:.3}\">",
@@ -27,7 +31,7 @@ pub fn junit(report: &Report, detail: &dyn Fn(&RoundRecord) -> String) -> String
             count("differs"),
             count("fails"),
         );
-        for (step, round) in cases {
+        for (place, step, round) in cases {
             let _ = write!(
                 text,
                 "    <testcase classname=\"{}\" name=\"{}\" time=\"{:.3}\"",
@@ -40,7 +44,7 @@ pub fn junit(report: &Report, detail: &dyn Fn(&RoundRecord) -> String) -> String
                     let _ = writeln!(
                         text,
                         ">\n      <failure message=\"not reproducible\">{}</failure>\n    </testcase>",
-                        xml(&detail(round))
+                        xml(&detail(verdicts, place, index))
                     );
                 }
                 "fails" => {
@@ -58,4 +62,16 @@ pub fn junit(report: &Report, detail: &dyn Fn(&RoundRecord) -> String) -> String
     }
     text.push_str("</testsuites>\n");
     text
+}
+
+/// What differs of a step in a round, as on a terminal.
+fn detail(verdicts: &[Verdict], step: usize, round: usize) -> String {
+    let mut shown = String::new();
+    for finding in differences(verdicts, step, round) {
+        if let Ok(difference) = &finding.difference {
+            let (first, second) = (finding.differing.first.as_str(), finding.differing.second.as_str());
+            shown.push_str(&text::render(difference, first, second));
+        }
+    }
+    shown
 }

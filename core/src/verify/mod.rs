@@ -7,6 +7,8 @@
 
 pub mod blame;
 pub mod junit;
+pub mod owners;
+pub mod page;
 pub mod report;
 pub mod rounds;
 pub mod steps;

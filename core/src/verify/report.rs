@@ -13,29 +13,47 @@ use super::verdict::{Finding, Verdict};
 
 /// The record of a verification.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Report {
     pub schema: u32,
     /// What was asked for, as it was typed.
     pub targets: Vec<String>,
     /// Whether every step came out the same in every round.
     pub is_reproducible: bool,
-    /// What was varied in each round.
-    pub rounds: Vec<Vec<&'static str>>,
+    pub rounds: Vec<RoundSummary>,
     /// Inputs before what is made from them.
     pub steps: Vec<StepRecord>,
 }
 
+/// All steps of one round.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoundSummary {
+    pub variations: Vec<&'static str>,
+    /// Steps that ran, rather than being known from an earlier run.
+    pub steps_run: usize,
+    /// Processor time of the steps for which both are known, in this round and
+    /// in their last build as the recipe has it.
+    pub cpu_ms: u64,
+    pub build_cpu_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct StepRecord {
     pub derivation: String,
     pub name: String,
-    /// The recipe's file and line, where that is known.
+    /// What it belongs to; `None` of what several packages use.
     pub recipe: Option<String>,
+    /// Processor time of the last build as the recipe has it, where this store
+    /// knows one.
+    pub build_cpu_ms: Option<u64>,
     pub rounds: Vec<RoundRecord>,
 }
 
 /// One step in one round.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RoundRecord {
     /// `same`, `known` (an earlier run found it the same), `differs`, `fails`.
     pub ending: &'static str,
@@ -54,16 +72,20 @@ pub struct RoundRecord {
 
 /// Why outputs differ.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CauseRecord {
     /// `variations`, `itself` (it differs from run to run), `unsteady` (it
     /// differed once and not again).
     pub kind: &'static str,
     /// Each with what must be varied together for it.
     pub variations: Vec<Vec<&'static str>>,
+    /// The same as a sentence.
+    pub sentence: String,
 }
 
 /// One output that differs.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct OutputRecord {
     pub output: String,
     pub first: String,
@@ -73,31 +95,85 @@ pub struct OutputRecord {
     pub difference: Option<DifferenceRecord>,
 }
 
+/// What a report says of a step beside what its rounds found.
+#[derive(Debug, Default)]
+pub struct About {
+    pub recipe: Option<String>,
+    pub build_cpu_ms: Option<u64>,
+}
+
 impl Report {
-    /// `recipe` says where a step's recipe is.
+    /// `about` has one for each step.
     pub fn new(
         targets: &[String],
         rounds: &[Variations],
         steps: &[Step],
+        about: &[About],
         verdicts: &[Verdict],
-        recipe: &dyn Fn(&Step) -> Option<String>,
     ) -> Self {
-        let steps = steps.iter().enumerate().map(|(index, step)| StepRecord {
-            derivation: step.resolved.path.to_string(),
-            name: step.resolved.name().to_owned(),
-            recipe: recipe(step),
-            rounds: verdicts.iter().filter(|verdict| verdict.step == index).map(round).collect(),
-        });
+        let record = |(index, (step, about)): (usize, (&Step, &About))| {
+            StepRecord::new(step, about, verdicts.iter().filter(|verdict| verdict.step == index))
+        };
+        let summary = |(index, variations)| {
+            let of_round = || verdicts.iter().filter(move |verdict| verdict.round == index);
+            let times = of_round()
+                .filter_map(|verdict| Some((verdict.again.usage?.cpu_ms, about[verdict.step].build_cpu_ms?)));
+            let (cpu_ms, build_cpu_ms) =
+                times.fold((0, 0), |(again, first), (one, other)| (again + one, first + other));
+            let is_run = |verdict: &&Verdict| !matches!(verdict.again.ending, Ending::Known);
+            let steps_run = of_round().filter(is_run).count();
+            RoundSummary { variations: names(variations), steps_run, cpu_ms, build_cpu_ms }
+        };
         Self {
             schema: 1,
             targets: targets.to_owned(),
             is_reproducible: verdicts
                 .iter()
                 .all(|verdict| matches!(verdict.again.ending, Ending::Same | Ending::Known)),
-            rounds: rounds.iter().map(names).collect(),
-            steps: steps.collect(),
+            rounds: rounds.iter().enumerate().map(summary).collect(),
+            steps: steps.iter().zip(about).enumerate().map(record).collect(),
         }
     }
+
+    /// Names of the steps that differ in some round, inputs first.
+    pub fn differing(&self) -> Vec<&str> {
+        self.with_ending("differs")
+    }
+
+    /// Names of the steps that do not build in some round.
+    pub fn failing(&self) -> Vec<&str> {
+        self.with_ending("fails")
+    }
+
+    fn with_ending(&self, wanted: &str) -> Vec<&str> {
+        let is_so = |step: &&StepRecord| step.rounds.iter().any(|round| round.ending == wanted);
+        self.steps.iter().filter(is_so).map(|step| step.name.as_str()).collect()
+    }
+}
+
+impl StepRecord {
+    /// From verdicts on this step.
+    pub fn new<'v>(step: &Step, about: &About, verdicts: impl IntoIterator<Item = &'v Verdict>) -> Self {
+        Self {
+            derivation: step.resolved.path.to_string(),
+            name: step.resolved.name().to_owned(),
+            recipe: about.recipe.clone(),
+            build_cpu_ms: about.build_cpu_ms,
+            rounds: verdicts.into_iter().map(round).collect(),
+        }
+    }
+}
+
+/// What differs in the verdicts on a step, with the two results' names.
+pub(super) fn differences<'v>(
+    verdicts: &'v [Verdict],
+    step: usize,
+    round: usize,
+) -> impl Iterator<Item = &'v Finding> {
+    verdicts
+        .iter()
+        .filter(move |verdict| verdict.step == step && verdict.round == round)
+        .flat_map(|verdict| &verdict.findings)
 }
 
 fn round(verdict: &Verdict) -> RoundRecord {
@@ -126,7 +202,7 @@ fn cause(cause: &Cause) -> CauseRecord {
         Cause::Unsteady => ("unsteady", Vec::new()),
         Cause::Variations(sets) => ("variations", sets.iter().map(names).collect()),
     };
-    CauseRecord { kind, variations }
+    CauseRecord { kind, variations, sentence: cause.to_string() }
 }
 
 fn output(finding: &Finding) -> OutputRecord {

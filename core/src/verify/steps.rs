@@ -23,13 +23,17 @@ pub struct Step {
 #[derive(Clone, Debug)]
 pub struct Candidate {
     pub path: StorePath,
-    derivation: Arc<Derivation>,
+    pub(super) derivation: Arc<Derivation>,
 }
 
 impl Candidate {
     /// Its name without what it is called in the store.
     pub fn name(&self) -> &str {
         self.path.derivation_name()
+    }
+
+    pub(super) fn inputs(&self) -> impl Iterator<Item = &StorePath> {
+        self.derivation.input_derivations.keys()
     }
 }
 

@@ -11,6 +11,7 @@ use crate::fields::hex;
 
 /// A difference as it is written out.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Record {
     step: StepRecord,
     what: &'static str,
@@ -31,6 +32,7 @@ pub struct Record {
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct StepRecord {
     kind: &'static str,
     name: String,
@@ -45,6 +47,7 @@ enum ExcerptRecord {
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct LineRecord {
     side: &'static str,
     number: u64,
@@ -52,6 +55,7 @@ struct LineRecord {
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct HintRecord {
     class: &'static str,
     evidence: String,

@@ -15,21 +15,10 @@ pub fn render(difference: &Difference, left: &str, right: &str) -> String {
 
 fn node(difference: &Difference, depth: usize, text: &mut String) {
     let indent = "  ".repeat(depth);
-    // A step with one child and nothing to say shares its child's line.
-    let mut names = Vec::new();
-    let mut at = difference;
-    loop {
-        if at.step.kind != StepKind::Root {
-            names.push(at.step.to_string());
-        }
-        match at.children.as_slice() {
-            [only] if at.notes.is_empty() && at.children_omitted == 0 && at.what == What::Inside => at = only,
-            _ => break,
-        }
-    }
+    let (names, at) = names(difference);
     let depth = if names.is_empty() { depth } else { depth + 1 };
     if !names.is_empty() {
-        line(text, &indent, &format!("{}: {}", names.join(" › "), summary(at)));
+        line(text, &indent, &format!("{names}: {}", summary(at)));
     } else if at.children.is_empty() {
         line(text, &indent, &summary(at));
     }
@@ -37,12 +26,8 @@ fn node(difference: &Difference, depth: usize, text: &mut String) {
     for note in &at.notes {
         line(text, &below, &format!("note: {note}"));
     }
-    if let Some(excerpt) = &at.excerpt {
-        show(excerpt, &below, text);
-    }
-    if let What::Value(Sides { left, right }) = &at.what {
-        line(text, &below, &format!("- {}", printable(left)));
-        line(text, &below, &format!("+ {}", printable(right)));
+    for shown in shown(at) {
+        line(text, &below, &shown);
     }
     for hint in &at.hints {
         line(text, &below, &format!("hint: {}: {}", hint.class.word(), hint.evidence));
@@ -55,8 +40,25 @@ fn node(difference: &Difference, depth: usize, text: &mut String) {
     }
 }
 
-/// One line on what differs.
-fn summary(node: &Difference) -> String {
+/// The steps to what there is something to say of, and that: a step with one
+/// child and nothing to say shares its child's line. No steps: what was
+/// compared itself.
+pub fn names(difference: &Difference) -> (String, &Difference) {
+    let mut names = Vec::new();
+    let mut at = difference;
+    loop {
+        if at.step.kind != StepKind::Root {
+            names.push(at.step.to_string());
+        }
+        match at.children.as_slice() {
+            [only] if at.notes.is_empty() && at.children_omitted == 0 && at.what == What::Inside => at = only,
+            _ => return (names.join(" › "), at),
+        }
+    }
+}
+
+/// One line on what differs, without what is below it.
+pub fn summary(node: &Difference) -> String {
     let format = node.format.map(|format| format!("{format}, ")).unwrap_or_default();
     let mut text = match &node.what {
         What::OnlyLeft => "only on the left".to_owned(),
@@ -86,33 +88,42 @@ fn summary(node: &Difference) -> String {
     text
 }
 
-fn show(excerpt: &Excerpt, indent: &str, text: &mut String) {
-    match excerpt {
-        Excerpt::Bytes { offset, sides } => {
-            dump("-", *offset, &sides.left, &sides.right, indent, text);
-            dump("+", *offset, &sides.right, &sides.left, indent, text);
+/// Lines of what both sides hold where they differ: those of the left side
+/// begin with `-`, of the right one with `+`, others with neither.
+pub fn shown(node: &Difference) -> Vec<String> {
+    let mut shown = Vec::new();
+    match &node.excerpt {
+        Some(Excerpt::Bytes { offset, sides }) => {
+            dump('-', *offset, &sides.left, &sides.right, &mut shown);
+            dump('+', *offset, &sides.right, &sides.left, &mut shown);
         }
-        Excerpt::Lines { lines, omitted } => {
-            for Line { side, number, text: shown } in lines {
+        Some(Excerpt::Lines { lines, omitted }) => {
+            for Line { side, number, text } in lines {
                 let sign = match side {
                     LineSide::Both => ' ',
                     LineSide::Left => '-',
                     LineSide::Right => '+',
                 };
-                line(text, indent, &format!("{sign} {number:>5}  {}", printable(shown)));
+                shown.push(format!("{sign} {number:>5}  {}", printable(text)));
             }
             if *omitted != 0 {
-                line(text, indent, &format!("… and {omitted} more lines"));
+                shown.push(format!("… and {omitted} more lines"));
             }
         }
+        None => {}
     }
+    if let What::Value(Sides { left, right }) = &node.what {
+        shown.push(format!("- {}", printable(left)));
+        shown.push(format!("+ {}", printable(right)));
+    }
+    shown
 }
 
 /// Lines of a dump that differ from the other side's.
-fn dump(sign: &str, offset: u64, own: &[u8], other: &[u8], indent: &str, text: &mut String) {
+fn dump(sign: char, offset: u64, own: &[u8], other: &[u8], shown: &mut Vec<String>) {
     const LINE: usize = crate::bytes::DUMP_LINE as usize;
     if own.is_empty() {
-        line(text, indent, &format!("{sign} {offset:08x}  (the end)"));
+        shown.push(format!("{sign} {offset:08x}  (the end)"));
     }
     for (index, part) in own.chunks(LINE).enumerate() {
         let at = index * LINE;
@@ -120,12 +131,12 @@ fn dump(sign: &str, offset: u64, own: &[u8], other: &[u8], indent: &str, text: &
             continue;
         }
         let bytes: Vec<String> = part.iter().map(|byte| format!("{byte:02x}")).collect();
-        let shown = part.iter().map(|byte| match byte {
+        let characters = part.iter().map(|byte| match byte {
             b' '..=b'~' => char::from(*byte),
             _ => '.',
         });
-        let shown: String = shown.collect();
-        line(text, indent, &format!("{sign} {:08x}  {:<47}  {shown}", offset + at as u64, bytes.join(" ")));
+        let characters: String = characters.collect();
+        shown.push(format!("{sign} {:08x}  {:<47}  {characters}", offset + at as u64, bytes.join(" ")));
     }
 }
 

@@ -2,11 +2,11 @@
 //! about in, a record for programs.
 //!
 //! Pure: a [`BuildGraph`] goes in, text comes out, and equal graphs give equal
-//! bytes. A derivation's own texts are foreign: they pass [`escape`] wherever
+//! bytes. A derivation's own texts are foreign: they pass [`escape`] or [`crate::html`] wherever
 //! they enter another language.
 
 mod dot;
-pub(crate) mod escape;
+mod escape;
 mod fold;
 mod layout;
 mod page;

@@ -4,18 +4,17 @@
 //! Security Policy Level 3, which lets run and show what is known by its hash
 //! and nothing else. What a name might smuggle in would not run.
 
-use data_encoding::BASE64;
 use osbuild_store::StoreDir;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use super::escape;
 use super::fold::{Folded, Folding};
 use super::record;
 use super::svg::{Drawing, STYLE};
 use super::words;
 use super::{BuildGraph, State};
 use crate::graph::described::Step;
+use crate::html;
+use crate::quantities;
 
 const TEMPLATE: &str = include_str!("page.html");
 const PAGE_STYLE: &str = include_str!("page.css");
@@ -30,29 +29,29 @@ pub fn page(graph: &BuildGraph, folding: Folding, store_dir: &StoreDir) -> Strin
     let style = format!("{STYLE}{PAGE_STYLE}");
     let legend: String = words::STATES.into_iter().map(legend_row).collect();
     let data = data(graph, &drawing.folded, store_dir).to_string();
-    fill(
+    html::fill(
         TEMPLATE,
         &[
-            ("title", &escape::xml(&words::title(graph))),
-            ("summary", &escape::xml(&words::summary(graph))),
-            ("style-hash", &hash(&style)),
-            ("script-hash", &hash(SCRIPT)),
+            ("title", &html::xml(&words::title(graph))),
+            ("summary", &html::xml(&words::summary(graph))),
+            ("style-hash", &html::hash(&style)),
+            ("script-hash", &html::hash(SCRIPT)),
             ("style", &style),
             ("script", SCRIPT),
             ("width", &width),
             ("height", &height),
             ("picture", &picture),
             ("legend", &legend),
-            ("critical-meaning", &escape::xml(words::CRITICAL)),
-            ("lines-meaning", &escape::xml(words::LINES)),
-            ("critical-time", &escape::xml(&words::critical(graph))),
-            ("data", &escape::json_in_html(&data)),
+            ("critical-meaning", &html::xml(words::CRITICAL)),
+            ("lines-meaning", &html::xml(words::LINES)),
+            ("critical-time", &html::xml(&words::critical(graph))),
+            ("data", &html::json_in_html(&data)),
         ],
     )
 }
 
 fn legend_row(state: State) -> String {
-    let (class, word, meaning) = (state.id(), state.word(), escape::xml(state.meaning()));
+    let (class, word, meaning) = (state.id(), state.word(), html::xml(state.meaning()));
     let radius = if state == State::Fetch { 7 } else { 2 };
     format!(
         "<li><svg class=\"{class}\" aria-hidden=\"true\" width=\"34\" height=\"16\"><rect class=\"box\" x=\"1\" \
@@ -70,37 +69,15 @@ fn data(graph: &BuildGraph, folded: &Folded, store_dir: &StoreDir) -> Value {
     let step = |(index, step): (usize, &Step)| {
         let mut entry = record::node(step, store_dir);
         entry["stateWord"] = step.state.word().into();
-        entry["counted"] = words::duration(step.usual.ms).into();
+        entry["counted"] = quantities::duration(step.usual.ms).into();
         entry["usual"] = words::usual(step.usual).into();
-        entry["size"] = step.size_bytes().map(words::size).into();
+        entry["size"] = step.size_bytes().map(quantities::size).into();
         entry["node"] = folded.node_of[index].into();
         entry["inputs"] = std::mem::take(&mut inputs[index]).into();
         entry
     };
     let steps: Vec<Value> = graph.steps.iter().enumerate().map(step).collect();
     json!({ "steps": steps, "critical": graph.critical })
-}
-
-/// What a policy calls an element's text.
-fn hash(text: &str) -> String {
-    format!("'sha256-{}'", BASE64.encode(&Sha256::digest(text)))
-}
-
-/// Puts texts where the template has `{{name}}`; what they hold is not looked
-/// at again.
-fn fill(template: &str, texts: &[(&str, &str)]) -> String {
-    let mut out =
-        String::with_capacity(template.len() + texts.iter().map(|(_, text)| text.len()).sum::<usize>());
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once("{{") {
-        let (name, after) = after.split_once("}}").expect("holes of the template are closed");
-        let text = texts.iter().find(|(known, _)| *known == name);
-        out.push_str(before);
-        out.push_str(text.unwrap_or_else(|| panic!("the template asks for {name}")).1);
-        rest = after;
-    }
-    out.push_str(rest);
-    out
 }
 
 #[cfg(test)]
@@ -126,8 +103,8 @@ mod tests {
         assert_eq!((styles.len(), scripts.len()), (1, 1));
         let expected = format!(
             "default-src 'none'; style-src {}; script-src {}; base-uri 'none'; form-action 'none'",
-            hash(styles[0]),
-            hash(scripts[0])
+            html::hash(styles[0]),
+            html::hash(scripts[0])
         );
         assert_eq!(policy, expected);
         // Neither would run under it.
@@ -172,14 +149,5 @@ mod tests {
         let data: Value = serde_json::from_str(text).unwrap();
         assert_eq!(data["steps"][0]["builder"], attack);
         assert_eq!(page.matches("<script").count(), sample_page().matches("<script").count());
-    }
-
-    #[test]
-    fn holes_are_filled_once() {
-        let check = |template: &str, expected: &str| {
-            assert_eq!(fill(template, &[("a", "{{b}}"), ("b", "x")]), expected);
-        };
-        check("", "");
-        check("1{{a}}2{{b}}3{{a}}", "1{{b}}2x3{{b}}");
     }
 }

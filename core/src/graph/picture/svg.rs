@@ -5,11 +5,11 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::escape;
 use super::fold::{Folded, Folding, Node, fold};
 use super::layout::{Layout, Line, Place, layout};
 use super::words;
 use super::{BuildGraph, State};
+use crate::html::xml;
 
 /// How the parts of a drawing look, light or dark as the reader has it.
 pub(super) const STYLE: &str = include_str!("drawing.css");
@@ -19,8 +19,8 @@ pub fn svg(graph: &BuildGraph, folding: Folding) -> String {
     let drawing = Drawing::new(graph, folding);
     let (width, height) =
         (drawing.layout.width.max(LEGEND_WIDTH), drawing.layout.height + HEAD + LEGEND_HEIGHT);
-    let title = escape::xml(&words::title(graph));
-    let summary = escape::xml(&words::summary(graph));
+    let title = xml(&words::title(graph));
+    let summary = xml(&words::summary(graph));
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"drawing\" role=\"img\" \
          aria-labelledby=\"title summary\" width=\"{width}\" height=\"{height}\" \
@@ -54,7 +54,7 @@ fn legend(out: &mut String) {
              <text class=\"second\" x=\"68\" y=\"{}\">{}</text></g>",
             middle - 7,
             middle + 4,
-            escape::xml(text)
+            xml(text)
         );
     };
     for (index, state) in words::STATES.into_iter().enumerate() {
@@ -62,7 +62,7 @@ fn legend(out: &mut String) {
     }
     row(6, "critical", words::CRITICAL);
     let y = HEAD + 7 * LEGEND_ROW + 18;
-    let _ = writeln!(out, "<text class=\"second\" x=\"25\" y=\"{y}\">{}</text>", escape::xml(words::LINES));
+    let _ = writeln!(out, "<text class=\"second\" x=\"25\" y=\"{y}\">{}</text>", xml(words::LINES));
 }
 
 /// A graph with places, to be written into a file or a page.
@@ -162,8 +162,7 @@ fn write_node(
         Some(number) => format!("{}, {}, number {number} of the critical path", node.label, node.second_line),
         None => format!("{}, {}", node.label, node.second_line),
     };
-    let (label, second, spoken) =
-        (escape::xml(&shortened(&node.label)), escape::xml(&node.second_line), escape::xml(&spoken));
+    let (label, second, spoken) = (xml(&shortened(&node.label)), xml(&node.second_line), xml(&spoken));
     let (text_x, name_y, second_y) = (x + PADDING, y + 18, y + 33);
     let _ = write!(
         out,
@@ -226,8 +225,8 @@ impl<'g> Members<'g> {
             let (width, height) = (self.cell_width - CELL_GAP, CELL_HEIGHT - CELL_GAP);
             let described = &self.graph.steps[step];
             let state = described.state.id();
-            let name = escape::xml(&shortened(described.name()));
-            let spoken = escape::xml(&format!("{}, {}", described.name(), words::second_line(described)));
+            let name = xml(&shortened(described.name()));
+            let spoken = xml(&format!("{}, {}", described.name(), words::second_line(described)));
             let (text_x, text_y, radius) = (x + PADDING, y + 13, height / 2);
             let _ = write!(
                 out,

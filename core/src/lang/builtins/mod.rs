@@ -18,7 +18,7 @@ mod sort;
 mod strings;
 mod toml;
 mod types;
-mod versions;
+pub(crate) mod versions;
 mod xml;
 
 pub(crate) use json::Json;

@@ -78,14 +78,17 @@ fn split_version(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
     }
 }
 
-/// The version begins after the first dash that no letter follows.
-fn parse_drv_name(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
-    let text = e.force_plain(args[0], pos)?;
-    let dash = text.windows(2).position(|pair| pair[0] == b'-' && !pair[1].is_ascii_alphabetic());
-    let (name, version) = match dash {
+/// A package's name and version: that begins after the first dash that no
+/// letter follows.
+pub(crate) fn split_name(text: &[u8]) -> (&[u8], &[u8]) {
+    match text.windows(2).position(|pair| pair[0] == b'-' && !pair[1].is_ascii_alphabetic()) {
         Some(dash) => (&text[..dash], &text[dash + 1..]),
-        None => (text, &b""[..]),
-    };
+        None => (text, b""),
+    }
+}
+
+fn parse_drv_name(e: &mut Evaluator, args: &[Value], pos: Pos) -> Eval {
+    let (name, version) = split_name(e.force_plain(args[0], pos)?);
     let name = e.string_static(name, Context::EMPTY);
     let version = e.string(version);
     let symbol = e.symbols.intern(b"version");

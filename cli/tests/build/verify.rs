@@ -1,0 +1,111 @@
+//! `osbuild verify`: what is the same, what is not and why, in words, records
+//! and a page.
+
+use serde_json::{Value, json};
+
+use super::browser::Browser;
+use super::fixture::{Fixture, in_order};
+
+/// A step that is always the same, one whose archive holds the year, and one
+/// made of both.
+fn project() -> (Fixture, String) {
+    let fixture = Fixture::new();
+    let (base, _) = fixture.shell("base-1.0", "mkdir $out; echo base > $out/file", &[]);
+    let stamped = "mkdir -p $out/share made; date +%Y > made/year; echo '<b>' >> made/year; \
+                   tar -c --sort=name --mtime=@0 --owner=0 --group=0 made > $out/share/docs.tar";
+    let (stamp, _) = fixture.shell("stamp-2.0", stamped, &[&base]);
+    let (_, top) = fixture.shell("top", "cat $input0/file $input1/share/docs.tar > $out", &[&base, &stamp]);
+    (fixture, top)
+}
+
+fn last(records: &str) -> Value {
+    serde_json::from_str(records.lines().last().unwrap()).unwrap()
+}
+
+#[test]
+fn what_is_the_same_is_said_to_be_and_remembered() {
+    let (fixture, top) = project();
+    let words = ["verify", &top, "--only", "base", "--only", "top"];
+    let out = fixture.succeeds(&words);
+    in_order(&out, &["2 steps are the same, bit for bit", "round 1: zone, ", "round 2: clock, "]);
+    let record = |extra: &[&str]| {
+        let out = fixture.succeeds(&[&words, extra].concat());
+        let records: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let of_base = records.iter().filter(|record| record["step"]["name"] == "base-1.0");
+        of_base.map(|record| record["step"]["rounds"][0].clone()).collect::<Vec<_>>()
+    };
+    for round in record(&["--json"]) {
+        assert_eq!(round["ending"], "known");
+    }
+    let fresh = record(&["--json", "--fresh"]);
+    let acted: Vec<&Value> = fresh.iter().flat_map(|round| round["acted"].as_array().unwrap()).collect();
+    assert_eq!((fresh.len(), acted.len()), (2, 14), "{fresh:?}");
+    assert!(fresh.iter().all(|round| round["ending"] == "same" && round["idle"] == json!([])), "{fresh:?}");
+}
+
+#[test]
+fn what_differs_is_named_with_its_cause() {
+    let (fixture, top) = project();
+    let report = fixture.place.path().join("report");
+    let (out, err, code) = fixture.run(&["verify", &top, "--report", "report"]);
+    assert_eq!(code, 3, "{out}{err}");
+    in_order(
+        &out,
+        &[
+            "stamp-2.0 is not reproducible",
+            "cause: it differs with clock varied and nothing else",
+            "share/docs.tar",
+            "made/year",
+        ],
+    );
+    assert!(!out.contains("top"), "what is made of it is not at fault: {out}");
+    in_order(&err, &["error: 1 of 3 steps are not reproducible, first of all stamp-2.0"]);
+
+    let record: Value = serde_json::from_slice(&std::fs::read(report.join("report.json")).unwrap()).unwrap();
+    assert_eq!((&record["schema"], &record["isReproducible"]), (&json!(1), &json!(false)));
+    let stamp = record["steps"].as_array().unwrap().iter().find(|step| step["name"] == "stamp-2.0").unwrap();
+    let (first, second) = (&stamp["rounds"][0], &stamp["rounds"][1]);
+    assert_eq!((&first["ending"], &second["ending"]), (&json!("same"), &json!("differs")));
+    assert_eq!(second["cause"]["variations"], json!([["clock"]]));
+
+    let junit = std::fs::read_to_string(report.join("junit.xml")).unwrap();
+    in_order(&junit, &["name=\"round 2: clock,", "failures=\"1\"", "name=\"stamp-2.0\"", "<failure "]);
+
+    let Some(browser) = Browser::start() else { return };
+    browser.open(&report.join("report.html"));
+    let count =
+        |selector: &str| browser.script(&format!("return document.querySelectorAll('{selector}').length"));
+    assert_eq!(browser.text("#verdict"), "1 of 3 steps are not reproducible, first of all stamp-2.0");
+    assert_eq!(
+        (count("#steps tbody tr"), count("#rounds tbody tr"), count("article")),
+        (json!(3), json!(2), json!(1))
+    );
+    assert_eq!((count("#steps th.variation"), count("#steps td.blamed")), (json!(14), json!(1)));
+    let article = browser.text("article");
+    in_order(
+        &article,
+        &["stamp-2.0, round 2", "Cause: it differs with clock", "share/docs.tar", "made/year"],
+    );
+    // Foreign text stays text, and a tree folds without a script.
+    in_order(&article, &["<b>"]);
+    let shown = || browser.script("return document.querySelector('article details pre').checkVisibility()");
+    assert_eq!(shown(), true);
+    browser.click("article summary");
+    assert_eq!(shown(), false);
+    browser.is_content();
+}
+
+#[test]
+fn variations_are_chosen_by_name() {
+    let (fixture, top) = project();
+    let out = fixture.succeeds(&["verify", &top, "--vary", "zone,umask", "--json"]);
+    assert_eq!((&last(&out)["isReproducible"], &last(&out)["steps"]), (&json!(true), &json!(3)));
+    fixture.fails(&["verify", &top, "--vary", "moon"], 2, &["there is no variation 'moon'", "clock"]);
+    fixture.fails(
+        &["verify", &top, "--only", "bass"],
+        2,
+        &["error: no step below is called 'bass'", "hint: there are base-1.0, stamp-2.0, top"],
+    );
+    let (_, err, code) = fixture.run(&["verify", &top, "--vary", "clock", "--no-blame"]);
+    assert_eq!((code, err.contains("stamp-2.0")), (3, true), "{err}");
+}

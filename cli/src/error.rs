@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use osbuild_compare::CompareError;
 use osbuild_core::build::BuildError;
 use osbuild_core::build::builtin::BuiltinError;
 use osbuild_core::build::builtin::fetchurl::Pin;
@@ -14,6 +15,7 @@ use osbuild_core::disk::{DiskError, InstallError, Refusal};
 use osbuild_core::fetch::FetchError;
 use osbuild_core::fetch::lock::listed::Listed;
 use osbuild_core::graph::GraphError;
+use osbuild_core::image::facts::FactsError;
 use osbuild_core::image::sign::SignError;
 use osbuild_core::image::size::SizeError;
 use osbuild_core::lang::EvalError;
@@ -253,6 +255,18 @@ fn gone_hint(pin: &Pin, listed: Option<&Listed>) -> String {
         None => format!(
             "mirrors drop superseded versions: `osbuild lock update {lock}` pins what the suite has now"
         ),
+    }
+}
+
+impl From<FactsError> for Failure {
+    fn from(error: FactsError) -> Self {
+        Self::of(Exit::Failed, &error)
+    }
+}
+
+impl From<CompareError> for Failure {
+    fn from(error: CompareError) -> Self {
+        Self::of(Exit::Failed, &error)
     }
 }
 

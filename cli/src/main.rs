@@ -37,6 +37,7 @@ enum Command {
     Boot(commands::boot::Arguments),
     Test(commands::test::Arguments),
     Verify(commands::verify::Arguments),
+    Diff(commands::diff::Arguments),
     #[command(subcommand)]
     Disk(commands::disk::Command),
     #[command(subcommand)]
@@ -116,6 +117,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Boot(arguments) => commands::boot::run(arguments, common),
         Command::Test(arguments) => commands::test::run(&arguments, common),
         Command::Verify(arguments) => commands::verify::run(arguments, common),
+        Command::Diff(arguments) => commands::diff::run(arguments, common),
         Command::Disk(command) => commands::disk::run(command, common),
         Command::Graph(arguments) => commands::graph::run(arguments, common),
         Command::Log(arguments) => commands::log::run(arguments, common),

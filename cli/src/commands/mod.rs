@@ -3,6 +3,7 @@
 pub(crate) mod boot;
 pub(crate) mod build;
 pub(crate) mod derivation;
+pub(crate) mod diff;
 pub(crate) mod disk;
 pub(crate) mod docs;
 pub(crate) mod eval;

@@ -104,7 +104,7 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
     let rounds = rounds(&arguments.vary, arguments.rounds);
     let scratch = store.scratch("compare")?;
     let inquiry = Inquiry {
-        rounds: &Rounds { engine: &engine, is_fresh: arguments.fresh },
+        rounds: &Rounds::new(&engine, arguments.fresh),
         limits: Limits::default(),
         scratch: scratch.path(),
         finds_causes: !arguments.no_blame,

@@ -1,8 +1,8 @@
 //! Runs steps once more, each from the inputs that the first run had, so that
 //! no difference hides another.
 
-use std::collections::VecDeque;
-use std::sync::mpsc;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use osbuild_store::StorePath;
@@ -15,6 +15,7 @@ use super::steps::Step;
 use super::variation::Variations;
 use crate::build::memory::available_bytes;
 use crate::build::run::Report;
+use crate::build::sandbox::Particulars;
 use crate::build::{BuildError, BuildOptions, Builder, Built};
 use crate::graph::budget::{Budget, Need};
 use crate::graph::perform::as_floating;
@@ -55,12 +56,19 @@ pub struct Differing {
 
 /// Runs steps under variations.
 pub struct Rounds<'a> {
-    pub engine: &'a Engine<'a>,
-    /// Runs what an earlier run found the same, too.
-    pub is_fresh: bool,
+    pub(super) engine: &'a Engine<'a>,
+    is_fresh: bool,
+    /// What a probe found in sandboxes in which nothing is varied, by
+    /// derivation; `None` of what has none.
+    unvaried: Mutex<HashMap<StorePath, Option<Particulars>>>,
 }
 
-impl Rounds<'_> {
+impl<'a> Rounds<'a> {
+    /// `is_fresh` runs what an earlier run found the same, too.
+    pub fn new(engine: &'a Engine<'a>, is_fresh: bool) -> Self {
+        Self { engine, is_fresh, unvaried: Mutex::default() }
+    }
+
     /// One round: every step once; `each` is told of each as it ends, by its
     /// place in `steps`.
     ///
@@ -117,14 +125,13 @@ impl Rounds<'_> {
         if engine.is_interrupted() { Err(GraphError::Interrupted) } else { Ok(()) }
     }
 
-    /// One step once.
+    /// One step once, unless that is known.
     ///
     /// # Errors
     /// As [`Rounds::run`].
     pub fn once(&self, index: usize, step: &Step, variations: &Variations) -> Result<Again, GraphError> {
-        let engine = self.engine;
         let key = verified_key(step, variations);
-        if !self.is_fresh && engine.store.action(key)?.is_some_and(|row| row.outputs == step.outputs) {
+        if !self.is_fresh && self.engine.store.action(key)?.is_some_and(|row| row.outputs == step.outputs) {
             return Ok(Again {
                 acted: Variations::none(),
                 idle: Variations::none(),
@@ -133,6 +140,15 @@ impl Rounds<'_> {
                 wall: Duration::ZERO,
             });
         }
+        self.afresh(index, step, variations)
+    }
+
+    /// One step once, whatever is known.
+    ///
+    /// # Errors
+    /// As [`Rounds::run`].
+    pub fn afresh(&self, index: usize, step: &Step, variations: &Variations) -> Result<Again, GraphError> {
+        let engine = self.engine;
         let name = step.resolved.name();
         let usual = engine.store.usage(name)?.map(|usage| Duration::from_millis(usage.wall_ms));
         engine.observer.event(Event::Started { step: index, name, kind: Kind::Build, usual, for_step: None });
@@ -146,6 +162,7 @@ impl Rounds<'_> {
         // What was not done was not found; to a built-in builder most cannot be.
         let is_complete = again.idle.is_empty() || step.resolved.derivation.system == b"builtin";
         if is_complete && matches!(again.ending, Ending::Same) {
+            let key = verified_key(step, variations);
             engine.store.set_action(key, &ActionRow { outputs: step.outputs.clone() })?;
         }
         Ok(again)
@@ -155,9 +172,8 @@ impl Rounds<'_> {
         let engine = self.engine;
         let (surroundings, cores) = variations.surroundings(engine.options.cores);
         let options = BuildOptions { cores, surroundings, ..engine.options.clone() };
-        let promised = Builder { store: engine.store, fetcher: engine.fetcher, options: engine.options };
-        let builder = Builder { options: &options, ..promised };
-        let (acted, idle) = match promised.probe(&step.resolved).and_then(|without| {
+        let builder = Builder { options: &options, ..self.as_promised() };
+        let (acted, idle) = match self.unvaried(step).and_then(|without| {
             let with = builder.probe(&step.resolved)?;
             Ok(without.zip(with))
         }) {
@@ -191,6 +207,22 @@ impl Rounds<'_> {
             Err(error) => (Ending::Fails(error), None),
         };
         Ok(Again { acted, idle, ending, usage, wall })
+    }
+
+    fn as_promised(&self) -> Builder<'_> {
+        let engine = self.engine;
+        Builder { store: engine.store, fetcher: engine.fetcher, options: engine.options }
+    }
+
+    fn unvaried(&self, step: &Step) -> Result<Option<Particulars>, BuildError> {
+        let path = &step.resolved.path;
+        let known = || self.unvaried.lock().expect("nothing panics while it holds this");
+        if let Some(particulars) = known().get(path) {
+            return Ok(particulars.clone());
+        }
+        let particulars = self.as_promised().probe(&step.resolved)?;
+        known().insert(path.clone(), particulars.clone());
+        Ok(particulars)
     }
 }
 

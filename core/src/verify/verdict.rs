@@ -87,10 +87,8 @@ impl Inquiry<'_> {
 
     fn cause(&self, step: &Step, verdict: &Verdict) -> Result<Cause, GraphError> {
         let suspected: Vec<Variation> = verdict.findings.iter().flat_map(suspected).collect();
-        // Builds again even what an earlier run found the same.
-        let rounds = Rounds { engine: self.rounds.engine, is_fresh: true };
         blame(&verdict.again.acted, &suspected, &mut |variations| {
-            let again = rounds.once(verdict.step, step, variations)?;
+            let again = self.rounds.afresh(verdict.step, step, variations)?;
             Ok(matches!(again.ending, Ending::Differs(_)))
         })
     }

@@ -21,7 +21,7 @@ fn steps(fixture: &Fixture, derivation: &StorePath) -> Vec<Step> {
 
 fn again(fixture: &Fixture, step: &Step, variations: &Variations) -> Again {
     let engine = fixture.engine();
-    Rounds { engine: &engine, is_fresh: true }.once(0, step, variations).unwrap()
+    Rounds::new(&engine, true).once(0, step, variations).unwrap()
 }
 
 /// What a script's output differs by.
@@ -108,7 +108,7 @@ fn each_step_is_judged_by_its_own_inputs() {
     assert_eq!(names, ["lower", "upper", "top"]);
     let engine = fixture.engine();
     let mut differing = Vec::new();
-    Rounds { engine: &engine, is_fresh: false }
+    Rounds::new(&engine, false)
         .run(&steps, &Variations::all(), &mut |index, again| {
             if let Ending::Differs(outputs) = again.ending {
                 let [Differing { first, second, .. }] = &outputs[..] else { panic!("{outputs:?}") };
@@ -128,7 +128,7 @@ fn what_was_found_the_same_is_not_run_again() {
     let steps = steps(&fixture, &derivation);
     let engine = fixture.engine();
     let run = |is_fresh: bool, variations: &Variations| {
-        let again = Rounds { engine: &engine, is_fresh }.once(0, &steps[0], variations).unwrap();
+        let again = Rounds::new(&engine, is_fresh).once(0, &steps[0], variations).unwrap();
         matches!(again.ending, Ending::Known)
     };
     let zone: Variations = [Variation::Zone].into_iter().collect();

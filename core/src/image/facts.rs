@@ -75,7 +75,7 @@ impl Facts {
         let release: Release = parse(&slot.join("manifest.json"))?;
         let outer: Outer = parse(&output.join("manifest.json"))?;
         let packages = outer.packages.into_iter().map(|package| (package.name, package.version)).collect();
-        let (files, settings) = root(&slot.join("root.squashfs"))?;
+        let Root { files, settings } = root(&slot.join("root.squashfs"))?;
         let (kernel, kernel_options) = kernel(&slot.join("boot.efi"))?;
         Ok(Self { release, packages, files, kernel, kernel_options, settings })
     }
@@ -105,7 +105,12 @@ fn malformed(path: &Path, why: impl ToString) -> FactsError {
 }
 
 /// Files of a root, and what its schema says can be set.
-fn root(path: &Path) -> Result<(BTreeMap<String, FileFacts>, BTreeMap<String, Value>), FactsError> {
+struct Root {
+    files: BTreeMap<String, FileFacts>,
+    settings: BTreeMap<String, Value>,
+}
+
+fn root(path: &Path) -> Result<Root, FactsError> {
     let fail = |error| FactsError::Read { path: path.to_owned(), source: error };
     let file = File::open(path).map_err(fail)?;
     let mut image = Image::open(BufReader::new(file)).map_err(|error| malformed(path, error))?;
@@ -131,7 +136,7 @@ fn root(path: &Path) -> Result<(BTreeMap<String, FileFacts>, BTreeMap<String, Va
         };
         files.insert(name, FileFacts { mode: format!("{mode:04o}"), owner: uid, group: gid, kind });
     }
-    Ok((files, settings))
+    Ok(Root { files, settings })
 }
 
 #[derive(Deserialize)]

@@ -165,11 +165,7 @@ impl StepRecord {
 }
 
 /// What differs in the verdicts on a step, with the two results' names.
-pub(super) fn differences<'v>(
-    verdicts: &'v [Verdict],
-    step: usize,
-    round: usize,
-) -> impl Iterator<Item = &'v Finding> {
+pub(super) fn differences(verdicts: &[Verdict], step: usize, round: usize) -> impl Iterator<Item = &Finding> {
     verdicts
         .iter()
         .filter(move |verdict| verdict.step == step && verdict.round == round)

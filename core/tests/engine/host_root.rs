@@ -9,7 +9,7 @@ use osbuild_store::store::SourceTree;
 
 const PROGRAMS: &[&str] = &[
     "sh", "cat", "chmod", "cp", "date", "env", "id", "ln", "ls", "mkdir", "mkfifo", "mv", "rm", "sleep",
-    "stat", "touch", "uname",
+    "stat", "tar", "touch", "uname",
 ];
 
 /// The host's shell and a few tools with the libraries they load.

@@ -36,7 +36,9 @@ enum Command {
     Build(commands::build::Arguments),
     Boot(commands::boot::Arguments),
     Test(commands::test::Arguments),
+    #[command(hide = true)]
     Verify(commands::verify::Arguments),
+    #[command(hide = true)]
     Diff(commands::diff::Arguments),
     #[command(subcommand)]
     Disk(commands::disk::Command),

@@ -1,15 +1,14 @@
 //! `osbuild graph`: a picture of what a build is made of.
 
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use osbuild_core::graph::BuildGraph;
 use osbuild_core::graph::picture::{self, Folding};
 use osbuild_store::{StoreDir, StorePath};
 
 use crate::config::{self, CommonArguments};
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 use crate::targets::Targets;
 use crate::ui::Ui;
 use crate::workshop::{BuildLimits, Workshop};
@@ -67,10 +66,7 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
         std::io::stdout().lock().write_all(text.as_bytes())?;
         return Ok(());
     };
-    write_whole(file, text.as_bytes()).map_err(|error| {
-        Failure::new(Exit::Failed, &format!("cannot write {}: {error}", file.display()))
-            .with_hint("the folder has to exist and to be writable")
-    })?;
+    super::write_whole(file, text.as_bytes())?;
     if !common.quiet {
         eprintln!("{}: {}", file.display(), picture::summary(&graph));
     }
@@ -100,18 +96,4 @@ fn describe(arguments: &Arguments, common: &CommonArguments) -> Result<BuildGrap
     let targets = Targets::resolve(&store, &arguments.targets, limits, common)?;
     let workshop = Workshop::open(&store, limits, Ui::new(common.verbosity()))?;
     Ok(workshop.engine().describe(&|path: &StorePath| targets.lookup(path), &targets.wanted)?)
-}
-
-/// Writes a file that appears whole; a device or a pipe is written to as it is.
-fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    if file.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        return std::fs::OpenOptions::new().write(true).open(file)?.write_all(bytes);
-    }
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // As any new file: the user's mask takes away what it will.
-    let readable = std::fs::Permissions::from_mode(0o666);
-    let mut beside = tempfile::Builder::new().permissions(readable).tempfile_in(folder)?;
-    beside.write_all(bytes)?;
-    beside.persist(file).map_err(|error| error.error)?;
-    Ok(())
 }

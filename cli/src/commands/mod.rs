@@ -23,6 +23,7 @@ pub(crate) mod test;
 pub(crate) mod verify;
 
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, CommonArguments};
@@ -50,5 +51,26 @@ fn print_file(path: &Path) -> Result<(), Failure> {
     let bytes = std::fs::read(path)
         .map_err(|error| Failure::new(Exit::Failed, &format!("cannot read {}: {error}", path.display())))?;
     std::io::stdout().lock().write_all(&bytes)?;
+    Ok(())
+}
+
+/// Writes a file that appears whole; a device or a pipe is written to as it is.
+fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    put_whole(file, bytes).map_err(|error| {
+        Failure::new(Exit::Failed, &format!("cannot write {}: {error}", file.display()))
+            .with_hint("the folder has to exist and to be writable")
+    })
+}
+
+fn put_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if file.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return std::fs::OpenOptions::new().write(true).open(file)?.write_all(bytes);
+    }
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // As any new file: the user's mask takes away what it will.
+    let readable = std::fs::Permissions::from_mode(0o666);
+    let mut beside = tempfile::Builder::new().permissions(readable).tempfile_in(folder)?;
+    beside.write_all(bytes)?;
+    beside.persist(file).map_err(|error| error.error)?;
     Ok(())
 }

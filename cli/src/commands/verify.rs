@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     /// What to vary: all, none, or names separated by commas, with a minus to leave one out
     #[arg(long, value_name = "LIST", default_value = "all", allow_hyphen_values = true, value_parser = variations)]
     vary: Variations,
-    /// How many rounds; further ones repeat the first two
+    /// How many rounds, all of them run; further ones repeat the first two
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
     /// Write report.json, report.html and junit.xml there
@@ -74,6 +74,12 @@ fn variations(text: &str) -> Result<Variations, String> {
 }
 
 pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), Failure> {
+    // Before builds that may take hours.
+    if let Some(directory) = &arguments.report {
+        fs::create_dir_all(directory).map_err(|error| {
+            Failure::new(Exit::Failed, &format!("cannot make {}: {error}", directory.display()))
+        })?;
+    }
     let store = config::open_store()?;
     let _held = store.hold_objects()?;
     let limits = BuildLimits {
@@ -104,7 +110,8 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
     let rounds = rounds(&arguments.vary, arguments.rounds);
     let scratch = store.scratch("compare")?;
     let inquiry = Inquiry {
-        rounds: &Rounds::new(&engine, arguments.fresh),
+        // What is to be run again is not to be remembered.
+        rounds: &Rounds::new(&engine, arguments.fresh || arguments.rounds.is_some()),
         limits: Limits::default(),
         scratch: scratch.path(),
         finds_causes: !arguments.no_blame,
@@ -140,15 +147,8 @@ fn choose(below: Vec<Candidate>, only: &[String]) -> Result<Vec<Candidate>, Fail
     if only.is_empty() {
         return Ok(below);
     }
-    let is_named = |candidate: &Candidate, name: &str| {
-        let rest = candidate.name().strip_prefix(name);
-        rest.is_some_and(|rest| {
-            let version = rest.strip_prefix('-').and_then(|rest| rest.chars().next());
-            rest.is_empty() || version.is_some_and(|first| first.is_ascii_digit())
-        })
-    };
     for name in only {
-        if !below.iter().any(|candidate| is_named(candidate, name)) {
+        if !below.iter().any(|candidate| candidate.is_called(name)) {
             let names: Vec<&str> = below.iter().map(Candidate::name).collect();
             return Err(Failure::usage(
                 &format!("no step below is called '{name}'"),
@@ -156,7 +156,7 @@ fn choose(below: Vec<Candidate>, only: &[String]) -> Result<Vec<Candidate>, Fail
             ));
         }
     }
-    Ok(below.into_iter().filter(|candidate| only.iter().any(|name| is_named(candidate, name))).collect())
+    Ok(below.into_iter().filter(|candidate| only.iter().any(|name| candidate.is_called(name))).collect())
 }
 
 /// What costs nothing first, then what is traced; as often as was asked for.
@@ -216,13 +216,12 @@ fn print(
 }
 
 fn write_report(directory: &Path, report: &Report, verdicts: &[Verdict]) -> Result<(), Failure> {
-    fs::create_dir_all(directory)?;
     for (name, contents) in [
         ("report.json", serde_json::to_string(report).map_err(std::io::Error::from)?),
         ("report.html", page(report, verdicts)),
         ("junit.xml", junit(report, verdicts)),
     ] {
-        fs::write(directory.join(name), contents)?;
+        super::write_whole(&directory.join(name), contents.as_bytes())?;
     }
     Ok(())
 }

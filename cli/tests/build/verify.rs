@@ -37,6 +37,9 @@ fn what_is_the_same_is_said_to_be_and_remembered() {
     for round in record(&["--json"]) {
         assert_eq!(round["ending"], "known");
     }
+    let asked_for = record(&["--json", "--rounds", "3"]);
+    assert_eq!(asked_for.len(), 3);
+    assert!(asked_for.iter().all(|round| round["ending"] == "same"), "{asked_for:?}");
     let fresh = record(&["--json", "--fresh"]);
     let acted: Vec<&Value> = fresh.iter().flat_map(|round| round["acted"].as_array().unwrap()).collect();
     assert_eq!((fresh.len(), acted.len()), (2, 14), "{fresh:?}");

@@ -10,6 +10,7 @@ use crate::build::Resolved;
 use crate::derivation::Derivation;
 use crate::graph::resolve::resolve;
 use crate::graph::{Engine, GraphError, Lookup, Outputs, Wanted, read_derivation};
+use crate::lang::builtins::versions::split_name;
 
 /// One step as it ran, with what it made.
 #[derive(Clone, Debug)]
@@ -30,6 +31,11 @@ impl Candidate {
     /// Its name without what it is called in the store.
     pub fn name(&self) -> &str {
         self.path.derivation_name()
+    }
+
+    /// By its name, with or without a version.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name() == name || split_name(self.name().as_bytes()).0 == name.as_bytes()
     }
 
     pub(super) fn inputs(&self) -> impl Iterator<Item = &StorePath> {

@@ -38,8 +38,7 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
     let difference = if arguments.bytes { difference(&from, &to)? } else { None };
     let mut out = std::io::stdout().lock();
     if common.json {
-        let mut record = json!({ "changes": changes });
-        record["schema"] = 1.into();
+        let mut record = json!({ "schema": 1, "changes": changes });
         if arguments.bytes {
             record["difference"] = json!(difference.as_ref().map(Record::from));
         }

@@ -16,7 +16,6 @@ use crate::quantities::size;
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Changes {
-    pub schema: u32,
     pub from: Identity,
     pub to: Identity,
     pub packages: Vec<Change<String>>,
@@ -72,7 +71,6 @@ impl Changes {
             _ => Vec::new(),
         };
         Self {
-            schema: 1,
             from: identity(&from.release),
             to: identity(&to.release),
             packages: changes(&from.packages, &to.packages),

@@ -20,7 +20,7 @@ pub struct Facts {
     pub packages: BTreeMap<String, String>,
     /// By absolute path.
     pub files: BTreeMap<String, FileFacts>,
-    /// As the kernel names itself first: release, builder, number.
+    /// The kernel's release, who built it, and when.
     pub kernel: String,
     /// As in `.config`, without those that are off; `None` where the kernel does
     /// not carry them (`CONFIG_IKCONFIG`).

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::machine::slowness;
 use crate::node::expect_in_time;
 use crate::pki::Pki;
 
@@ -144,7 +145,7 @@ impl ControlPlane {
             let said = self.kubectl(&["get", "--raw", "/readyz"]);
             match said {
                 Ok(said) if said == "ok" => return Ok(()),
-                said if since.elapsed() > PATIENCE => {
+                said if since.elapsed() > PATIENCE.mul_f64(slowness()) => {
                     return Err(format!("the API server is not ready: {said:?}\n{}", self.logs()));
                 }
                 _ => {}

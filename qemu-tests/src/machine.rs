@@ -69,6 +69,12 @@ impl<'a> Start<'a> {
     }
 }
 
+/// How many times as slow as an idle machine this one is said to be: whatever is
+/// waited for here is waited for so much longer.
+pub(crate) fn slowness() -> f64 {
+    std::env::var("OSBUILD_TEST_SLOWNESS").ok().and_then(|text| text.parse().ok()).unwrap_or(1.0)
+}
+
 pub(crate) struct Machine {
     child: Child,
     report: PathBuf,
@@ -133,8 +139,7 @@ impl Machine {
             .stderr(log)
             .spawn()
             .map_err(|error| format!("cannot run {command:?}: {error}"))?;
-        let slowness: f64 =
-            std::env::var("OSBUILD_TEST_SLOWNESS").ok().and_then(|text| text.parse().ok()).unwrap_or(1.0);
+        let slowness = slowness();
         let factor = if start.instruction_clock { slowness * INSTRUCTION_CLOCK } else { slowness };
         Ok(Self { child, report, console, started: Instant::now(), factor })
     }

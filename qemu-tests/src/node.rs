@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::context::Context;
-use crate::machine::Start;
+use crate::machine::{Start, slowness};
 use crate::report::Report;
 use crate::ssh::Client;
 
@@ -79,8 +79,9 @@ pub(crate) fn expect_in_time(
 ) -> Result<(), String> {
     let since = Instant::now();
     while !holds()? {
-        if since.elapsed() > PATIENCE {
-            return Err(format!("not {what} within {} s", PATIENCE.as_secs()));
+        let patience = PATIENCE.mul_f64(slowness());
+        if since.elapsed() > patience {
+            return Err(format!("not {what} within {} s", patience.as_secs()));
         }
         std::thread::sleep(Duration::from_secs(1));
     }

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::context::{Context, program_of};
+use crate::machine::slowness;
 use crate::scenarios::nonce;
 
 /// For a container to be imported and started under emulation.
@@ -41,7 +42,7 @@ impl Client {
             if status != 255 {
                 return Ok(());
             }
-            if since.elapsed() > PATIENCE {
+            if since.elapsed() > PATIENCE.mul_f64(slowness()) {
                 return Err(format!("nobody answers at port {port}: {said}"));
             }
             std::thread::sleep(Duration::from_secs(1));

@@ -12,7 +12,7 @@ use crate::control_plane::{ControlPlane, HOST, PORT, TOKEN};
 use crate::fleet::Fleet;
 use crate::followed::Followed;
 use crate::gpt::{GOOD, bits};
-use crate::machine::Machine;
+use crate::machine::{Machine, slowness};
 use crate::namespace;
 use crate::node::{Node, expect_in_time};
 use crate::scenarios::cluster_services;
@@ -177,8 +177,9 @@ impl Cluster<'_> {
                     return Ok(story);
                 }
             }
-            if since.elapsed() > PATIENCE {
-                let seconds = PATIENCE.as_secs();
+            let patience = PATIENCE.mul_f64(slowness());
+            if since.elapsed() > patience {
+                let seconds = patience.as_secs();
                 return Err(format!("not {what} within {seconds} s: {}, then {last:?}", told(&story)));
             }
             std::thread::sleep(LOOK);

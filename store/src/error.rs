@@ -32,6 +32,9 @@ pub enum StoreError {
     /// An object is not in the store.
     #[error("{0} is not in the store")]
     Missing(StorePath),
+    /// A stream of objects is malformed, or holds what nobody vouches for.
+    #[error("cannot import: {0}")]
+    Import(String),
     /// A name or path breaks the grammar of store paths.
     #[error(transparent)]
     Path(#[from] StorePathError),

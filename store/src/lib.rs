@@ -14,6 +14,7 @@ pub mod cache;
 pub mod content_address;
 pub mod difference;
 pub mod error;
+mod export;
 pub mod hash;
 pub mod local;
 pub mod nar;

@@ -2,6 +2,7 @@
 //! servers that misbehave, and to and from real Nix.
 
 mod attacks;
+mod export;
 mod fixture;
 mod nix;
 mod s3;

@@ -7,7 +7,7 @@
   image-manifest = "1";
   join = "1";
   link-root = "1";
-  sbom = "1";
+  sbom = "2";
   slot = "2";
   squashfs-segment = "1";
   unpack-debs = "1";

@@ -27,6 +27,7 @@ let
     inherit (call ./source.nix) source;
     inherit (call ./locks.nix)
       debs
+      describePinned
       lock
       lockedSource
       lockTime
@@ -47,6 +48,7 @@ let
       buildRust
       cargoSources
       configureCargo
+      cratesBelow
       rustWorkspace
       useCrates
       ;

@@ -61,6 +61,9 @@ let
       keepsReferences ? null,
       # How the files enter an image.
       image ? { },
+      # Pinned files beside `src`, and crates, that it is made from.
+      sources ? [ ],
+      crates ? [ ],
       meta,
       passthru ? { },
       ...
@@ -82,6 +85,8 @@ let
         "runtimeInputs"
         "keepsReferences"
         "image"
+        "sources"
+        "crates"
         "meta"
         "passthru"
         "outputs"
@@ -117,8 +122,10 @@ let
         version
         runtimeInputs
         image
+        crates
         meta
         ;
+      sources = lib.optional ((src.pin or null) != null) src ++ sources;
     }
     // {
       # The same package, said a little differently: `change` gets the
@@ -133,6 +140,8 @@ let
       version,
       runtimeInputs,
       image,
+      sources ? [ ],
+      crates ? [ ],
       meta,
     }:
     assert lib.assertMsg (
@@ -143,8 +152,10 @@ let
         pname
         version
         runtimeInputs
+        crates
         meta
         ;
+      sources = map lib.describePinned sources;
       image = {
         # Files left out of images, as globs from the package's root.
         exclude = [ ];

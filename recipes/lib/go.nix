@@ -66,6 +66,7 @@ lib:
       ]
       // {
         inherit sdk;
+        sources = lib.optional (packaging != null) packaging;
         env = {
           GO111MODULE = "off";
           GOPATH = "/build/gopath:/usr/share/gocode";

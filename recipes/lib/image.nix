@@ -5,13 +5,39 @@ lib:
 let
   inherit (import ./derivations.nix lib) builtinDerivation;
 
+  # How vulnerability databases name a release. `meta.cpe` is what stands before
+  # the version, `a:openssl:openssl`; of that, what a distribution adds is left out.
+  cpe =
+    package:
+    let
+      # `1.3.dfsg+really1.3.1`, which went back, is 1.3.1.
+      really = builtins.match ".*\\+really([0-9.]+).*" package.version;
+      plain = builtins.match "([0-9]+(\\.[0-9]+)*).*" package.version;
+      version = builtins.head (if really != null then really else plain);
+    in
+    if package.meta ? cpe then "cpe:2.3:${package.meta.cpe}:${version}:*:*:*:*:*:*:*" else null;
+
   # What the link step is told of a package.
   describe = package: {
     inherit (package) pname version;
     inherit (package.meta) license;
-    cpe = package.meta.cpe or null;
+    cpe = cpe package;
     path = package;
     inherit (package.image) exclude interpreter;
+  };
+
+  # What the bill of materials is told of one.
+  component = package: {
+    inherit (package)
+      pname
+      version
+      sources
+      crates
+      ;
+    inherit (package.meta) license description homepage;
+    licenseText = package.meta.licenseText or null;
+    cpe = cpe package;
+    runsWith = map (other: other.pname) package.runtimeInputs;
   };
 
   segment =
@@ -128,7 +154,14 @@ in
           "size"
         ];
         manifest = manifest.out;
-        packages = described;
+        components = map component (
+          closure
+          ++ [
+            kernel
+            stub
+            loader
+          ]
+        );
         inherit slot;
       };
 

@@ -125,6 +125,22 @@ in
 
   lock = name: locks.${name} or (throw "no lock file recipes/locks/${name}.json");
 
+  # A fetched file of a lock, as bills of materials name it.
+  describePinned =
+    file:
+    let
+      name = baseNameOf (builtins.head file.urls);
+      # `zlib1g_1.3-1_amd64.deb`
+      binary = match ".*_([a-z0-9]+)\\.deb" name;
+    in
+    {
+      file = name;
+      inherit (file) urls;
+      inherit (file.pin) package version suite;
+      arch = if binary == null then "source" else builtins.head binary;
+      sha256 = builtins.head (match "sha256:(.*)" file.outputHash);
+    };
+
   # Every package of a lock, fetched.
   debs = name: map (fetchEntry name locks.${name}) locks.${name}.entries;
 

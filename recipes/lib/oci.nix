@@ -11,6 +11,9 @@ lib:
       # Programs of the layer: path → source.
       files,
       entrypoint,
+      # Pinned packages and crates that are in it.
+      sources ? [ ],
+      crates ? [ ],
       meta,
     }:
     let
@@ -21,7 +24,12 @@ lib:
       tar = "tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --format=ustar";
     in
     lib.mkDerivation {
-      inherit pname meta;
+      inherit
+        pname
+        sources
+        crates
+        meta
+        ;
       version = "1";
       sdk = lib.sdk.c;
       passthru = { inherit reference root; };

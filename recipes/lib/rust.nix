@@ -24,6 +24,38 @@ let
       };
     }) (filter (entry: entry ? checksum) (fromTOML (readFile lockFile)).package);
 
+  # The crates that a package of a lock file is linked with, directly or not, by
+  # what the lock says: those of builds and of tests are among them.
+  cratesBelow =
+    lockFile: root:
+    let
+      byName = builtins.groupBy (entry: entry.name) (fromTOML (readFile lockFile)).package;
+      # "name", or "name version" where there are several.
+      find =
+        text:
+        let
+          words = filter builtins.isString (builtins.split " " text);
+          candidates = byName.${builtins.head words};
+        in
+        if builtins.length words == 1 then
+          builtins.head candidates
+        else
+          lib.findSingle "crate '${text}' in ${toString lockFile}" (
+            entry: entry.version == builtins.elemAt words 1
+          ) candidates;
+      node = entry: {
+        key = "${entry.name} ${entry.version}";
+        inherit entry;
+      };
+      nodes = builtins.genericClosure {
+        startSet = [ (node (find root)) ];
+        operator = node': map (text: node (find text)) (node'.entry.dependencies or [ ]);
+      };
+    in
+    map (node': { inherit (node'.entry) name version checksum; }) (
+      filter (node': node'.entry ? checksum) nodes
+    );
+
   # A directory source for cargo: every crate unpacked, with the checksum of
   # its archive. `lockFiles` are merged; a crate named twice enters once.
   cargoSources =
@@ -194,6 +226,7 @@ let
           # Members inherit the workspace's.
           inherit (package) version;
           inherit runtimeInputs image;
+          crates = cratesBelow (projectRoot + "/${folder}/Cargo.lock") own.package.name;
           sdk = lib.sdk.rust;
           src = lib.source {
             name = "${own.package.name}-source";
@@ -248,6 +281,7 @@ in
   inherit (agents) buildRust configureCargo;
   inherit
     cargoSources
+    cratesBelow
     rustWorkspace
     useCrates
     ;

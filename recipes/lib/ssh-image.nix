@@ -54,6 +54,8 @@ lib: {
         "usr/bin/ssh-start" = "${ssh-start}/usr/bin/ssh-start";
       };
       entrypoint = [ "/usr/bin/ssh-start" ];
+      sources = lib.debs lock;
+      inherit (ssh-start) crates;
       meta = {
         inherit description;
         license = "MIT OR Apache-2.0";

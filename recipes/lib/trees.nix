@@ -73,6 +73,7 @@ let
         image
         meta
         ;
+      sources = map (source: source.src) sources;
     };
 
   # Programs that run on the building machine: a whole lock, unpacked to a root

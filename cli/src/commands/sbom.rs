@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
 enum Format {
     /// SPDX 2.3
     Spdx,
-    /// CycloneDX 1.5
+    /// CycloneDX 1.6
     Cyclonedx,
 }
 

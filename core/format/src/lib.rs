@@ -24,6 +24,4 @@ pub mod qcow2;
 pub mod vhd;
 pub mod vmdk;
 
-pub mod sbom;
-
 pub mod hex;

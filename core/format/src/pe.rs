@@ -156,6 +156,26 @@ pub fn append_signature(image: &[u8], signature: &[u8]) -> Result<Vec<u8>, PeErr
     Ok(signed)
 }
 
+/// The signature that [`append_signature`] added; `None` of an image without.
+///
+/// # Errors
+/// No PE image, or its certificate table is not where it says.
+pub fn signature(image: &[u8]) -> Result<Option<&[u8]>, PeError> {
+    let what = "the image";
+    let headers = Headers::parse(image, what)?;
+    let at = headers.optional + CERTIFICATE_DIRECTORY;
+    let (offset, length) = (u32_at(image, at) as usize, u32_at(image, at + 4) as usize);
+    if length == 0 {
+        return Ok(None);
+    }
+    let bad = PeError::NotPe { what, why: "its certificate table is not where it says" };
+    let table = offset.checked_add(length).and_then(|end| image.get(offset..end)).ok_or(bad)?;
+    let bad = PeError::NotPe { what, why: "its certificate is longer than its table" };
+    let header = 8;
+    let certificate = table.get(..header).map(|header| u32_at(header, 0) as usize);
+    certificate.and_then(|end| table.get(header..end)).map(Some).ok_or(bad)
+}
+
 /// Size of the certificate table that a signature makes.
 pub fn certificate_bytes(signature_bytes: usize) -> usize {
     align(8 + signature_bytes, 8)

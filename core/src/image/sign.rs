@@ -50,6 +50,8 @@ pub enum Signer {
     /// A command: bytes to be signed on its standard input, the raw RSA
     /// signature (PKCS #1 v1.5, SHA-256) on its standard output.
     Command { command: String, certificate: Vec<u8> },
+    /// Nobody: one image's signature, which was given before.
+    Before { signature: Vec<u8> },
 }
 
 impl Signer {
@@ -89,14 +91,9 @@ impl Signer {
         Ok(Self::Key { key: Box::new(pair), certificate })
     }
 
-    fn certificate(&self) -> &[u8] {
-        match self {
-            Self::Key { certificate, .. } | Self::Command { certificate, .. } => certificate,
-        }
-    }
-
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         match self {
+            Self::Before { .. } => unreachable!("it has its signature"),
             Self::Key { key, .. } => {
                 let mut signature = vec![0; key.public().modulus_len()];
                 key.sign(&RSA_PKCS1_SHA256, &ring::rand::SystemRandom::new(), message, &mut signature)
@@ -119,7 +116,11 @@ impl Signer {
     }
 
     fn signature(&self, image: &[u8]) -> Result<Vec<u8>, SignError> {
-        let request = authenticode::request(image, self.certificate())?;
+        let certificate = match self {
+            Self::Key { certificate, .. } | Self::Command { certificate, .. } => certificate,
+            Self::Before { signature } => return Ok(signature.clone()),
+        };
+        let request = authenticode::request(image, certificate)?;
         Ok(request.finish(&self.sign(&request.to_be_signed())?))
     }
 
@@ -155,14 +156,37 @@ fn run_command(command: &str, message: &[u8]) -> Result<Vec<u8>, SignError> {
 /// See [`SignError`]; `out` must not exist, and is removed again on failure.
 pub fn sign_output(result: &Path, out: &Path, signer: &Signer) -> Result<(), SignError> {
     fs::create_dir(out).map_err(io("create", out))?;
-    let signed = sign_into(result, out, signer);
+    let signed = sign_into(result, out, signer, signer);
     if signed.is_err() {
         let _ = fs::remove_dir_all(out);
     }
     signed
 }
 
-fn sign_into(result: &Path, out: &Path, signer: &Signer) -> Result<(), SignError> {
+/// The image that an unsigned one becomes by the signatures of a signed one: the
+/// same, if that was made from the same.
+///
+/// # Errors
+/// As [`sign`]; one of the two has no signature.
+pub fn sign_as(result: &Path, out: &Path, signed: &Path) -> Result<(), SignError> {
+    let before = |name: &str| {
+        let path = signed.join("slot").join(name);
+        let bytes = read(&path)?;
+        match pe::signature(&bytes).map_err(AuthenticodeError::from)? {
+            Some(signature) => Ok(Signer::Before { signature: signature.to_vec() }),
+            None => Err(SignError::Image { path, what: "it is not signed".to_owned() }),
+        }
+    };
+    fs::create_dir(out).map_err(io("create", out))?;
+    sign_into(result, out, &before("boot.efi")?, &before("loader.efi")?)
+}
+
+fn sign_into(
+    result: &Path,
+    out: &Path,
+    uki_signer: &Signer,
+    loader_signer: &Signer,
+) -> Result<(), SignError> {
     let slot = result.join("slot");
     let manifest = slot.join("manifest.json");
     let invalid = |path: &Path, what: String| SignError::Image { path: path.to_owned(), what };
@@ -170,9 +194,9 @@ fn sign_into(result: &Path, out: &Path, signer: &Signer) -> Result<(), SignError
     if release.uki.sha256 != release.uki.unsigned_sha256 {
         return Err(invalid(&manifest, "this image is signed already; sign the unsigned one".to_owned()));
     }
-    let uki = signer.sign_image(&read(&slot.join("boot.efi"))?)?;
+    let uki = uki_signer.sign_image(&read(&slot.join("boot.efi"))?)?;
     let disk = result.join("disk.raw");
-    let loader = signer.sign_loader(&read(&slot.join("loader.efi"))?)?;
+    let loader = loader_signer.sign_loader(&read(&slot.join("loader.efi"))?)?;
 
     let slot_out = out.join("slot");
     fs::create_dir(&slot_out).map_err(io("create", &slot_out))?;

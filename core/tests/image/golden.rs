@@ -19,7 +19,7 @@ const GOLDEN: &[(&str, u32, &str)] = &[
     ("link-root", 1, "9c8a8d118acb08528b6bc6fc0c7232c3aa982b7ecd87f76e6470172c23529691"),
     ("slot", 2, "07e3f13e4e8681fb247cde8136842f10324e5e9660c02f4e7c5a4a92118f939a"),
     ("disk", 1, "f8c2cd30e4bc64656dd604cf66430e2b4aa10a971fc213e94bab1ae032d3cc4a"),
-    ("sbom", 1, "a73568195f17a5ea60709e7325d109f19e934c8f89c2079b4ff9015f53f63237"),
+    ("sbom", 2, "714c965020a65e4e3938d4b109f007007e49086cc506c204def25225d5c6a2fc"),
     ("image-manifest", 1, "f2c44dd32686959582dea68af2759c0f73d1ac0f249bacad10b6f4e70da0943f"),
 ];
 
@@ -29,7 +29,9 @@ fn bytes_of_every_builder_are_pinned() {
     let (slot, _, _) = built(&fixture);
     let packages = json!([{ "pname": "health", "version": "1", "license": "MIT", "cpe": null,
                             "path": logical("health"), "exclude": [], "interpreter": false }]);
-    let sbom = json!({ "manifest": logical("root-out"), "slot": logical("slot-out"), "packages": packages });
+    let components = json!([{ "pname": "health", "version": "1", "license": "MIT", "description": "d" }]);
+    let sbom =
+        json!({ "manifest": logical("root-out"), "slot": logical("slot-out"), "components": components });
     fixture.build("sbom", "sbom", &["spdx", "cdx", "size"], sbom).unwrap();
     let disk = json!({ "slot": logical("slot-out"), "loader": format!("{}/loader.efi", logical("parts")),
                        "format": "qcow2", "dataSizeMiB": 512, "seed": "golden" });

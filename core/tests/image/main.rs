@@ -6,6 +6,7 @@ mod fixture;
 #[expect(dead_code, reason = "other tests use the rest")]
 mod judge;
 
+mod bills;
 mod golden;
 mod kernel;
 mod root;

@@ -18,5 +18,6 @@ lib.debPackage {
     description = "AppArmor interface, which systemd links";
     license = "LGPL-2.1-only";
     homepage = "https://apparmor.net";
+    cpe = "a:canonical:apparmor";
   };
 }

@@ -17,6 +17,7 @@ lib.mkDerivation {
     debs = [ source.src ];
     include = [ "usr/share/ca-certificates/mozilla/*.crt" ];
   };
+  sources = [ source.src ];
   buildPhase = ''
     cat usr/share/ca-certificates/mozilla/*.crt > bundle
     # A file of it without a line break at its end would spoil the next.

@@ -26,6 +26,6 @@ lib.buildGo {
     description = "CNI network plugins";
     license = "Apache-2.0";
     homepage = "https://www.cni.dev";
-    cpe = "cpe:2.3:a:linuxfoundation:cni_network_plugins:${version}:*:*:*:*:*:*:*";
+    cpe = "a:linuxfoundation:cni_network_plugins";
   };
 }

@@ -31,7 +31,7 @@ lib.buildGo (
       description = "Container runtime";
       license = "Apache-2.0";
       homepage = "https://containerd.io";
-      cpe = "cpe:2.3:a:linuxfoundation:containerd:${version}:*:*:*:*:*:*:*";
+      cpe = "a:linuxfoundation:containerd";
     };
   }
 )

@@ -30,5 +30,6 @@ lib.debPackage {
     description = "ext4: make, check, grow";
     license = "GPL-2.0-only";
     homepage = "https://e2fsprogs.sourceforge.net";
+    cpe = "a:e2fsprogs_project:e2fsprogs";
   };
 }

@@ -22,5 +22,6 @@ lib.debPackage {
     description = "The GNU C library: the loader and the libraries that programs link";
     license = "LGPL-2.1-or-later";
     homepage = "https://www.gnu.org/software/libc/";
+    cpe = "a:gnu:glibc";
   };
 }

@@ -53,7 +53,7 @@ assert lib.assertMsg (
           inherit description;
           license = "Apache-2.0";
           homepage = "https://kubernetes.io";
-          cpe = "cpe:2.3:a:kubernetes:kubernetes:${version}:*:*:*:*:*:*:*";
+          cpe = "a:kubernetes:kubernetes";
         };
       }
     );

@@ -18,5 +18,6 @@ lib.debPackage {
     description = "POSIX capabilities, as audit uses them";
     license = "LGPL-2.1-or-later";
     homepage = "https://people.redhat.com/sgrubb/libcap-ng/";
+    cpe = "a:libcap-ng_project:libcap-ng";
   };
 }

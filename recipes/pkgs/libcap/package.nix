@@ -18,5 +18,6 @@ lib.debPackage {
     description = "POSIX capabilities";
     license = "BSD-3-Clause OR GPL-2.0-only";
     homepage = "https://sites.google.com/site/fullycapable/";
+    cpe = "a:libcap_project:libcap";
   };
 }

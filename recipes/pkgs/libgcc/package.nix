@@ -18,5 +18,6 @@ lib.debPackage {
     description = "Unwinding, which glibc loads when a thread is cancelled";
     license = "GPL-3.0-or-later WITH GCC-exception-3.1";
     homepage = "https://gcc.gnu.org";
+    cpe = "a:gnu:gcc";
   };
 }

@@ -18,5 +18,6 @@ lib.debPackage {
     description = "System call filters";
     license = "LGPL-2.1-only";
     homepage = "https://github.com/seccomp/libseccomp";
+    cpe = "a:libseccomp_project:libseccomp";
   };
 }

@@ -19,6 +19,7 @@ lib.debPackage {
   meta = {
     description = "SELinux interface";
     license = "LicenseRef-public-domain";
+    licenseText = "libselinux is public domain software: it is not copyrighted, and there is no warranty.";
     homepage = "https://github.com/SELinuxProject/selinux";
   };
 }

@@ -75,7 +75,7 @@ let
         description = "The Linux kernel, ${builtins.head (builtins.match "([0-9]+\\.[0-9]+).*" version)} long-term series";
         license = "GPL-2.0-only WITH Linux-syscall-note";
         homepage = "https://www.kernel.org";
-        cpe = "cpe:2.3:o:linux:linux_kernel:${version}:*:*:*:*:*:*:*";
+        cpe = "o:linux:linux_kernel";
       };
     };
 in

@@ -39,6 +39,7 @@ lib.mkDerivation {
       "core/update/Cargo.toml"
     ];
   };
+  crates = lib.cratesBelow (root + "/${folder}/Cargo.lock") manifest.package.name;
   env = {
     # Unstable options of a stable compiler: -Zbuild-std is one.
     RUSTC_BOOTSTRAP = "1";

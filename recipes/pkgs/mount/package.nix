@@ -21,5 +21,6 @@ lib.debPackage {
     description = "Mounting and unmounting file systems";
     license = "GPL-2.0-or-later";
     homepage = "https://www.kernel.org/pub/linux/utils/util-linux/";
+    cpe = "a:kernel:util-linux";
   };
 }

@@ -23,5 +23,6 @@ lib.debPackage {
     description = "Cryptography and TLS";
     license = "Apache-2.0";
     homepage = "https://www.openssl.org";
+    cpe = "a:openssl:openssl";
   };
 }

@@ -5,5 +5,5 @@ lib.ociImage {
   reference = "osbuild.local/operator:1";
   files."usr/bin/osbuild-operator" = "${operator}/usr/bin/osbuild-operator";
   entrypoint = [ "/usr/bin/osbuild-operator" ];
-  inherit (operator) meta;
+  inherit (operator) crates meta;
 }

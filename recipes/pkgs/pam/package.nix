@@ -20,5 +20,6 @@ lib.debPackage {
     description = "Pluggable authentication, which systemd links";
     license = "BSD-3-Clause";
     homepage = "https://github.com/linux-pam/linux-pam";
+    cpe = "a:linux-pam:linux-pam";
   };
 }

@@ -5,5 +5,5 @@ lib.ociImage {
   reference = "osbuild.local/pause:1";
   files."pause" = "${pause}/usr/bin/pause";
   entrypoint = [ "/pause" ];
-  inherit (pause) meta;
+  inherit (pause) crates meta;
 }

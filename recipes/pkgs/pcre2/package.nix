@@ -18,5 +18,6 @@ lib.debPackage {
     description = "Regular expressions, which libselinux links";
     license = "BSD-3-Clause";
     homepage = "https://www.pcre.org";
+    cpe = "a:pcre:pcre2";
   };
 }

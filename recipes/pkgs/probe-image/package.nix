@@ -5,5 +5,5 @@ lib.ociImage {
   reference = "osbuild.local/probe:1";
   files."probe" = "${probe}/usr/bin/probe";
   entrypoint = [ "/probe" ];
-  inherit (probe) meta;
+  inherit (probe) crates meta;
 }

@@ -27,6 +27,6 @@ lib.buildGo {
     description = "OCI container runtime";
     license = "Apache-2.0";
     homepage = "https://github.com/opencontainers/runc";
-    cpe = "cpe:2.3:a:linuxfoundation:runc:${version}:*:*:*:*:*:*:*";
+    cpe = "a:linuxfoundation:runc";
   };
 }

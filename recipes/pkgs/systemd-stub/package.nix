@@ -12,5 +12,6 @@ lib.debPackage {
     description = "The UEFI program that unified kernel images begin with";
     license = "LGPL-2.1-or-later";
     homepage = "https://systemd.io";
+    cpe = "a:systemd_project:systemd";
   };
 }

@@ -164,5 +164,6 @@ lib.debPackage {
     description = "Service manager";
     license = "LGPL-2.1-or-later";
     homepage = "https://systemd.io";
+    cpe = "a:systemd_project:systemd";
   };
 }

@@ -24,5 +24,6 @@ lib.debPackage {
     description = "Block device identification, mounting, UUIDs";
     license = "LGPL-2.1-or-later";
     homepage = "https://www.kernel.org/pub/linux/utils/util-linux/";
+    cpe = "a:kernel:util-linux";
   };
 }

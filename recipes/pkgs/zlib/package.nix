@@ -18,5 +18,6 @@ lib.debPackage {
     description = "Deflate compression";
     license = "Zlib";
     homepage = "https://zlib.net";
+    cpe = "a:zlib:zlib";
   };
 }

@@ -18,5 +18,6 @@ lib.debPackage {
     description = "Zstandard compression";
     license = "BSD-3-Clause";
     homepage = "https://facebook.github.io/zstd/";
+    cpe = "a:facebook:zstandard";
   };
 }

@@ -97,7 +97,7 @@ pub const BUILTINS: &[Builtin] = &[
     Builtin { name: "link-root", version: 1, run: crate::image::link_root::run },
     Builtin { name: "slot", version: 2, run: crate::image::slot::run },
     Builtin { name: "disk", version: 1, run: crate::image::disk::run },
-    Builtin { name: "sbom", version: 1, run: crate::image::sbom::run },
+    Builtin { name: "sbom", version: 2, run: crate::image::sbom::run },
     Builtin { name: "image-manifest", version: 1, run: crate::image::outer_manifest::run },
 ];
 

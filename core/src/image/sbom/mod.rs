@@ -3,12 +3,15 @@
 //!
 //! Outputs `spdx`, `cdx`, `size`.
 
+mod bill;
+mod cyclonedx;
+mod spdx;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use osbuild_format::hex;
 use osbuild_format::release::{Release, canonical};
 use osbuild_format::root_manifest::{Node, RootManifest};
-use osbuild_format::sbom::{Component, Subject, cyclonedx, spdx};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -17,13 +20,17 @@ use crate::build::builtin::{BuiltinContext, BuiltinError};
 
 use super::disk::read_release;
 use super::files::{output, parameters, read, read_input, write};
-use super::link_root::Package;
+use bill::{Bill, Component, Subject};
+
+/// The time in every document: see [`osbuild_format::squashfs::TIME`].
+const CREATED: &str = "1980-01-01T00:00:00Z";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Parameters {
     manifest: String,
-    packages: Vec<Package>,
+    /// Those of the root, then what starts it.
+    components: Vec<Component>,
     slot: String,
 }
 
@@ -41,24 +48,15 @@ pub fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
         .map_err(|error| BuiltinError::Refused(format!("{}: segments.json: {error}", parameters.slot)))?;
 
     let contents = contents(&manifest);
-    let components: Vec<Component> = parameters
-        .packages
-        .iter()
-        .map(|package| Component {
-            name: package.pname.clone(),
-            version: package.version.clone(),
-            license: package.license.clone(),
-            cpe: package.cpe.clone(),
-            digest: contents.get(package.pname.as_str()).map_or_else(|| digest(&[]), |c| digest(&c.lines)),
-        })
-        .collect();
     let subject = Subject {
         name: release.variant.clone(),
         version: release.version.clone(),
         digest: release.root.root_hash.clone(),
     };
-    write(output(context, "spdx")?, &canonical(&spdx(&subject, &components)))?;
-    write(output(context, "cdx")?, &canonical(&cyclonedx(&subject, &components)))?;
+    let digests = contents.iter().map(|(package, contents)| (*package, digest(&contents.lines))).collect();
+    let bill = Bill { subject, components: &parameters.components, digests };
+    write(output(context, "spdx")?, &canonical(&spdx::spdx(&bill)))?;
+    write(output(context, "cdx")?, &canonical(&cyclonedx::cyclonedx(&bill)))?;
     write(output(context, "size")?, &canonical(&size(&manifest, &contents, &segments, &release)))
 }
 

@@ -5,6 +5,7 @@
 //! configuration on its own; that is the command's (`cli`). `ARCHITECTURE.md`
 //! beside this folder is the map.
 
+pub mod attest;
 pub mod build;
 pub mod derivation;
 pub mod disk;

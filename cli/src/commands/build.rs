@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use osbuild_core::derivation::Derivation;
+use osbuild_core::graph::below::below;
 use osbuild_core::graph::{Engine, Forecast, Realised, Reason};
 use osbuild_store::action::OutputName;
 use osbuild_store::{LocalStore, StorePath};
@@ -99,7 +101,47 @@ pub(crate) fn make(
     targets: &[&str],
     common: &CommonArguments,
 ) -> Result<Vec<PathBuf>, Failure> {
-    let arguments = Arguments {
+    let Outcome::Realised(realised) = realise(store, &quietly(targets), common)? else {
+        unreachable!("only a dry run is forecast");
+    };
+    store.sync()?;
+    Ok(realised.into_iter().map(|realised| store.physical(output_of(&realised))).collect())
+}
+
+/// A target that was built, with everything that it is made from.
+pub(crate) struct Made {
+    /// The physical path of its `out`.
+    pub(crate) output: PathBuf,
+    /// Its derivation last.
+    pub(crate) below: Vec<(StorePath, Arc<Derivation>)>,
+}
+
+/// Builds one target for another command.
+pub(crate) fn make_from(
+    store: &Arc<LocalStore>,
+    target: &str,
+    common: &CommonArguments,
+) -> Result<Made, Failure> {
+    let arguments = quietly(&[target]);
+    let targets = Targets::resolve(store, &arguments.targets, arguments.limits(), common)?;
+    targets.only(target)?;
+    let Outcome::Realised(realised) = perform(store, &arguments, &targets, common)? else {
+        unreachable!("only a dry run is forecast");
+    };
+    store.sync()?;
+    let lookup = |path: &StorePath| targets.lookup(path);
+    let below = below(store, &lookup, &targets.wanted)?;
+    Ok(Made { output: store.physical(output_of(&realised[0])), below })
+}
+
+fn output_of(realised: &Realised) -> &StorePath {
+    let path = realised.outputs.get(&OutputName::out()).or_else(|| realised.outputs.values().next());
+    path.expect("a derivation has an output")
+}
+
+/// What other commands build with.
+fn quietly(targets: &[&str]) -> Arguments {
+    Arguments {
         targets: targets.iter().map(|target| (*target).to_owned()).collect(),
         out_link: PathBuf::new(),
         no_link: true,
@@ -113,16 +155,7 @@ pub(crate) fn make(
         no_substitutes: false,
         timeout: None,
         max_silence: None,
-    };
-    let Outcome::Realised(realised) = realise(store, &arguments, common)? else {
-        unreachable!("only a dry run is forecast");
-    };
-    store.sync()?;
-    let out = |realised: Realised| {
-        let path = realised.outputs.get(&OutputName::out()).or_else(|| realised.outputs.values().next());
-        store.physical(path.expect("a derivation has an output"))
-    };
-    Ok(realised.into_iter().map(out).collect())
+    }
 }
 
 enum Outcome {
@@ -135,8 +168,17 @@ fn realise(
     arguments: &Arguments,
     common: &CommonArguments,
 ) -> Result<Outcome, Failure> {
+    let targets = Targets::resolve(store, &arguments.targets, arguments.limits(), common)?;
+    perform(store, arguments, &targets, common)
+}
+
+fn perform(
+    store: &Arc<LocalStore>,
+    arguments: &Arguments,
+    targets: &Targets,
+    common: &CommonArguments,
+) -> Result<Outcome, Failure> {
     let limits = arguments.limits();
-    let targets = Targets::resolve(store, &arguments.targets, limits, common)?;
     let ui = if common.json { Ui::records() } else { Ui::new(common.verbosity()) };
     let remote = arguments.remote.connect(store, arguments.dry_run, common)?;
     let workshop = Workshop::with_remote(store, limits, ui, remote, arguments.remote.remote_jobs)?;

@@ -6,6 +6,7 @@
 //! action rows alone; an object is fetched or made only when something mounts
 //! it or the user asked for it.
 
+pub mod below;
 pub(crate) mod budget;
 pub mod described;
 mod event;

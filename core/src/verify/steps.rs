@@ -8,8 +8,9 @@ use osbuild_store::{LocalStore, StorePath};
 
 use crate::build::Resolved;
 use crate::derivation::Derivation;
+use crate::graph::below::below;
 use crate::graph::resolve::resolve;
-use crate::graph::{Engine, GraphError, Lookup, Outputs, Wanted, read_derivation};
+use crate::graph::{Engine, GraphError, Lookup, Outputs, Wanted};
 use crate::lang::builtins::versions::split_name;
 
 /// One step as it ran, with what it made.
@@ -53,32 +54,9 @@ pub fn candidates(
     lookup: &Lookup<'_>,
     wanted: &[Wanted],
 ) -> Result<Vec<Candidate>, GraphError> {
-    let mut ordered = Vec::new();
-    let mut seen = BTreeSet::new();
-    // With a stack of our own: graphs are deep.
-    let mut stack: Vec<(StorePath, bool)> =
-        wanted.iter().rev().map(|wanted| (wanted.derivation.clone(), false)).collect();
-    let mut known: HashMap<StorePath, Arc<Derivation>> = HashMap::new();
-    while let Some((path, is_entered)) = stack.pop() {
-        if is_entered {
-            let derivation = known[&path].clone();
-            if derivation.fixed_output().is_none() {
-                ordered.push(Candidate { path, derivation });
-            }
-            continue;
-        }
-        if !seen.insert(path.clone()) {
-            continue;
-        }
-        let derivation = match lookup(&path) {
-            Some(derivation) => derivation,
-            None => Arc::new(read_derivation(store, &path)?),
-        };
-        stack.push((path.clone(), true));
-        stack.extend(derivation.input_derivations.keys().rev().map(|input| (input.clone(), false)));
-        known.insert(path, derivation);
-    }
-    Ok(ordered)
+    let runs = |(_, derivation): &(StorePath, Arc<Derivation>)| derivation.fixed_output().is_none();
+    let below = below(store, lookup, wanted)?;
+    Ok(below.into_iter().filter(runs).map(|(path, derivation)| Candidate { path, derivation }).collect())
 }
 
 /// Makes these steps and all that they need, and says how they ran.

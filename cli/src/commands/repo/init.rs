@@ -9,7 +9,8 @@ use osbuild_core::repo::init::{Init, init};
 use osbuild_core::repo::signer::Algorithm;
 use serde_json::json;
 
-use super::{PassphraseArguments, now};
+use super::now;
+use crate::commands::passphrase::PassphraseArguments;
 use crate::config::CommonArguments;
 use crate::error::Failure;
 

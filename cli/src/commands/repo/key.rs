@@ -11,7 +11,8 @@ use osbuild_tuf::key::Key;
 use serde_json::json;
 
 use super::init::AlgorithmArgument;
-use super::{PassphraseArguments, open};
+use super::open;
+use crate::commands::passphrase::PassphraseArguments;
 use crate::config::CommonArguments;
 use crate::error::Failure;
 

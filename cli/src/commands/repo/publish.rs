@@ -1,14 +1,18 @@
 //! `osbuild repo publish`: releases into a channel.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use osbuild_core::attest::recorded;
 use osbuild_core::repo::publish::{Evidence, Request, plan, publish};
+use osbuild_core::repo::release::Slot;
 use serde_json::json;
 
 use super::{KeyArguments, now, open, roles, roles_json};
-use crate::commands::image_output;
-use crate::config::CommonArguments;
+use crate::commands::build::{Made, make_from};
+use crate::commands::no_image;
+use crate::config::{self, CommonArguments};
 use crate::error::Failure;
 
 /// Publish releases, so that nodes update to them
@@ -34,9 +38,15 @@ pub(crate) struct Arguments {
     /// A record that the release was booted and updated to (in-toto, test-result)
     #[arg(long, value_name = "FILE")]
     tested: Vec<PathBuf>,
+    /// A verdict of a rebuilder that the release is what it is said to be made from (`osbuild verify --against`)
+    #[arg(long, value_name = "FILE", hide = true)]
+    verdict: Vec<PathBuf>,
     /// Publish without such records, for a reason that the record of signings keeps
     #[arg(long, value_name = "WHY", conflicts_with = "tested")]
     untested: Option<String>,
+    /// The variant that given outputs come from: what it is made from is published, too, as it is for targets
+    #[arg(long, value_name = "TARGET", hide = true)]
+    made_from: Option<String>,
     /// The release's floor may be above the one before it: nodes cannot go back
     #[arg(long)]
     retire_previous: bool,
@@ -45,11 +55,11 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), Failure> {
-    let outputs = arguments.targets.iter().map(|target| image_output(target, "slot/manifest.json", common));
-    let outputs = outputs.collect::<Result<Vec<PathBuf>, Failure>>()?;
+    let Outputs { outputs, derivations } = outputs(&arguments, common)?;
     let (repository, state) = open(&arguments.repository)?;
     let request = Request {
         outputs,
+        derivations,
         channel: arguments.channel,
         wave: arguments.wave,
         retire_previous: arguments.retire_previous,
@@ -57,6 +67,7 @@ pub(super) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
             Some(why) => Evidence::None { why },
             None => Evidence::Records(arguments.tested),
         },
+        verdicts: arguments.verdict,
         progress: &|what| {
             if !common.quiet && !common.json {
                 eprintln!("making {what}");
@@ -105,3 +116,57 @@ pub(super) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
     }
     Ok(())
 }
+
+/// What is published, and what it was made from.
+struct Outputs {
+    outputs: Vec<PathBuf>,
+    derivations: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+fn outputs(arguments: &Arguments, common: &CommonArguments) -> Result<Outputs, Failure> {
+    let mut found = Outputs { outputs: Vec::new(), derivations: BTreeMap::new() };
+    for target in &arguments.targets {
+        let given = Path::new(target);
+        let (output, derivations) = match (given.join(MANIFEST).is_file(), &arguments.made_from) {
+            (true, None) => (given.to_owned(), None),
+            (true, Some(variant)) => {
+                let (output, derivations) = make(variant, common)?;
+                is_of(&Slot::read(given)?, &Slot::read(&output)?, target, variant)?;
+                (given.to_owned(), Some(derivations))
+            }
+            (false, _) => {
+                let (output, derivations) = make(target, common)?;
+                (output, Some(derivations))
+            }
+        };
+        found.derivations.extend(derivations.map(|derivations| (output.clone(), derivations)));
+        found.outputs.push(output);
+    }
+    Ok(found)
+}
+
+/// Builds a variant; its output, and what it was made from.
+fn make(variant: &str, common: &CommonArguments) -> Result<(PathBuf, Vec<u8>), Failure> {
+    let store = config::open_store()?;
+    let _held = store.hold_objects()?;
+    let Made { output, below } = make_from(&store, variant, common)?;
+    if !output.join(MANIFEST).is_file() {
+        return Err(no_image(variant, MANIFEST));
+    }
+    Ok((output, recorded::write(&store, &below)?))
+}
+
+/// An output that was signed has another manifest and the same root.
+fn is_of(given: &Slot, built: &Slot, target: &str, variant: &str) -> Result<(), Failure> {
+    let [given, built] =
+        [given, built].map(|slot| (&slot.release.root.root_hash, &slot.release.uki.unsigned_sha256));
+    if given == built {
+        return Ok(());
+    }
+    let message = format!(
+        "'{target}' is not made from '{variant}' as it is now: its root or its kernel image is another"
+    );
+    Err(Failure::usage(&message, "check out the recipes that it was built from, or leave out --made-from"))
+}
+
+const MANIFEST: &str = "slot/manifest.json";

@@ -1,13 +1,12 @@
 //! `osbuild repo sign`: the signature of a key holder.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use osbuild_core::repo::signer::{Location, Signer, read_public};
 use osbuild_core::repo::staged::{Review, review, sign};
 use serde_json::json;
 
-use super::PassphraseArguments;
+use crate::commands::signing::SigningArguments;
 use crate::config::CommonArguments;
 use crate::error::Failure;
 
@@ -20,27 +19,20 @@ use crate::error::Failure;
 pub(crate) struct Arguments {
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The file of a private key, pkcs11:URI, or exec:COMMAND
-    #[arg(long, value_name = "SIGNER")]
-    with: Option<String>,
-    /// The public key (PEM) of a command
-    #[arg(long, value_name = "FILE")]
-    public: Option<PathBuf>,
     #[command(flatten)]
-    passphrase: PassphraseArguments,
+    signing: SigningArguments,
 }
 
 pub(super) fn run(arguments: &Arguments, common: &CommonArguments) -> Result<(), Failure> {
     let name = |id: &String| format!("{id:.12}…");
-    if let Some(signer) = &arguments.with {
+    if arguments.signing.is_given() {
         let before = review(&arguments.file, &name)?;
         if !common.quiet && !common.json {
             eprint!("{}", shown(&before));
         }
-        let asking = arguments.passphrase.asking()?;
-        let opened = Signer::open(&Location::parse(signer), signer, Path::new("."), &asking)?;
-        let public = arguments.public.as_deref().map(read_public).transpose()?;
-        sign(&arguments.file, &opened, public.as_ref(), signer)?;
+    }
+    if let Some(signing) = arguments.signing.open()? {
+        sign(&arguments.file, &signing.signer, signing.public.as_ref(), &signing.name)?;
     }
     let review = review(&arguments.file, &name)?;
     let mut out = std::io::stdout().lock();
@@ -53,7 +45,7 @@ pub(super) fn run(arguments: &Arguments, common: &CommonArguments) -> Result<(),
         let record = json!({ "schema": 1, "role": review.role, "version": review.version, "changes": review.lines,
             "signedBy": review.signed, "due": due });
         writeln!(out, "{record}")?;
-    } else if arguments.with.is_some() {
+    } else if arguments.signing.is_given() {
         write!(out, "{}", due_of(&review))?;
     } else {
         write!(out, "{}{}", shown(&review), due_of(&review))?;

@@ -1,17 +1,14 @@
 //! `osbuild repo verify`: a repository as those who follow it see it.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use osbuild_core::repo::policy;
-use osbuild_core::repo::tree::PUBLIC;
 use osbuild_core::repo::verify::{Report, Subject, verify};
-use osbuild_store::cache::place_at;
 use osbuild_tuf::time::Time;
 use serde_json::json;
 
-use super::now;
-use crate::config::{self, CommonArguments};
+use super::{now, own_directory, place_of, read_root};
+use crate::config::CommonArguments;
 use crate::error::{Exit, Failure};
 
 /// Look at a repository as nodes do, and at every byte of it
@@ -41,19 +38,10 @@ pub(super) fn run(arguments: &Arguments, common: &CommonArguments) -> Result<(),
         Some(text) => parse_time(text)?,
         None => now(),
     };
-    let given = Path::new(&arguments.place);
-    let directory = given.join(policy::FILE).is_file().then_some(given);
-    let address = match directory {
-        Some(directory) => directory.join(PUBLIC).display().to_string(),
-        None => arguments.place.clone(),
-    };
-    let place = place_at(&address, &config::cache_access())?;
-    let root = arguments.from.as_ref().map(|path| {
-        std::fs::read(path)
-            .map_err(|error| Failure::new(Exit::Failed, &format!("cannot read {}: {error}", path.display())))
-    });
-    let subject =
-        Subject { place: place.as_ref(), directory, root: root.transpose()?, is_partial: arguments.partial };
+    let directory = own_directory(&arguments.place);
+    let place = place_of(&arguments.place)?;
+    let root = arguments.from.as_deref().map(read_root).transpose()?;
+    let subject = Subject { place: place.as_ref(), directory, root, is_partial: arguments.partial };
     let progress = |name: &str| {
         if !common.quiet && !common.json {
             eprintln!("looking at {name}");

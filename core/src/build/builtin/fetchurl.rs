@@ -73,6 +73,15 @@ pub(in crate::build) fn fetch(
     Ok(resolved.derivation.outputs.keys().map(|output| (output.clone(), path.clone())).collect())
 }
 
+/// Where a fixed output comes from; none of one that is made otherwise.
+pub(crate) fn urls(derivation: &Derivation) -> Vec<String> {
+    if derivation.builder != b"builtin:fetchurl" {
+        return Vec::new();
+    }
+    let parameters = of_variables(derivation).map_or_else(|| of_attributes(derivation), Ok);
+    parameters.map(|parameters| parameters.urls).unwrap_or_default()
+}
+
 fn of_attributes(derivation: &Derivation) -> Result<Parameters, BuildError> {
     super::check_version(derivation)?;
     let parameters = super::parameters(derivation)?;

@@ -2,12 +2,26 @@
 
 use std::cell::RefCell;
 use std::io::IsTerminal as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use osbuild_core::repo::signer::Passphrases;
 
 use crate::config;
 use crate::error::{Exit, Failure};
+
+/// What opens keys.
+#[derive(clap::Args)]
+pub(crate) struct PassphraseArguments {
+    /// A file with the passphrase of the keys (or OSBUILD_KEY_PASSPHRASE; else it is asked for)
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl PassphraseArguments {
+    pub(super) fn asking(&self) -> Result<Asking, Failure> {
+        Asking::new(self.passphrase_file.as_deref())
+    }
+}
 
 /// Asked for once a run; several keys often have the same.
 pub(super) struct Asking {
@@ -16,7 +30,7 @@ pub(super) struct Asking {
 
 impl Asking {
     /// From a file or the environment, if either has it.
-    pub(super) fn new(file: Option<&Path>) -> Result<Self, Failure> {
+    fn new(file: Option<&Path>) -> Result<Self, Failure> {
         let given = match file {
             Some(file) => {
                 let text = std::fs::read_to_string(file).map_err(|error| {

@@ -383,6 +383,22 @@ in
             type = types.path;
             description = "The first trusted root.json.";
           };
+          rebuilders = mkOption {
+            type = types.nullOr (
+              types.submodule {
+                threshold = mkOption {
+                  type = types.ints.positive;
+                  description = "How many of them have to agree.";
+                };
+                keys = mkOption {
+                  type = types.listOf types.path;
+                  description = "Their public keys (PEM).";
+                };
+              }
+            );
+            default = null;
+            description = "Who has to have made a release again, bit for bit, before a node installs it (`osbuild verify --against`); null: nobody.";
+          };
         }
       );
       default = null;

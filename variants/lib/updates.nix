@@ -69,7 +69,19 @@ in
             epoch = lib.lockTime "node";
           };
           "usr/share/osbuild/root.json" = builtins.readFile update.root;
-        };
+        }
+        // (
+          if update.rebuilders == null then
+            { }
+          else
+            {
+              "usr/share/osbuild/rebuilders.json" = builtins.toJSON {
+                schema = 1;
+                inherit (update.rebuilders) threshold;
+                keys = map builtins.readFile update.rebuilders.keys;
+              };
+            }
+        );
 
     services."osbuild-updater.service" = {
       text = unit;

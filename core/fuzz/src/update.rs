@@ -77,6 +77,7 @@ pub fn documents(bytes: &[u8]) {
         running_root_hash: "0".repeat(64),
         floor: 9,
         refused: refused.into_iter().collect(),
+        rebuilt: None,
         wishes: decide::Wishes { now: second.len() % 2 == 1, ..decide::Wishes::default() },
     };
     for seconds in [0, 1_800_000_000, u64::MAX] {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 use ed25519_dalek::Signature as Ed25519Signature;
 use p256::ecdsa::signature::Verifier;
 use p256::pkcs8::DecodePublicKey;
@@ -40,6 +40,9 @@ pub struct KeyValue {
 /// What is shorter can be factored.
 const LEAST_RSA_BYTES: usize = 2048 / 8;
 
+/// What a SubjectPublicKeyInfo of Ed25519 has before the key.
+const ED25519: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
 /// A key that can verify.
 #[derive(Clone, Debug)]
 pub enum Verifying {
@@ -57,6 +60,20 @@ impl Key {
     /// From a P-256 key in PEM (SubjectPublicKeyInfo).
     pub fn ecdsa_p256(pem: &str) -> Self {
         Self::plain("ecdsa", "ecdsa-sha2-nistp256", pem.to_owned())
+    }
+
+    /// From PEM (SubjectPublicKeyInfo), of either kind; `None` if it is neither.
+    ///
+    /// Source: RFC 8410 for Ed25519.
+    pub fn from_pem(pem: &str) -> Option<Self> {
+        if p256::PublicKey::from_public_key_pem(pem).is_ok() {
+            return Some(Self::ecdsa_p256(pem));
+        }
+        let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+        let bytes = BASE64.decode(body.as_bytes()).ok()?;
+        let key: [u8; 32] = bytes.strip_prefix(&ED25519)?.try_into().ok()?;
+        ed25519_dalek::VerifyingKey::from_bytes(&key).ok()?;
+        Some(Self::ed25519(&key))
     }
 
     fn plain(keytype: &str, scheme: &str, public: String) -> Self {

@@ -19,7 +19,18 @@ pub struct Node {
     pub floor: u64,
     /// Root hashes of releases that failed here.
     pub refused: BTreeSet<String>,
+    /// Where releases have to have been made again by others: the manifests
+    /// (SHA-256, in hexadecimal) of those that were.
+    pub rebuilt: Option<BTreeSet<String>>,
     pub wishes: Wishes,
+}
+
+impl Node {
+    /// Whether as many have made a release again as have to. No operator
+    /// overrides this: it is what remains when the publisher's keys are lost.
+    pub fn may_trust(&self, release: &Release) -> bool {
+        self.rebuilt.as_ref().is_none_or(|rebuilt| rebuilt.contains(&release.manifest_sha256))
+    }
 }
 
 /// What its operator wants.
@@ -55,6 +66,8 @@ pub enum Standing {
     },
     /// It failed here before.
     FailedHere,
+    /// Not enough of those who have to have made it again.
+    NotRebuilt,
     /// It needs a release in between first.
     NeedsStep {
         min_from_index: u64,
@@ -112,6 +125,9 @@ fn standing(node: &Node, release: &Release, rollout: &Rollout, now: Time) -> Sta
     }
     if node.refused.contains(&release.root_hash) {
         return Standing::FailedHere;
+    }
+    if !node.may_trust(release) {
+        return Standing::NotRebuilt;
     }
     if release.min_from_index > node.running_index {
         return Standing::NeedsStep { min_from_index: release.min_from_index };
@@ -178,6 +194,7 @@ mod tests {
                     running_root_hash: format!("{:064x}", 1),
                     floor: 1,
                     refused: BTreeSet::new(),
+                    rebuilt: None,
                     wishes: Wishes::default(),
                 },
                 now: END,

@@ -112,6 +112,19 @@ impl Part {
     }
 }
 
+/// The role by which rebuilders say that they made a release again, by the
+/// release's [name](release).
+pub fn rebuilt_role(release: &str) -> String {
+    format!("{REBUILT}{release}")
+}
+
+/// The name of the release that such a role is about.
+pub fn of_rebuilt_role(role: &str) -> Option<&str> {
+    role.strip_prefix(REBUILT)
+}
+
+const REBUILT: &str = "rebuilt.";
+
 /// The targets of a release, but for what follows: `VARIANT.ARCH.VERSION`. A
 /// `+` stands for a space in some servers' addresses, and `_` in no version.
 pub fn release(variant: &str, arch: &str, version: &str) -> String {

@@ -18,6 +18,7 @@ mod operate;
 mod operator;
 mod power_cuts;
 mod pulls;
+mod rebuilders;
 mod runtime;
 mod scrub;
 mod secure_boot;
@@ -131,6 +132,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         what: "a node that reaches no repository is updated by an exported file, and refuses an older one",
         part: Part::Updates,
         run: updates::air_gap,
+    },
+    Scenario {
+        name: "rebuilders",
+        what: "a node installs only what two of three others made again, bit for bit, whatever its publisher says",
+        part: Part::Updates,
+        run: rebuilders::two_of_three,
     },
     Scenario {
         name: "update-power-cuts",

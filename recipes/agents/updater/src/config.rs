@@ -1,8 +1,11 @@
 //! Where updates come from: what is baked into the image, and what was set.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use osbuild_sys::{Failed, Result};
+use osbuild_tuf::key::{Key, KeyId};
+use osbuild_tuf::metadata::RoleKeys;
 use osbuild_tuf::time::Time;
 use osbuild_update::decide::Wishes;
 use serde::Deserialize;
@@ -12,6 +15,8 @@ use url::Url;
 const IMAGE: &str = "/usr/share/osbuild/update.json";
 /// The beginning of the chain of roots.
 const ROOT: &str = "/usr/share/osbuild/root.json";
+/// Who has to have made a release again; an image that asks nobody has none.
+const REBUILDERS: &str = "/usr/share/osbuild/rebuilders.json";
 /// Written from the settings.
 const SETTINGS: &str = "/etc/osbuild/update.json";
 
@@ -23,6 +28,44 @@ pub struct Image {
     channel: String,
     /// When its packages were listed: it is certainly not earlier.
     epoch: Time,
+}
+
+/// So many of these have to have made a release again, bit for bit, before it is
+/// installed.
+#[derive(Clone, Debug)]
+pub struct Rebuilders {
+    pub keys: BTreeMap<KeyId, Key>,
+    pub role: RoleKeys,
+}
+
+impl Rebuilders {
+    fn read() -> Result<Option<Self>> {
+        match std::fs::read(REBUILDERS) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Failed::at("read", REBUILDERS)(error)),
+            Ok(text) => Self::of(&text).map(Some),
+        }
+    }
+
+    fn of(text: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Written {
+            threshold: u64,
+            /// PEM.
+            keys: Vec<String>,
+        }
+        let Written { threshold, keys: pems } = parse(REBUILDERS, text)?;
+        let keys: BTreeMap<KeyId, Key> =
+            pems.iter().filter_map(|pem| Key::from_pem(pem)).map(|key| (key.id(), key)).collect();
+        // A key that was not understood could be one of those that are missing.
+        if keys.len() != pems.len() || threshold == 0 || threshold > keys.len() as u64 {
+            let what =
+                format!("{threshold} of {} different keys, {} of them understood", pems.len(), keys.len());
+            return Err(Failed::at("understand", REBUILDERS)(std::io::Error::other(what)));
+        }
+        let role = RoleKeys { keyids: keys.keys().cloned().collect(), threshold };
+        Ok(Self { keys, role })
+    }
 }
 
 /// What was set.
@@ -50,6 +93,7 @@ pub struct Config {
     /// Each ends with a slash.
     pub places: Vec<Url>,
     pub epoch: Time,
+    pub rebuilders: Option<Rebuilders>,
     pub settings: Settings,
 }
 
@@ -70,7 +114,7 @@ impl Config {
         }
         let image: Image = parse(IMAGE, &text)?;
         let settings: Settings = parse(SETTINGS, &read(SETTINGS)?)?;
-        Ok(Ok(Self::of(image, read(ROOT)?, settings)))
+        Ok(Ok(Self { rebuilders: Rebuilders::read()?, ..Self::of(image, read(ROOT)?, settings) }))
     }
 
     fn of(image: Image, root: Vec<u8>, settings: Settings) -> Self {
@@ -81,6 +125,7 @@ impl Config {
             channel: settings.channel.clone().unwrap_or(image.channel),
             places: places.into_iter().map(with_slash).collect(),
             epoch: image.epoch,
+            rebuilders: None,
             settings,
         }
     }
@@ -117,6 +162,26 @@ fn parse<T: serde::de::DeserializeOwned>(path: &str, text: &[u8]) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rebuilders_are_counted_by_keys_that_differ() {
+        // The keys of the examples of RFC 8410 and of RFC 8032.
+        let [first, second] = [
+            "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=",
+            "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+        ]
+        .map(|key| format!("-----BEGIN PUBLIC KEY-----\n{key}\n-----END PUBLIC KEY-----\n"));
+        let [first, second] = [first.as_str(), second.as_str()];
+        let read = |threshold: u64, keys: &[&str]| {
+            Rebuilders::of(serde_json::json!({ "threshold": threshold, "keys": keys }).to_string().as_bytes())
+        };
+        assert_eq!(read(2, &[first, second]).unwrap().role.threshold, 2);
+        for (threshold, keys) in
+            [(0, vec![first]), (2, vec![first]), (2, vec![first, first]), (1, vec![first, "no key"])]
+        {
+            assert!(read(threshold, &keys).is_err(), "{threshold} {keys:?}");
+        }
+    }
 
     #[test]
     fn what_is_set_comes_before_the_image() {

@@ -1,5 +1,6 @@
 //! This node, as an update needs to know it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use osbuild_boot::law::{self, LoaderDecision, Running};
@@ -106,10 +107,10 @@ impl Facts {
         Ok((slot != self.disk.slot).then(|| Next { root_hash: hex::encode(&root_hash), version }))
     }
 
-    /// For the decision which release is next.
-    pub fn decide(&self, wishes: Wishes) -> decide::Node {
+    /// For the decision which release is next; `rebuilt` as the repository has it.
+    pub fn decide(&self, wishes: Wishes, rebuilt: Option<BTreeSet<String>>) -> decide::Node {
         let record = private::read();
-        let mut refused: std::collections::BTreeSet<String> =
+        let mut refused: BTreeSet<String> =
             record.refused().map(|refused| hex::encode(&refused.release.root_hash)).collect();
         refused.extend(record.hold.map(|held| hex::encode(&held.root_hash)));
         decide::Node {
@@ -118,6 +119,7 @@ impl Facts {
             running_root_hash: self.root_hash_text(),
             floor: record.floor.max(self.floor),
             refused,
+            rebuilt,
             wishes,
         }
     }

@@ -1,6 +1,7 @@
 //! The repository as this node comes to believe it: metadata first, then what
 //! is small enough to be held.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use osbuild_transfer::archive::{Archive, Stretch};
 use osbuild_transfer::http::{Body, Http, Metadata, Part, Patience};
 use osbuild_transfer::metadata::FileStore;
 use osbuild_tuf::client::{Client, Failure, Limits, Store, Transport};
-use osbuild_tuf::metadata::Target;
+use osbuild_tuf::metadata::{Envelope, TARGETS, Target, Targets};
 use osbuild_tuf::paths;
 use osbuild_tuf::time::Time;
 use osbuild_update::documents::{Catalogue, Release, Rollout};
@@ -19,7 +20,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Rebuilders};
 
 /// Below PRIVATE, so that what was believed is not forgotten.
 const KEPT: &str = "tuf";
@@ -54,6 +55,9 @@ pub struct Repository<'h> {
     pub now: Time,
     pub catalogue: Catalogue,
     pub rollout: Rollout,
+    /// Where the image asks for it: the manifests (SHA-256, in hexadecimal) of the
+    /// releases that enough others have made again.
+    pub rebuilt: Option<BTreeSet<String>>,
 }
 
 /// # Errors
@@ -142,14 +146,46 @@ impl<'h> Repository<'h> {
         // What was signed later than our clock says is later, too.
         let signed = client.trusted().timestamp().and_then(|timestamp| timestamp.signed_at);
         let now = signed.map_or(now, |signed| signed.max(now));
-        let mut repository =
-            Self { http, client, places, now, catalogue: Catalogue::empty(), rollout: Rollout::empty() };
+        let mut repository = Self {
+            http,
+            client,
+            places,
+            now,
+            catalogue: Catalogue::empty(),
+            rollout: Rollout::empty(),
+            rebuilt: None,
+        };
         let catalogue = repository.small(&line.catalogue())?;
         repository.catalogue = Catalogue::parse(&catalogue).map_err(|error| all_of(&error))?;
         if let Some(rollout) = repository.small_if_any(&line.rollout())? {
             repository.rollout = Rollout::parse(&rollout).map_err(|error| all_of(&error))?;
         }
+        let rebuilt = config.rebuilders.as_ref().map(|rebuilders| repository.rebuilt(line, rebuilders));
+        repository.rebuilt = rebuilt;
         Ok(repository)
+    }
+
+    fn rebuilt(&mut self, line: &Line, rebuilders: &Rebuilders) -> BTreeSet<String> {
+        let releases = self.catalogue.releases.clone();
+        let is_rebuilt = |release: &Release| self.is_rebuilt(line, release, rebuilders);
+        releases.into_iter().filter(is_rebuilt).map(|release| release.manifest_sha256).collect()
+    }
+
+    /// By the word of those whom the image names; whom the repository names does
+    /// not count.
+    fn is_rebuilt(&mut self, line: &Line, release: &Release, rebuilders: &Rebuilders) -> bool {
+        let name = names::release(&line.variant, &line.arch, &release.version);
+        let role = names::rebuilt_role(&name);
+        if self.client.load(&role, Some(TARGETS)).is_err() {
+            return false;
+        }
+        let Some(bytes) = self.client.kept().targets.get(&role) else { return false };
+        let Ok(envelope) = Envelope::<Targets>::parse(&role, bytes) else { return false };
+        let said = envelope.verified(&role, &rebuilders.keys, &rebuilders.role);
+        let manifest = format!("{name}.{}", names::Part::Manifest.file());
+        said.ok()
+            .and_then(|said| said.targets.get(&manifest))
+            .is_some_and(|target| target.hashes.for_name() == Some(release.manifest_sha256.as_str()))
     }
 
     /// Whether there is an archive which has a release that is newer than this,

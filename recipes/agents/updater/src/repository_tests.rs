@@ -40,7 +40,14 @@ impl Node {
 
     fn config(&self, epoch: Time, places: Vec<Url>) -> Config {
         let root = std::fs::read(sample("root.json")).unwrap();
-        Config { root, channel: "stable".to_owned(), places, epoch, settings: Default::default() }
+        Config {
+            root,
+            channel: "stable".to_owned(),
+            places,
+            epoch,
+            rebuilders: None,
+            settings: Default::default(),
+        }
     }
 
     fn import(&self, name: &str, epoch: Time) -> Result<Repository<'_>, String> {

@@ -197,6 +197,11 @@ fn record(judged: &Judged<'_>) -> Value {
         Standing::FailedHere => {
             ("refused", None, "it failed here, or an operator went back from it".to_owned())
         }
+        Standing::NotRebuilt => (
+            "not-rebuilt",
+            None,
+            "not enough of the rebuilders that this node's image names have made it again".to_owned(),
+        ),
         Standing::NeedsStep { min_from_index } => {
             ("needs-step", None, format!("it needs a release with index {min_from_index} or more in between"))
         }

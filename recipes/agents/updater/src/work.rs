@@ -140,12 +140,14 @@ impl Work<'_> {
     ) -> Option<&'r Release> {
         let mut wishes = config.wishes(wanted.now);
         wishes.version_lock = wanted.version.clone().or(wishes.version_lock);
-        let node = self.facts.decide(wishes);
+        let node = self.facts.decide(wishes, repository.rebuilt.clone());
         let judged = decide::judge(&node, &repository.catalogue, &repository.rollout, repository.now);
         let chosen = match &wanted.version {
             // What is ordered by name and by force is held against the record
-            // where it is installed.
-            Some(version) if wanted.force => repository.catalogue.of_version(version),
+            // where it is installed; by force nobody has made it again.
+            Some(version) if wanted.force => {
+                repository.catalogue.of_version(version).filter(|release| node.may_trust(release))
+            }
             _ => decide::choose(&judged),
         };
         self.status.found(repository.now, &judged, chosen.map(|release| release.version.as_str()));

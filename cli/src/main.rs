@@ -40,6 +40,8 @@ enum Command {
     Verify(commands::verify::Arguments),
     #[command(hide = true)]
     Diff(commands::diff::Arguments),
+    #[command(hide = true)]
+    Attest(commands::attest::Arguments),
     #[command(subcommand)]
     Disk(commands::disk::Command),
     #[command(subcommand)]
@@ -119,6 +121,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Boot(arguments) => commands::boot::run(arguments, common),
         Command::Test(arguments) => commands::test::run(&arguments, common),
         Command::Verify(arguments) => commands::verify::run(arguments, common),
+        Command::Attest(arguments) => commands::attest::run(&arguments, common),
         Command::Diff(arguments) => commands::diff::run(arguments, common),
         Command::Disk(command) => commands::disk::run(command, common),
         Command::Graph(arguments) => commands::graph::run(arguments, common),

@@ -1,5 +1,6 @@
 //! One file a command: its arguments with their help, then one function.
 
+pub(crate) mod attest;
 pub(crate) mod boot;
 pub(crate) mod build;
 pub(crate) mod derivation;
@@ -12,11 +13,13 @@ pub(crate) mod graph;
 pub(crate) mod list;
 pub(crate) mod lock;
 pub(crate) mod log;
+mod passphrase;
 pub(crate) mod repl;
 pub(crate) mod repo;
 pub(crate) mod sbom;
 pub(crate) mod shell;
 pub(crate) mod sign;
+mod signing;
 pub(crate) mod size;
 pub(crate) mod store;
 pub(crate) mod test;
@@ -40,10 +43,14 @@ fn image_output(target: &str, file: &str, common: &CommonArguments) -> Result<Pa
     let _held = store.hold_objects()?;
     let [output] = build::make(&store, &[target], common)?.try_into().expect("one path a target");
     if !output.join(file).is_file() {
-        let message = format!("'{target}' is no image: it gives no {file}");
-        return Err(Failure::usage(&message, "name a variant (`osbuild list variants`) or its output"));
+        return Err(no_image(target, file));
     }
     Ok(output)
+}
+
+fn no_image(target: &str, file: &str) -> Failure {
+    let message = format!("'{target}' is no image: it gives no {file}");
+    Failure::usage(&message, "name a variant (`osbuild list variants`) or its output")
 }
 
 /// Copies a file to standard output.

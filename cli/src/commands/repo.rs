@@ -5,7 +5,6 @@ mod gc;
 mod init;
 mod key;
 mod mirror;
-mod passphrase;
 mod publish;
 mod refresh;
 mod rotate;
@@ -15,18 +14,21 @@ mod verify;
 mod waves;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use osbuild_core::repo::RepoError;
 use osbuild_core::repo::commit::{Committed, Signers};
+use osbuild_core::repo::policy;
 use osbuild_core::repo::signer::Location;
-use osbuild_core::repo::tree::{Repository, State};
+use osbuild_core::repo::tree::{PUBLIC, Repository, State};
+use osbuild_store::cache::place::Place;
+use osbuild_store::cache::place_at;
 use osbuild_tuf::time::Time;
 
-use crate::config::CommonArguments;
-use crate::error::Failure;
-use passphrase::Asking;
+use super::passphrase::{Asking, PassphraseArguments};
+use crate::config::{self, CommonArguments};
+use crate::error::{Exit, Failure};
 
 /// Keep signed repositories that nodes update from
 ///
@@ -72,20 +74,6 @@ pub(crate) fn run(command: Command, common: &CommonArguments) -> Result<(), Fail
     }
 }
 
-/// What opens keys.
-#[derive(clap::Args)]
-pub(crate) struct PassphraseArguments {
-    /// A file with the passphrase of the keys (or OSBUILD_KEY_PASSPHRASE; else it is asked for)
-    #[arg(long, value_name = "FILE")]
-    passphrase_file: Option<PathBuf>,
-}
-
-impl PassphraseArguments {
-    fn asking(&self) -> Result<Asking, Failure> {
-        Asking::new(self.passphrase_file.as_deref())
-    }
-}
-
 /// Whose keys sign.
 #[derive(clap::Args)]
 pub(crate) struct KeyArguments {
@@ -124,6 +112,37 @@ fn open(path: &Path) -> Result<(Repository, State), RepoError> {
     let repository = Repository::open(path)?;
     let state = repository.state()?;
     Ok((repository, state))
+}
+
+/// Where a repository's public files are: below one of ours, in a folder, or at an
+/// address.
+pub(super) fn place_of(text: &str) -> Result<Box<dyn Place>, Failure> {
+    let address = match own_directory(text) {
+        Some(directory) => directory.join(PUBLIC).display().to_string(),
+        None => text.to_owned(),
+    };
+    Ok(place_at(&address, &config::cache_access())?)
+}
+
+/// A repository with its policy, not a copy of its public files.
+fn own_directory(text: &str) -> Option<&Path> {
+    let given = Path::new(text);
+    given.join(policy::FILE).is_file().then_some(given)
+}
+
+/// The root that a repository is believed by: a given one, else its first, for
+/// which there is only the repository's own word.
+pub(super) fn first_root(place: &dyn Place, given: Option<&Path>) -> Result<Vec<u8>, Failure> {
+    if let Some(path) = given {
+        return read_root(path);
+    }
+    let first = place.get("metadata/1.root.json", 1 << 20, &|| false).map_err(RepoError::from)?;
+    first.ok_or_else(|| Failure::new(Exit::Failed, &format!("{} holds no repository", place.address())))
+}
+
+fn read_root(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path)
+        .map_err(|error| Failure::new(Exit::Failed, &format!("cannot read {}: {error}", path.display())))
 }
 
 pub(super) fn now() -> Time {

@@ -8,9 +8,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use osbuild_core::attest::dependencies::NAR;
+use osbuild_core::attest::statement::Resource;
 use osbuild_core::repo::follower::{baked_root, channel_to};
 use osbuild_core::repo::release::Slot;
-use osbuild_core::repo::tested::{self, BOOT, Resource, Tests, UPDATE};
+use osbuild_core::repo::tested::{self, BOOT, Tests, UPDATE};
 use osbuild_store::LocalStore;
 use serde_json::{Value, json};
 
@@ -132,7 +134,7 @@ pub(crate) fn run(arguments: &Arguments, common: &CommonArguments) -> Result<(),
     tests.failed.extend(failed.iter().map(|(test, _)| *test));
     if let Some(path) = &arguments.record {
         let configuration = configuration(&stage.machine, &store, &qemu, old.as_ref())?;
-        write_record(path, &tested::record(&slot, configuration, &tests))?;
+        super::write_whole(path, &tested::record(&slot, configuration, &tests))?;
     }
     report(arguments, &slot, &tests, failed.as_ref(), common)
 }
@@ -149,7 +151,7 @@ fn configuration(
     if let Some((path, _)) = store.parse_any(&qemu.display().to_string())
         && let Some(info) = store.info(&path)?
     {
-        package.digest.insert("narSha256".to_owned(), info.nar_hash.to_hex());
+        package.digest.insert(NAR.to_owned(), info.nar_hash.to_hex());
     }
     package.annotations = [
         ("accelerator", Value::from(if machine.uses_kvm() { "kvm" } else { "tcg" })),
@@ -161,29 +163,17 @@ fn configuration(
     .into();
     let mut used = vec![
         package,
-        Resource::of_file("qemu-system-x86_64", &qemu.join(QEMU.trim_start_matches('/')))?,
-        Resource::of_file("firmware", &qemu.join(machine.firmware()))?,
-        Resource::of_file("firmware variables", &machine.variables(qemu))?,
+        tested::of_file("qemu-system-x86_64", &qemu.join(QEMU.trim_start_matches('/')))?,
+        tested::of_file("firmware", &qemu.join(machine.firmware()))?,
+        tested::of_file("firmware variables", &machine.variables(qemu))?,
     ];
     if let Some(file) = &machine.user_data {
-        used.push(Resource::of_file("user data", file)?);
+        used.push(tested::of_file("user data", file)?);
     }
     if let Some(old) = old {
-        used.push(Resource::of_release("updated from", &old.slot));
+        used.push(tested::of_release("updated from", &old.slot));
     }
     Ok(used)
-}
-
-/// It is there whole or not at all.
-fn write_record(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut beside =
-        tempfile::NamedTempFile::new_in(folder).map_err(|error| cannot("write in", folder, &error))?;
-    let for_all = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    let written = beside.write_all(bytes).and_then(|()| beside.as_file().set_permissions(for_all));
-    written.map_err(|error| cannot("write", path, &error))?;
-    beside.persist(path).map_err(|error| cannot("write", path, &error.error))?;
-    Ok(())
 }
 
 fn report(

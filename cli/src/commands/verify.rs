@@ -1,6 +1,8 @@
 //! `osbuild verify`: builds again under other surroundings, and says which byte
 //! differs, and why.
 
+mod against;
+
 use std::collections::HashMap;
 use std::fs;
 use std::io::Write as _;
@@ -19,6 +21,8 @@ use osbuild_store::error::one_line;
 use osbuild_store::{LocalStore, StorePath};
 use serde_json::json;
 
+use against::{Against, AgainstArguments};
+
 use crate::config::{self, CommonArguments};
 use crate::error::{Exit, Failure};
 use crate::targets::Targets;
@@ -35,8 +39,10 @@ use crate::workshop::{BuildLimits, Workshop};
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// A variant, a package, a folder, a .nix file or a .drv
-    #[arg(required = true, value_name = "TARGET")]
+    #[arg(required_unless_present = "against", value_name = "TARGET")]
     targets: Vec<String>,
+    #[command(flatten)]
+    against: AgainstArguments,
     /// Of the steps below, only those of this name, with or without a version
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
@@ -49,7 +55,7 @@ pub(crate) struct Arguments {
     /// Write report.json, report.html and junit.xml there
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
-    /// Run what was found the same before, too
+    /// Run what was found the same before, too; with --against, run every step once more at all
     #[arg(long)]
     fresh: bool,
     /// Do not build again to find out which variation made a difference
@@ -76,19 +82,23 @@ fn variations(text: &str) -> Result<Variations, String> {
 pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), Failure> {
     // Before builds that may take hours.
     if let Some(directory) = &arguments.report {
-        fs::create_dir_all(directory).map_err(|error| {
-            Failure::new(Exit::Failed, &format!("cannot make {}: {error}", directory.display()))
-        })?;
+        make_directory(directory)?;
     }
     let store = config::open_store()?;
     let _held = store.hold_objects()?;
+    let against = Against::open(&arguments.against, &arguments.targets, &store, common)?;
     let limits = BuildLimits {
         jobs: arguments.jobs,
         cores: arguments.cores,
-        substitutes: !arguments.no_substitutes,
+        // Who makes a release again takes nobody's word for a part of it.
+        substitutes: !arguments.no_substitutes && against.is_none(),
         ..BuildLimits::default()
     };
-    let mut targets = Targets::resolve(&store, &arguments.targets, limits, common)?;
+    let (words, names) = match &against {
+        Some(against) => (vec![store.store_dir().display(against.derivation())], vec![against.name()]),
+        None => (arguments.targets.clone(), arguments.targets.clone()),
+    };
+    let mut targets = Targets::resolve(&store, &words, limits, common)?;
     let ui = if common.json { Ui::records() } else { Ui::new(common.verbosity()) };
     let workshop = Workshop::open(&store, limits, ui)?;
     let engine = workshop.engine();
@@ -97,6 +107,14 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
     let lookup = |path: &StorePath| targets.lookup(path);
     let chosen = choose(below, &arguments.only)?;
     let steps = realise(&engine, &lookup, &chosen)?;
+    if let Some(against) = &against {
+        let is_same = against.judge(&steps, common)?;
+        // Its steps again are another question, which takes as long again.
+        if !arguments.fresh || !is_same {
+            store.sync()?;
+            return if is_same { Ok(()) } else { Err(against.failure()) };
+        }
+    }
     let usages = store.usages()?;
     let about = |step: &Step| About {
         recipe: recipes.get(&step.resolved.path).cloned(),
@@ -124,11 +142,16 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
     })?;
     printed?;
     store.sync()?;
-    let report = Report::new(&arguments.targets, &rounds, &steps, &about, &verdicts);
+    let report = Report::new(&names, &rounds, &steps, &about, &verdicts);
     if let Some(directory) = &arguments.report {
         write_report(directory, &report, &verdicts)?;
     }
     conclude(&report, common)
+}
+
+fn make_directory(directory: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(directory)
+        .map_err(|error| Failure::new(Exit::Failed, &format!("cannot make {}: {error}", directory.display())))
 }
 
 /// The file that has each step's recipe, by derivation.

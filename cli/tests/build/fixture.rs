@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use osbuild_core::derivation::aterm::to_aterm;
 use osbuild_core::derivation::{self, Derivation, placeholder};
 use osbuild_store::action::OutputName;
-use osbuild_store::store::{Ingestion, SourceSink};
+use osbuild_store::store::{Ingestion, SourceSink, SourceTree};
 use osbuild_store::{HashAlgorithm, LocalStore, NixHash, StoreDir, StorePath};
 use serde_json::{Value, json};
 
@@ -85,8 +85,24 @@ impl Fixture {
 
     /// A build in the sandbox: a script for the host's own shell.
     pub(crate) fn shell(&self, name: &str, script: &str, inputs: &[&StorePath]) -> (StorePath, String) {
+        self.build(name, script, inputs, None)
+    }
+
+    /// The same with a folder, which the script finds at `$source`.
+    pub(crate) fn shell_of(&self, name: &str, script: &str, source: &Path) -> (StorePath, String) {
+        self.build(name, script, &[], Some(source))
+    }
+
+    fn build(
+        &self,
+        name: &str,
+        script: &str,
+        inputs: &[&StorePath],
+        source: Option<&Path>,
+    ) -> (StorePath, String) {
         let store = LocalStore::open(&self.home()).unwrap();
         let root = store.add_source("root", &host_root(), Ingestion::Recursive).unwrap();
+        let mut sources = BTreeSet::from([root.clone()]);
         let mut environment = BTreeMap::from([
             (b"name".to_vec(), name.as_bytes().to_vec()),
             (b"out".to_vec(), placeholder::own_output("out").into_bytes()),
@@ -96,12 +112,17 @@ impl Fixture {
             let text = placeholder::upstream_output(input, "out");
             environment.insert(format!("input{index}").into_bytes(), text.into_bytes());
         }
+        if let Some(folder) = source {
+            let source = store.add_source("source", &tree_of(folder), Ingestion::Recursive).unwrap();
+            environment.insert(b"source".to_vec(), store.store_dir().display(&source).into_bytes());
+            sources.insert(source);
+        }
         self.write(
             name,
             &Derivation {
                 outputs: BTreeMap::from([(OutputName::out(), floating())]),
                 input_derivations: outs(inputs),
-                input_sources: BTreeSet::from([root]),
+                input_sources: sources,
                 system: format!("{}-linux", std::env::consts::ARCH).into_bytes(),
                 builder: b"/bin/sh".to_vec(),
                 arguments: vec![b"-euc".to_vec(), format!("PATH=/usr/bin\n{script}").into_bytes()],
@@ -164,6 +185,18 @@ impl Fixture {
         let output = derivation::Output::Fixed { path, recursive: false, hash };
         self.derivation("fetchurl", name, parameters, output, &[]).1
     }
+}
+
+/// A folder of folders and plain files.
+fn tree_of(path: &Path) -> SourceTree {
+    if !path.is_dir() {
+        return SourceTree::Regular { path: path.to_owned(), executable: false };
+    }
+    let member = |entry: std::io::Result<std::fs::DirEntry>| {
+        let entry = entry.unwrap();
+        (entry.file_name().into_encoded_bytes(), tree_of(&entry.path()))
+    };
+    SourceTree::Directory(path.read_dir().unwrap().map(member).collect())
 }
 
 pub(crate) fn floating() -> derivation::Output {

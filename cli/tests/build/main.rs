@@ -10,8 +10,14 @@ mod host_root;
 #[path = "../../../store/tests/judge/mod.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod judge;
+#[path = "../../../core/tests/repo/release.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod release;
 mod server;
+#[path = "../../../core/tests/image/stub.rs"]
+mod stub;
 
+mod against;
 mod basics;
 mod cutoff;
 

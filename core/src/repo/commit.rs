@@ -23,6 +23,7 @@ use super::error::RepoError;
 use super::signer::{Location, Passphrases, Signer};
 use super::staged::{self, Staged};
 use super::tree::{MemoryStore, PlaceTransport, Repository, State, missing_target, target_file};
+use super::verdict;
 
 /// What is to be said from now on; what is not mentioned stays.
 #[derive(Default)]
@@ -32,6 +33,8 @@ pub struct Change {
     pub root: Option<Root>,
     pub targets: Option<(BTreeMap<String, Target>, Option<Delegations>)>,
     pub rollout: Option<BTreeMap<String, Target>>,
+    /// What rebuilders signed, by role (see `verdict`).
+    pub agreements: BTreeMap<String, Envelope<Targets>>,
     /// Bytes of targets that are new, by name.
     pub files: BTreeMap<String, Bytes>,
     /// Roles that are signed again although they say the same.
@@ -120,6 +123,7 @@ pub fn commit(
         let pin = work.pin(ROLLOUT_ROLE, rollout.common.version, &news);
         meta.insert(metadata_name(ROLLOUT_ROLE, None), pin);
     }
+    work.agreements(&change, &targets, &mut meta, &mut news);
     let snapshot = work.snapshot(&change, &root, meta, &mut news)?;
     work.timestamp(&change, &root, &snapshot, &mut news)?;
     if news.is_empty() {
@@ -216,6 +220,23 @@ impl Work<'_> {
         let common = self.next(TARGETS, ROLLOUT_ROLE, before.map(|before| before.common.version));
         let content = Targets { common, targets: said, delegations: None };
         self.sealed(ROLLOUT_ROLE, content, &[authority], news).map(Some)
+    }
+
+    /// Roles that others signed: those that there were, and new ones.
+    fn agreements(
+        &self,
+        change: &Change,
+        targets: &Targets,
+        meta: &mut BTreeMap<String, Pin>,
+        news: &mut Vec<New>,
+    ) {
+        for role in verdict::roles(targets) {
+            let is_there = self.before.is_some_and(|before| before.kept.targets.contains_key(&role));
+            if let Some(envelope) = change.agreements.get(&role).filter(|_| !is_there) {
+                self.add(&role, envelope, news);
+            }
+            meta.insert(metadata_name(&role, None), self.pin(&role, verdict::VERSION, news));
+        }
     }
 
     fn snapshot(

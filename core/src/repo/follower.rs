@@ -112,6 +112,8 @@ fn obstacle(
         running_root_hash: old.root.root_hash.clone(),
         floor: old.floor,
         refused: BTreeSet::new(),
+        // Candidates are looked at before they were made again.
+        rebuilt: None,
         // A newer one may have been published since.
         wishes: Wishes { version_lock: Some(new.release.version.clone()), ..Wishes::default() },
     };
@@ -138,7 +140,9 @@ fn obstacle(
         }
         Some(Standing::Paused { why, .. }) => format!("it is held: {why}"),
         Some(Standing::NotGiven) | None => "it is not given out".to_owned(),
-        Some(Standing::Locked { .. } | Standing::FailedHere) => "it is refused".to_owned(),
+        Some(Standing::Locked { .. } | Standing::FailedHere | Standing::NotRebuilt) => {
+            "it is refused".to_owned()
+        }
     };
     Ok(Some(why))
 }

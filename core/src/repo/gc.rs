@@ -67,9 +67,17 @@ pub fn gc(
     if dry_run {
         return Ok(dropped);
     }
+    let mut delegations = state.targets.delegations.clone();
+    if let Some(all) = &mut delegations {
+        let is_gone = |release: &str| {
+            let prefix = format!("{release}.");
+            gone.contains(&prefix) && !kept.contains(&prefix)
+        };
+        all.roles.retain(|role| !names::of_rebuilt_role(&role.name).is_some_and(is_gone));
+    }
     let change = Change {
         action: format!("gc: {}", dropped.releases.join(", ")),
-        targets: Some((targets, state.targets.delegations.clone())),
+        targets: Some((targets, delegations)),
         rollout: Some(rollouts),
         files,
         ..Change::default()

@@ -23,9 +23,15 @@ pub mod release;
 
 pub mod publish;
 
+pub mod published;
+
+mod derivations;
+
 mod smaller;
 
 pub mod tested;
+
+pub mod verdict;
 
 pub mod follower;
 

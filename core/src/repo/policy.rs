@@ -7,12 +7,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use osbuild_tuf::key::{Key, KeyId};
+use osbuild_tuf::metadata::RoleKeys;
 use osbuild_tuf::time::Time;
 use osbuild_update::names;
 use serde::Deserialize;
 
 use super::error::{RepoError, io_error};
 use super::signer::{self, Location};
+use super::verdict::Rebuilders;
 
 pub const FILE: &str = "policy.toml";
 
@@ -27,6 +29,8 @@ pub struct Policy {
     threshold_at_least: BTreeMap<String, u64>,
     #[serde(default)]
     pub publish: Publish,
+    #[serde(default)]
+    rebuilt: Rebuilt,
     #[serde(default)]
     keys: BTreeMap<String, KeyRow>,
 }
@@ -88,6 +92,16 @@ impl Default for Publish {
     }
 }
 
+/// Whether others have to have made a release again.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Rebuilt {
+    /// How many of them; none unless said.
+    threshold: u64,
+    /// Names of their keys.
+    by: BTreeSet<String>,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KeyRow {
@@ -135,7 +149,29 @@ impl Policy {
                 return Err(format!("keys.{name}: public is no Ed25519 or P-256 key (PEM, PUBLIC KEY)"));
             }
         }
+        let Rebuilt { threshold, by } = &policy.rebuilt;
+        if let Some(name) = by.iter().find(|name| !policy.keys.contains_key(*name)) {
+            return Err(format!("rebuilt.by: there is no keys.{name}"));
+        }
+        if *threshold > by.len() as u64 {
+            return Err(format!("rebuilt.threshold: {threshold} of {} keys", by.len()));
+        }
         Ok(policy)
+    }
+
+    /// Whose verdicts count, if any are asked for.
+    pub(super) fn rebuilders(&self) -> Option<Rebuilders> {
+        let Rebuilt { threshold, by } = &self.rebuilt;
+        if *threshold == 0 {
+            return None;
+        }
+        let keys: BTreeMap<KeyId, Key> = self
+            .keys()
+            .filter(|named| by.contains(&named.name))
+            .map(|named| (named.key.id(), named.key))
+            .collect();
+        let role = RoleKeys { keyids: keys.keys().cloned().collect(), threshold: *threshold };
+        Some(Rebuilders { keys, role })
     }
 
     /// Until when a role's signature holds that is given now.
@@ -240,6 +276,7 @@ mod tests {
         let text = initial_text(2);
         let policy = Policy::parse(&text).unwrap();
         assert_eq!((policy.least_threshold("root"), policy.least_threshold("targets")), (2, 1));
+        assert!(policy.rebuilders().is_none());
         assert_eq!(policy.expiry("timestamp", Time(5)), Time(5 + DAY));
         let publish = &policy.publish;
         assert_eq!(["stable", "candidate"].map(|channel| publish.asks_for_records(channel)), [true, false]);
@@ -253,6 +290,8 @@ mod tests {
             ("tested = true", "testet = true", "testet"),
             ("\"candidate\"", "\"../stable\"", "'../stable' is no channel"),
             ("[\"candidate\"]", "true", "candidates"),
+            ("[publish]", "[rebuilt]\nthreshold = 1\n[publish]", "1 of 0 keys"),
+            ("[publish]", "[rebuilt]\nby = [\"alice\"]\n[publish]", "no keys.alice"),
             ("[threshold_at_least]", "[keys.a]\npublic = 'x'\n[threshold_at_least]", "keys.a"),
         ] {
             let error = Policy::parse(&text.replace(from, to)).unwrap_err();

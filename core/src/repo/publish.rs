@@ -3,23 +3,29 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use osbuild_tuf::metadata::{Hashes, Target};
+use osbuild_tuf::metadata::{Envelope, Hashes, Target, Targets};
 use osbuild_tuf::time::Time;
 use osbuild_update::documents::{Given, Release};
 use osbuild_update::names::{self, Line, Part};
 
 use super::commit::{Bytes, Change, Committed, Signers, commit, describe};
+use super::derivations;
 use super::error::RepoError;
+use super::policy;
 use super::release::Slot;
 use super::smaller;
 use super::tested;
 use super::tree::{Repository, State};
+use super::verdict;
 use super::waves::{Documents, documents, lines, parse_wave, with_rollout};
 
 /// What is to be published.
 pub struct Request<'a> {
     /// Outputs of building variants, or of signing them.
     pub outputs: Vec<PathBuf>,
+    /// What they were made from, where that is known (see `attest::recorded`), by
+    /// output.
+    pub derivations: BTreeMap<PathBuf, Vec<u8>>,
     pub channel: String,
     /// As `waves::parse_wave` reads it; the policy's unless given.
     pub wave: Option<String>,
@@ -28,6 +34,8 @@ pub struct Request<'a> {
     pub retire_previous: bool,
     /// Records of tests (see `tested`), or why there are none.
     pub evidence: Evidence,
+    /// Verdicts of rebuilders (see `verdict`).
+    pub verdicts: Vec<PathBuf>,
     /// Told of what takes long.
     pub progress: &'a dyn Fn(&str),
 }
@@ -74,6 +82,14 @@ pub fn plan(
     let mut actions = Vec::new();
     let policy = &repository.policy.publish;
     let records = tested::read(&request.evidence)?;
+    let verdicts = verdict::read(&request.verdicts)?;
+    let rebuilders = repository.policy.rebuilders();
+    if rebuilders.is_none() && !verdicts.is_empty() {
+        return Err(RepoError::Rule(format!("{} names no rebuilders whose verdicts count", policy::FILE)));
+    }
+    let mut delegations = state.targets.delegations.clone();
+    let mut agreements: BTreeMap<String, Envelope<Targets>> = BTreeMap::new();
+    let mut slots = Vec::new();
     for output in &request.outputs {
         let slot = Slot::read(output)?;
         let Slot { release, .. } = &slot;
@@ -87,6 +103,19 @@ pub fn plan(
         }
         if releases.iter().any(|other: &Planned| other.line == line) {
             return Err(bad(format!("{} is given twice", release.variant)));
+        }
+        if let Some(rebuilders) = &rebuilders {
+            let is_there = state.rebuilt.values().any(|role| verdict::is_on(role, &slot));
+            match verdict::agreed(&verdicts, &slot, rebuilders)? {
+                // What was agreed on once stays as it is.
+                _ if is_there => {}
+                Some(agreed) => {
+                    verdict::delegate(&mut delegations, &agreed, rebuilders);
+                    agreements.insert(agreed.role.name, agreed.envelope);
+                }
+                None if policy.is_candidate(&line.channel) => {}
+                None => return Err(verdict::too_few(&slot, 0, rebuilders)),
+            }
         }
         let Documents { mut catalogue, mut rollout } = documents(repository, state, &line)?;
         let is_known = is_known(&slot, &catalogue.releases)?;
@@ -131,7 +160,9 @@ pub fn plan(
                     add(name, bytes, &mut targets);
                 }
             }
-            for (name, bytes) in shown {
+            let derivations = request.derivations.get(output);
+            let made_from = derivations.map(|bytes| (derivations::target(&prefix), bytes.clone()));
+            for (name, bytes) in shown.into_iter().chain(made_from) {
                 if !targets.contains_key(&name) {
                     add(name, bytes, &mut targets);
                 }
@@ -164,13 +195,16 @@ pub fn plan(
         actions.push(format!("{line} {}{why}", release.version));
         let (version, root_hash) = (release.version.clone(), release.root.root_hash.clone());
         releases.push(Planned { line, version, root_hash, is_known, new });
+        slots.push(slot);
     }
     let published: Vec<String> = releases.iter().map(|release| release.root_hash.clone()).collect();
     tested::none_is_left(&records, &published)?;
+    verdict::none_is_left(&verdicts, &slots)?;
     let change = Change {
         action: format!("publish {}", actions.join(", ")),
-        targets: Some((targets, state.targets.delegations.clone())),
+        targets: Some((targets, delegations)),
         rollout: Some(rollouts),
+        agreements,
         files,
         ..Change::default()
     };

@@ -13,6 +13,7 @@ use osbuild_update::names::Part;
 use sha2::{Digest, Sha256};
 
 use super::error::{RepoError, io_error};
+use crate::attest::statement::{ROOT_HASH, Resource};
 use crate::image::files::sha256_sparse;
 use crate::image::slot::leaves_of;
 
@@ -29,6 +30,12 @@ pub struct Checked {
     pub path: PathBuf,
     pub size: u64,
     pub sha256: [u8; 32],
+}
+
+impl Checked {
+    fn resource(&self, part: Part) -> Resource {
+        Resource::of_bytes(part.file(), &hex::encode(&self.sha256))
+    }
 }
 
 /// Where a build's output keeps a part.
@@ -75,6 +82,20 @@ impl Slot {
         check_uki(&release, &parts[&Part::Uki].path)?;
         check_sbom(&release, &parts)?;
         Ok(Self { release, manifest_sha256: hex::encode(&Sha256::digest(&bytes)), parts })
+    }
+
+    /// What runs, by name and hash: the root, the kernel image, and the manifest
+    /// that names both.
+    pub fn resources(&self) -> Vec<Resource> {
+        let of = |part: Part| self.parts[&part].resource(part);
+        let mut root = of(Part::Root);
+        root.digest.insert(ROOT_HASH.to_owned(), self.release.root.root_hash.clone());
+        vec![root, of(Part::Uki), of(Part::Manifest)]
+    }
+
+    /// Every file, by name and hash.
+    pub fn files(&self) -> Vec<Resource> {
+        self.parts.iter().map(|(part, checked)| checked.resource(*part)).collect()
     }
 }
 

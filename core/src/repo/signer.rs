@@ -191,7 +191,7 @@ pub(super) fn parse_public(text: &str) -> Option<Key> {
 }
 
 /// The PEM of a key of ours.
-pub(super) fn public_pem(key: &Key) -> Option<String> {
+pub fn public_pem(key: &Key) -> Option<String> {
     match key.verifying()? {
         osbuild_tuf::key::Verifying::Ed25519(key) => key.to_public_key_pem(LineEnding::LF).ok(),
         osbuild_tuf::key::Verifying::EcdsaP256(key) => key.to_public_key_pem(LineEnding::LF).ok(),
@@ -232,6 +232,17 @@ impl Signer {
             Self::Token(token) => Some(token.public_key().clone()),
             Self::Exec(_) => None,
         }
+    }
+
+    /// The public key, which for a command somebody has to give.
+    ///
+    /// # Errors
+    /// [`RepoError::Key`]: nobody knows it.
+    pub fn key(&self, name: &str, given: Option<&Key>) -> Result<Key, RepoError> {
+        self.public_key().or_else(|| given.cloned()).ok_or_else(|| RepoError::Key {
+            key: name.to_owned(),
+            what: "a command does not say which key it holds: give its public key (--public FILE)".to_owned(),
+        })
     }
 
     /// Signs, and looks whether the signature is one by `key`.

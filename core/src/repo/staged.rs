@@ -175,10 +175,7 @@ fn sign_as<T: Staged>(
     name: &str,
 ) -> Result<(), RepoError> {
     let mut after: Envelope<T> = parse(path, &file.role, &file.after)?;
-    let key = signer.public_key().or_else(|| key.cloned()).ok_or_else(|| RepoError::Key {
-        key: name.to_owned(),
-        what: "a command does not say which key it holds: give its public key (--public FILE)".to_owned(),
-    })?;
+    let key = signer.key(name, key)?;
     let id = key.id();
     if !authorities(path, &file)?.iter().any(|authority| authority.role.keyids.contains(&id)) {
         let what = format!("{} is signed by other keys, not by {id}", file.role);

@@ -13,11 +13,10 @@
 //! Sources: in-toto Attestation Framework, Statement v1, ResourceDescriptor v1,
 //! Test Result v0.1.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use osbuild_format::hex;
-use osbuild_update::names::{self, Part};
+use osbuild_update::names;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -25,71 +24,42 @@ use sha2::{Digest, Sha256};
 use super::error::{RepoError, io_error};
 use super::publish::Evidence;
 use super::release::Slot;
+use crate::attest::statement::{self, Predicate, ROOT_HASH, Resource};
 use crate::image::files::sha256_sparse;
 
 /// The release was started and committed.
 pub const BOOT: &str = "boot";
 /// A node went to the release by the updater and committed it.
 pub const UPDATE: &str = "update";
-const STATEMENT: &str = "https://in-toto.io/Statement/v1";
-const PREDICATE: &str = "https://in-toto.io/attestation/test-result/v0.1";
-const ROOT_HASH: &str = "osbuildRootHash";
 /// Between the name of a release and the digest of a record of it.
 const TARGET: &str = ".test-result.";
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct Statement {
-    #[serde(rename = "_type")]
-    kind: String,
-    subject: Vec<Resource>,
-    #[serde(rename = "predicateType")]
-    predicate_type: String,
-    predicate: Predicate,
+type Statement = statement::Statement<TestResult>;
+
+/// A file by its bytes.
+///
+/// # Errors
+/// [`RepoError::Io`]
+pub fn of_file(name: &str, path: &Path) -> Result<Resource, RepoError> {
+    let file = std::fs::File::open(path).map_err(io_error("open", path))?;
+    let sha256 = sha256_sparse(&file, || true).map_err(io_error("read", path))?;
+    Ok(Resource::of_bytes(name, &hex::encode(&sha256)))
 }
 
-/// Something by its digests: a subject, or what a test was made with.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Resource {
-    #[serde(default)]
-    pub name: String,
-    #[serde(default)]
-    pub digest: BTreeMap<String, String>,
-    /// What else counts of it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, Value>,
+/// A release as a whole.
+pub fn of_release(name: &str, slot: &Slot) -> Resource {
+    let mut resource = Resource::of_bytes(name, &slot.manifest_sha256);
+    resource.digest.insert(ROOT_HASH.to_owned(), slot.release.root.root_hash.clone());
+    for (field, value) in [("variant", &slot.release.variant), ("version", &slot.release.version)] {
+        resource.annotations.insert(field.to_owned(), Value::from(value.as_str()));
+    }
+    resource
 }
 
-impl Resource {
-    /// By the SHA-256 of its bytes, in hexadecimal.
-    pub fn of_bytes(name: &str, sha256: &str) -> Self {
-        let digest = BTreeMap::from([("sha256".to_owned(), sha256.to_owned())]);
-        Self { name: name.to_owned(), digest, annotations: BTreeMap::new() }
-    }
-
-    /// A file by its bytes.
-    ///
-    /// # Errors
-    /// [`RepoError::Io`]
-    pub fn of_file(name: &str, path: &Path) -> Result<Self, RepoError> {
-        let file = std::fs::File::open(path).map_err(io_error("open", path))?;
-        let sha256 = sha256_sparse(&file, || true).map_err(io_error("read", path))?;
-        Ok(Self::of_bytes(name, &hex::encode(&sha256)))
-    }
-
-    /// A release as a whole.
-    pub fn of_release(name: &str, slot: &Slot) -> Self {
-        let mut resource = Self::of_bytes(name, &slot.manifest_sha256);
-        resource.digest.insert(ROOT_HASH.to_owned(), slot.release.root.root_hash.clone());
-        for (field, value) in [("variant", &slot.release.variant), ("version", &slot.release.version)] {
-            resource.annotations.insert(field.to_owned(), Value::from(value.as_str()));
-        }
-        resource
-    }
-}
-
+/// The predicate.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Predicate {
+struct TestResult {
     result: Outcome,
     /// Required by the predicate; what was tested is judged by the subject alone.
     configuration: Vec<Resource>,
@@ -99,6 +69,10 @@ struct Predicate {
     warned_tests: Vec<String>,
     #[serde(default)]
     failed_tests: Vec<String>,
+}
+
+impl Predicate for TestResult {
+    const TYPE: &'static str = "https://in-toto.io/attestation/test-result/v0.1";
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -119,25 +93,15 @@ pub struct Tests {
 /// The record of tests. It has no time and no name of a machine: the same tests
 /// of the same release give the same bytes.
 pub fn record(slot: &Slot, configuration: Vec<Resource>, tests: &Tests) -> Vec<u8> {
-    let of = |part: Part| Resource::of_bytes(part.file(), &hex::encode(&slot.parts[&part].sha256));
-    let mut root = of(Part::Root);
-    root.digest.insert(ROOT_HASH.to_owned(), slot.release.root.root_hash.clone());
     let names = |tests: &[&str]| tests.iter().map(|test| (*test).to_owned()).collect();
-    let statement = Statement {
-        kind: STATEMENT.to_owned(),
-        subject: vec![root, of(Part::Uki), of(Part::Manifest)],
-        predicate_type: PREDICATE.to_owned(),
-        predicate: Predicate {
-            result: if tests.failed.is_empty() { Outcome::Passed } else { Outcome::Failed },
-            configuration,
-            passed_tests: names(&tests.passed),
-            warned_tests: Vec::new(),
-            failed_tests: names(&tests.failed),
-        },
+    let result = TestResult {
+        result: if tests.failed.is_empty() { Outcome::Passed } else { Outcome::Failed },
+        configuration,
+        passed_tests: names(&tests.passed),
+        warned_tests: Vec::new(),
+        failed_tests: names(&tests.failed),
     };
-    let mut bytes = serde_json::to_vec_pretty(&statement).expect("it is plain data");
-    bytes.push(b'\n');
-    bytes
+    Statement::new(slot.resources(), result).to_bytes()
 }
 
 /// A record that was read.
@@ -163,22 +127,16 @@ pub(super) fn read(evidence: &Evidence) -> Result<Vec<Record>, RepoError> {
 }
 
 fn parse(bytes: &[u8]) -> Result<Statement, String> {
-    let statement: Statement =
-        serde_json::from_slice(bytes).map_err(|error| format!("not an in-toto test result: {error}"))?;
-    if statement.kind != STATEMENT || statement.predicate_type != PREDICATE {
-        return Err(format!("not an in-toto test result ({PREDICATE})"));
-    }
-    let Predicate { result, failed_tests, .. } = &statement.predicate;
+    let statement = Statement::parse(bytes)?;
+    let TestResult { result, failed_tests, .. } = &statement.predicate;
     if *result == Outcome::Passed && !failed_tests.is_empty() {
         return Err(format!("it says that it passed and that it failed: {}", failed_tests.join(", ")));
     }
     Ok(statement)
 }
 
-impl Statement {
-    fn is_about(&self, root_hash: &str) -> bool {
-        self.subject.iter().any(|subject| subject.digest.get(ROOT_HASH).is_some_and(|hash| hash == root_hash))
-    }
+fn is_about(statement: &Statement, root_hash: &str) -> bool {
+    statement.subject.iter().any(|subject| subject.has(ROOT_HASH, root_hash))
 }
 
 /// What is shown for a release, by the names of the targets that it becomes.
@@ -195,8 +153,8 @@ pub(super) fn look(
     let prefix = names::release(&release.variant, &release.arch, &release.version);
     let mut passed: Vec<&str> = Vec::new();
     let mut targets = Vec::new();
-    for record in records.iter().filter(|record| record.statement.is_about(&release.root.root_hash)) {
-        let Predicate { result, passed_tests, failed_tests, .. } = &record.statement.predicate;
+    for record in records.iter().filter(|record| is_about(&record.statement, &release.root.root_hash)) {
+        let TestResult { result, passed_tests, failed_tests, .. } = &record.statement.predicate;
         if *result != Outcome::Passed {
             let what = if failed_tests.is_empty() { "all".to_owned() } else { failed_tests.join(", ") };
             return Err(RepoError::Rule(format!(
@@ -229,7 +187,7 @@ const DIGEST_DIGITS: usize = 16;
 /// # Errors
 /// [`RepoError::Rule`]
 pub(super) fn none_is_left(records: &[Record], root_hashes: &[String]) -> Result<(), RepoError> {
-    let is_left = |record: &&Record| !root_hashes.iter().any(|hash| record.statement.is_about(hash));
+    let is_left = |record: &&Record| !root_hashes.iter().any(|hash| is_about(&record.statement, hash));
     match records.iter().find(is_left) {
         Some(record) => Err(RepoError::Rule(format!(
             "{} is of another image: none of those that are to be published has its root",
@@ -251,7 +209,7 @@ pub(super) fn problems<'f>(
         let bytes = std::fs::read(path).map_err(|error| error.to_string());
         match bytes.and_then(|bytes| parse(&bytes)) {
             Err(what) => Some(format!("{name}: {what}")),
-            Ok(statement) if !statement.is_about(root_hash) => Some(format!("{name}: of another image")),
+            Ok(statement) if !is_about(&statement, root_hash) => Some(format!("{name}: of another image")),
             Ok(_) => None,
         }
     };

@@ -27,6 +27,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::error::{RepoError, io_error};
 use super::policy::Policy;
+use super::verdict;
 use super::write_beside;
 
 pub const PUBLIC: &str = "public";
@@ -140,7 +141,7 @@ pub(super) fn target_file(name: &str, target: &osbuild_tuf::metadata::Target) ->
 
 /// The bytes of a small target, whose digest is looked at.
 pub(super) fn small_target(
-    place: &Directory,
+    place: &dyn Place,
     targets: &Targets,
     name: &str,
 ) -> Result<Option<Vec<u8>>, RepoError> {
@@ -166,6 +167,8 @@ pub struct State {
     pub targets: Targets,
     /// The role that says when; a repository of others has none.
     pub rollout: Option<Targets>,
+    /// What rebuilders agreed on, by role (see `verdict`).
+    pub rebuilt: BTreeMap<String, Targets>,
     /// Byte for byte.
     pub kept: Kept,
 }
@@ -194,6 +197,13 @@ impl State {
         } else {
             None
         };
+        let mut rebuilt = BTreeMap::new();
+        for role in verdict::roles(&targets) {
+            let delegator = Some(osbuild_tuf::metadata::TARGETS);
+            client.load(&role, delegator)?;
+            let said = client.trusted().targets(&role, delegator, now)?.clone();
+            rebuilt.insert(role, said);
+        }
         let trusted = client.trusted();
         let missing = |name: &str| osbuild_tuf::Error::Missing { name: name.to_owned() };
         Ok(Self {
@@ -202,6 +212,7 @@ impl State {
             snapshot: trusted.snapshot(now)?.clone(),
             targets,
             rollout,
+            rebuilt,
             kept: client.kept().clone(),
         })
     }

@@ -140,6 +140,12 @@ fn roles(state: &State, report: &mut Report) {
         let count = signed::<Targets>(ROLLOUT_ROLE, kept.targets.get(ROLLOUT_ROLE), authority);
         add(ROLLOUT_ROLE, &rollout.common, count, authority.1);
     }
+    for (role, said) in &state.rebuilt {
+        let Some(authority) = delegations.and_then(|all| Some((&all.keys, all.role(role)?))) else {
+            continue;
+        };
+        add(role, &said.common, signed::<Targets>(role, kept.targets.get(role), authority), authority.1);
+    }
     let snapshot =
         signed::<osbuild_tuf::metadata::Snapshot>(SNAPSHOT, kept.snapshot.as_ref(), of_root(SNAPSHOT));
     add(SNAPSHOT, &state.snapshot.common, snapshot, root.role(SNAPSHOT));
@@ -226,13 +232,13 @@ fn targets(
 }
 
 /// What a place has of a target.
-enum Found {
+pub(super) enum Found {
     Right,
     Missing,
     Wrong(String),
 }
 
-fn copy(place: &dyn Place, name: &str, target: &Target, to: &Path) -> Result<Found, RepoError> {
+pub(super) fn copy(place: &dyn Place, name: &str, target: &Target, to: &Path) -> Result<Found, RepoError> {
     let file = target_file(name, target)?;
     let mut judge = target.hashes.judge(name)?;
     let mut length = 0_u64;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use osbuild_store::cache::Directory;
+use osbuild_store::cache::place::Place;
 use osbuild_tuf::metadata::Target;
 use osbuild_tuf::time::Time;
 use osbuild_update::documents::{Catalogue, Given, Pause, Release, Rollout};
@@ -63,7 +63,7 @@ pub fn documents(repository: &Repository, state: &State, line: &Line) -> Result<
 }
 
 /// The same of the public files alone.
-pub(super) fn documents_at(place: &Directory, state: &State, line: &Line) -> Result<Documents, RepoError> {
+pub(super) fn documents_at(place: &dyn Place, state: &State, line: &Line) -> Result<Documents, RepoError> {
     let catalogue = match small_target(place, &state.targets, &line.catalogue())? {
         Some(bytes) => Catalogue::parse(&bytes)?,
         None => Catalogue::empty(),

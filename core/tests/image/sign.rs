@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use osbuild_boot::uki;
-use osbuild_core::image::sign::{Signer, sign_output};
+use osbuild_core::image::sign::{Signer, sign_as, sign_output};
 use osbuild_format::hex;
 use osbuild_format::release::Release;
 use serde_json::json;
@@ -50,6 +50,15 @@ fn a_signed_image_differs_by_its_signatures_only() {
     assert_eq!(after.loader.size, 1 << 20, "a signed loader fills its run");
     assert_eq!(read(&signed, "slot/boot.efi"), read(&again, "slot/boot.efi"));
     assert_eq!(read(&signed, "manifest.json"), read(&again, "manifest.json"));
+
+    // Without the key, from the same and its signatures; and from what is not.
+    let rebuilt = fixture.path().join("rebuilt");
+    sign_as(&result, &rebuilt, &signed).unwrap();
+    for name in ["slot/boot.efi", "slot/loader.efi", "slot/manifest.json", "manifest.json"] {
+        assert!(read(&rebuilt, name) == read(&signed, name), "{name}");
+    }
+    let error = sign_as(&result, &fixture.path().join("none"), &result).unwrap_err().to_string();
+    assert!(error.contains("it is not signed"), "{error}");
 
     let error = sign_output(&signed, &fixture.path().join("twice"), &signer).unwrap_err().to_string();
     assert!(error.contains("signed already"), "{error}");

@@ -85,10 +85,12 @@ impl Fixture {
     ) -> Result<Committed, RepoError> {
         let mut request = Request {
             outputs: vec![self.make(made)],
+            derivations: BTreeMap::new(),
             channel: "stable".to_owned(),
             wave: None,
             retire_previous: false,
             evidence: Evidence::None { why: "a test".to_owned() },
+            verdicts: Vec::new(),
             progress: &|_| {},
         };
         change(&mut request);

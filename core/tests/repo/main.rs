@@ -7,12 +7,14 @@ mod judge;
 #[path = "../image/stub.rs"]
 mod stub;
 
+mod attestations;
 mod bucket;
 mod fixture;
 mod follower;
 mod handed_in;
 mod judges;
 mod keys;
+mod rebuilt;
 mod release;
 mod rotation;
 mod rules;
@@ -69,10 +71,12 @@ fn a_dry_run_plans_and_changes_nothing() {
     let (repository, state) = fixture.open();
     let request = osbuild_core::repo::publish::Request {
         outputs: vec![fixture.make(&Made::new("1.0.0", 1))],
+        derivations: BTreeMap::new(),
         channel: "stable".to_owned(),
         wave: None,
         retire_previous: false,
         evidence: osbuild_core::repo::publish::Evidence::None { why: String::new() },
+        verdicts: Vec::new(),
         progress: &|_| {},
     };
     let plan = osbuild_core::repo::publish::plan(&repository, &state, &request, START).unwrap();

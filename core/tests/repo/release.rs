@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use osbuild_boot::guid::Guid;
+use osbuild_core::attest::statement::Resource;
 use osbuild_core::repo::release::Slot;
-use osbuild_core::repo::tested::{self, Resource, Tests};
+use osbuild_core::repo::tested::{self, Tests};
 use osbuild_format::pe::{Section, append_sections};
 use osbuild_format::release::{Blob, Release, Root, Segments, Uki};
 use osbuild_format::{hex, verity};

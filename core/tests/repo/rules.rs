@@ -106,10 +106,10 @@ fn what_was_not_tested_is_not_published_unless_somebody_says_why() {
             vec![bent("c.json", "\"failedTests\": []", "\"failedTests\": [\"update\"]")],
             "that it failed: update",
         ),
-        (vec![bent("d.json", "test-result/v0.1", "test-result/v0.2")], "not an in-toto test result"),
+        (vec![bent("d.json", "test-result/v0.1", "test-result/v0.2")], "another thing than"),
         (vec![bent("e.json", "\"configuration\"", "\"settings\"")], "missing field `configuration`"),
-        (vec![bent("f.json", "Statement/v1", "Statement/v0.1")], "not an in-toto test result"),
-        (vec![output.join("slot/manifest.json")], "not an in-toto test result"),
+        (vec![bent("f.json", "Statement/v1", "Statement/v0.1")], "of version 1"),
+        (vec![output.join("slot/manifest.json")], "not an in-toto statement"),
     ] {
         let error = attempt(records).unwrap_err().to_string();
         assert!(error.contains(said), "{said}: {error}");

@@ -27,7 +27,7 @@ for name in sys.argv[2:]:
     text = Path(name).read_text()
     if name.endswith(".link"):
         block = Metablock.from_dict(json.loads(text))
-        block.verify_signature(key)
+        block.verify_signature({"keyid": key.keyid, **key.to_dict()})
         print("link", block.signed.name, *sorted(block.signed.products))
         continue
     envelope = Envelope.from_dict(json.loads(text))

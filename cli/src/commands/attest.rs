@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use osbuild_core::attest::dependencies::dependencies;
-use osbuild_core::attest::envelope::Envelope;
 use osbuild_core::attest::provenance::{BUILDER, Parameters, statement};
-use osbuild_core::attest::statement::{MEDIA_TYPE, Resource};
+use osbuild_core::attest::statement::Resource;
 use osbuild_core::repo::release::Slot;
 use osbuild_core::repo::tested::of_file;
 use osbuild_store::error::one_line;
@@ -44,9 +43,6 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, common: &CommonArguments) -> Result<(), Failure> {
     // Before builds that may take hours.
     let signing = arguments.signing.open()?;
-    if let Some(signing) = &signing {
-        signing.key()?;
-    }
     let revision = revision(arguments.revision.as_deref(), common)?;
 
     let store = config::open_store()?;
@@ -61,12 +57,7 @@ pub(crate) fn run(arguments: &Arguments, common: &CommonArguments) -> Result<(),
 
     let bytes = match &signing {
         None => statement.to_bytes(),
-        Some(signing) => {
-            let mut envelope = Envelope::new(MEDIA_TYPE, statement.to_bytes());
-            let (key, signature) = signing.sign("provenance", &envelope.message())?;
-            envelope.add(&key, &signature);
-            envelope.to_bytes()
-        }
+        Some(signing) => signing.seal("provenance", statement.to_bytes())?,
     };
     super::write_whole(arguments.output.as_deref().unwrap_or(Path::new("/dev/stdout")), &bytes)
 }

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use osbuild_core::attest::envelope::Envelope;
+use osbuild_core::attest::statement::MEDIA_TYPE;
 use osbuild_core::repo::RepoError;
 use osbuild_core::repo::signer::{Location, Signer, read_public};
 use osbuild_tuf::key::Key;
@@ -25,8 +27,7 @@ pub(crate) struct SigningArguments {
 /// An opened key.
 pub(crate) struct Signing {
     pub(crate) signer: Signer,
-    /// Of a command, only if it was given.
-    pub(crate) public: Option<Key>,
+    pub(crate) key: Key,
     /// As people call it.
     pub(crate) name: String,
 }
@@ -36,25 +37,28 @@ impl SigningArguments {
         self.with.is_some()
     }
 
-    /// `None` if nobody is to sign.
+    /// `None` if nobody is to sign; a command's key has to be given.
     pub(crate) fn open(&self) -> Result<Option<Signing>, Failure> {
         let Some(with) = &self.with else { return Ok(None) };
         let asking = self.passphrase.asking()?;
         let signer = Signer::open(&Location::parse(with), with, Path::new("."), &asking)?;
         let public = self.public.as_deref().map(read_public).transpose()?;
-        Ok(Some(Signing { signer, public, name: with.clone() }))
+        let key = signer.key(with, public.as_ref())?;
+        Ok(Some(Signing { signer, key, name: with.clone() }))
     }
 }
 
 impl Signing {
-    pub(crate) fn key(&self) -> Result<Key, RepoError> {
-        self.signer.key(&self.name, self.public.as_ref())
+    /// `what` tells a command what for.
+    pub(crate) fn sign(&self, what: &str, message: &[u8]) -> Result<Vec<u8>, RepoError> {
+        self.signer.sign(&self.name, &self.key, what, message)
     }
 
-    /// `what` tells a command what for.
-    pub(crate) fn sign(&self, what: &str, message: &[u8]) -> Result<(Key, Vec<u8>), RepoError> {
-        let key = self.key()?;
-        let signature = self.signer.sign(&self.name, &key, what, message)?;
-        Ok((key, signature))
+    /// A statement in its envelope.
+    pub(crate) fn seal(&self, what: &str, statement: Vec<u8>) -> Result<Vec<u8>, RepoError> {
+        let mut envelope = Envelope::new(MEDIA_TYPE, statement);
+        let signature = self.sign(what, &envelope.message())?;
+        envelope.add(&self.key, &signature);
+        Ok(envelope.to_bytes())
     }
 }

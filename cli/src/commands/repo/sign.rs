@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &Arguments, common: &CommonArguments) -> Result<(),
         }
     }
     if let Some(signing) = arguments.signing.open()? {
-        sign(&arguments.file, &signing.signer, signing.public.as_ref(), &signing.name)?;
+        sign(&arguments.file, &signing.signer, Some(&signing.key), &signing.name)?;
     }
     let review = review(&arguments.file, &name)?;
     let mut out = std::io::stdout().lock();

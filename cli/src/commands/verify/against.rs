@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use osbuild_compare::{Limits, compare, report::text};
-use osbuild_core::attest::envelope::Envelope;
 use osbuild_core::attest::link::Link;
 use osbuild_core::attest::recorded;
-use osbuild_core::attest::statement::MEDIA_TYPE;
 use osbuild_core::attest::summary;
 use osbuild_core::image::sign::sign_as;
 use osbuild_core::repo::published::{Published, Wanted, differing, fetch};
@@ -74,9 +72,6 @@ impl<'a> Against<'a> {
         };
         // Before builds that may take hours.
         let signing = arguments.signing.open()?;
-        if let Some(signing) = &signing {
-            signing.key()?;
-        }
         if let Some(directory) = &arguments.verdict {
             super::make_directory(directory)?;
         }
@@ -178,18 +173,15 @@ impl<'a> Against<'a> {
         let uri = format!("pkg:generic/{}@{}?arch={}", release.variant, release.version, release.arch);
         let verifier = &self.arguments.verifier;
         let statement = summary::statement(published.resources(), &uri, verifier, is_same, Vec::new(), now());
-        let mut envelope = Envelope::new(MEDIA_TYPE, statement.to_bytes());
-        let (key, signature) = signing.sign("summary", &envelope.message())?;
-        envelope.add(&key, &signature);
+        let summary = signing.seal("summary", statement.to_bytes())?;
 
         let mut link = Link::new(&published.files(), &again.files());
-        let (key, signature) = signing.sign("link", &link.message())?;
-        link.add(&key, &signature);
+        link.add(&signing.key, &signing.sign("link", &link.message())?);
 
-        write_whole(&directory.join("summary.intoto.jsonl"), &envelope.to_bytes())?;
+        write_whole(&directory.join("summary.intoto.jsonl"), &summary)?;
         write_whole(&directory.join("rebuild.link"), &link.to_bytes())?;
         if is_same {
-            let verdict = verdict::give(published, &signing.signer, &key, &signing.name)?;
+            let verdict = verdict::give(published, &signing.signer, &signing.key, &signing.name)?;
             write_whole(&directory.join("verdict.json"), &verdict)?;
         }
         Ok(())

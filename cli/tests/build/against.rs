@@ -84,6 +84,9 @@ fn a_release_that_comes_out_otherwise_gets_no_verdict() {
         "sbom=$out/sbom.spdx.json; said=$(cat $sbom); echo \"${said%\\}}, \\\"made\\\": $(date +%s%N)}\" > $sbom",
     );
     let rebuilder = rebuilder();
+    // Of a release before it.
+    std::fs::create_dir(rebuilder.place.path().join("verdict")).unwrap();
+    std::fs::write(rebuilder.place.path().join("verdict/verdict.json"), "{}").unwrap();
     let words = words(&repository);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (out, err, code) = rebuilder.run(&words);

@@ -1,6 +1,6 @@
 //! A published release: made again from what is recorded of it, and compared.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,6 +45,9 @@ pub(crate) struct AgainstArguments {
     signing: SigningArguments,
 }
 
+/// What `osbuild repo publish --verdict` takes.
+const VERDICT: &str = "verdict.json";
+
 /// A release that is to be made again.
 pub(super) struct Against<'a> {
     arguments: &'a AgainstArguments,
@@ -74,6 +77,8 @@ impl<'a> Against<'a> {
         let signing = arguments.signing.open()?;
         if let Some(directory) = &arguments.verdict {
             super::make_directory(directory)?;
+            // Of an earlier comparison, which may have ended otherwise.
+            remove_if_there(&directory.join(VERDICT))?;
         }
         let place = place_of(address)?;
         let root = first_root(place.as_ref(), arguments.from.as_deref())?;
@@ -182,8 +187,15 @@ impl<'a> Against<'a> {
         write_whole(&directory.join("rebuild.link"), &link.to_bytes())?;
         if is_same {
             let verdict = verdict::give(published, &signing.signer, &signing.key, &signing.name)?;
-            write_whole(&directory.join("verdict.json"), &verdict)?;
+            write_whole(&directory.join(VERDICT), &verdict)?;
         }
         Ok(())
+    }
+}
+
+fn remove_if_there(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }

@@ -25,18 +25,9 @@ let
     in
     function (builtins.intersectAttrs wanted scope // overrides);
 
-  variantModules =
-    lib.discover {
-      directory = ../variants;
-      file = "variant.nix";
-      # Loaded by the module system, so that errors can name the file.
-      load = path: path;
-    }
-    // extraVariants;
-
-  variants = builtins.mapAttrs (
-    name: module: lib.evalVariant { inherit name module pkgs; }
-  ) variantModules;
+  variants = builtins.mapAttrs (name: module: lib.evalVariant { inherit name module pkgs; }) (
+    lib.variants // extraVariants
+  );
 in
 {
   inherit lib pkgs variants;

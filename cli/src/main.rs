@@ -30,6 +30,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    #[command(hide = true)]
+    Init(commands::init::Arguments),
     List(commands::list::Arguments),
     Eval(commands::eval::Arguments),
     Repl(commands::repl::Arguments),
@@ -113,6 +115,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     let common = &arguments.common;
     error::show_whole_trail(common.show_trace);
     match arguments.command {
+        Command::Init(arguments) => commands::init::run(&arguments, common),
         Command::List(arguments) => commands::list::run(arguments, common),
         Command::Eval(arguments) => commands::eval::run(arguments, common),
         Command::Repl(arguments) => commands::repl::run(arguments, common),

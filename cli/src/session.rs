@@ -2,10 +2,11 @@
 //! Nix does it for files and expressions.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use osbuild_core::instantiate::project::Project;
 use osbuild_core::instantiate::sink::Lazy;
-use osbuild_core::instantiate::target::{Project, Target};
+use osbuild_core::instantiate::target::Target;
 use osbuild_core::instantiate::{Argument, Arguments, Session, SessionOptions, Sight};
 use osbuild_core::lang::EvalError;
 use osbuild_core::lang::host::SearchEntry;
@@ -70,6 +71,11 @@ pub(crate) fn project(common: &CommonArguments) -> Result<Project, Failure> {
     Ok(Project::find(root.as_deref(), &working_directory()?)?)
 }
 
+/// The project that is in a folder, and not around it.
+pub(crate) fn project_in(folder: &Path) -> Option<Project> {
+    Project::find(Some(folder), folder).ok()
+}
+
 /// The targets as typed, with the project if one of them needs it.
 pub(crate) fn targets(
     words: &[String],
@@ -95,7 +101,7 @@ pub(crate) fn start(options: SessionOptions, place: Place) -> Session {
 }
 
 pub(crate) fn target_options(targets: &[Target], project: Option<&Project>) -> SessionOptions {
-    let mut places: Vec<PathBuf> = project.iter().map(|p| p.root().to_owned()).collect();
+    let mut places: Vec<PathBuf> = project.iter().flat_map(|p| p.places()).map(Path::to_owned).collect();
     let mut pure = true;
     for target in targets {
         match target {

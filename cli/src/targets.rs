@@ -10,7 +10,8 @@ use osbuild_core::derivation::Derivation;
 use osbuild_core::derivation::aterm::{from_aterm, to_aterm};
 use osbuild_core::graph::Wanted;
 use osbuild_core::instantiate::Session;
-use osbuild_core::instantiate::target::{Project, Target};
+use osbuild_core::instantiate::project::Project;
+use osbuild_core::instantiate::target::Target;
 use osbuild_store::store::{Ingestion, SourceSink, SourceTree};
 use osbuild_store::{LocalStore, StorePath};
 

@@ -32,8 +32,12 @@ impl Imds {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let paths = served.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let line = answer(&stream, &paths);
-                log.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                let log = Arc::clone(&log);
+                // One that says nothing keeps nobody waiting.
+                std::thread::spawn(move || {
+                    let line = answer(&stream, &paths);
+                    log.lock().unwrap_or_else(PoisonError::into_inner).extend(line);
+                });
             }
         });
         Ok(Self { asked, paths })
@@ -49,7 +53,9 @@ impl Imds {
     }
 }
 
-fn answer(stream: &TcpStream, paths: &BTreeMap<&'static str, String>) -> String {
+/// Answers a request and says which it was; none of a client that gave up before
+/// it asked, as one on a slow node does.
+fn answer(stream: &TcpStream, paths: &BTreeMap<&'static str, String>) -> Option<String> {
     const TOKEN: &str = "dG9rZW4tb2YtYS10ZXN0";
     const SECONDS: &str = "x-aws-ec2-metadata-token-ttl-seconds";
     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
@@ -65,7 +71,7 @@ fn answer(stream: &TcpStream, paths: &BTreeMap<&'static str, String>) -> String 
             found.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
         })
     };
-    let request = head.first().cloned().unwrap_or_default();
+    let request = head.first()?.clone();
     let mut words = request.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let seconds = || header(SECONDS).and_then(|text| text.parse::<u32>().ok());
@@ -91,5 +97,5 @@ fn answer(stream: &TcpStream, paths: &BTreeMap<&'static str, String>) -> String 
         format!("HTTP/1.1 {status}\r\n{lifetime}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}");
     let mut stream = stream;
     let _ = stream.write_all(text.as_bytes());
-    format!("{method} {path} {}", &status[..3])
+    Some(format!("{method} {path} {}", &status[..3]))
 }

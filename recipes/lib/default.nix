@@ -88,6 +88,14 @@ let
     inherit (call ./sandbox.nix) sandbox;
     inherit (call ./image.nix) composeImage;
     inherit (call ./variants.nix) evalVariant;
+    # The modules of this tree's variants by name, for variants that begin with
+    # one of them.
+    variants = lib.discover {
+      directory = ../../variants;
+      file = "variant.nix";
+      # Loaded by the module system, so that errors can name the file.
+      load = path: path;
+    };
   };
 in
 if builtins.hasAttr system lib.systems then

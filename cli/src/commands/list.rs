@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use osbuild_core::instantiate::target::{Project, Target};
+use osbuild_core::instantiate::project::Project;
+use osbuild_core::instantiate::target::Target;
 use serde_json::json;
 
 use crate::config::CommonArguments;

@@ -10,6 +10,7 @@ pub(crate) mod docs;
 pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod graph;
+pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod lock;
 pub(crate) mod log;

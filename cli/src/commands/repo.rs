@@ -50,6 +50,7 @@ pub(crate) enum Command {
     Export(mirror::ExportArguments),
     Import(mirror::ImportArguments),
     Push(mirror::PushArguments),
+    Pull(mirror::PullArguments),
     Gc(gc::Arguments),
     Audit(audit::Arguments),
     Serve(serve::Arguments),
@@ -68,6 +69,7 @@ pub(crate) fn run(command: Command, common: &CommonArguments) -> Result<(), Fail
         Command::Export(arguments) => mirror::export(&arguments, common),
         Command::Import(arguments) => mirror::import(&arguments, common),
         Command::Push(arguments) => mirror::push(&arguments, common),
+        Command::Pull(arguments) => mirror::pull(&arguments, common),
         Command::Gc(arguments) => gc::run(&arguments, common),
         Command::Audit(arguments) => audit::run(&arguments, common),
         Command::Serve(arguments) => serve::run(&arguments, common),
@@ -140,7 +142,7 @@ pub(super) fn first_root(place: &dyn Place, given: Option<&Path>) -> Result<Vec<
     first.ok_or_else(|| Failure::new(Exit::Failed, &format!("{} holds no repository", place.address())))
 }
 
-fn read_root(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_root(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path)
         .map_err(|error| Failure::new(Exit::Failed, &format!("cannot read {}: {error}", path.display())))
 }

@@ -2,6 +2,7 @@
 //! differs, and why.
 
 mod against;
+mod diffoscope;
 
 use std::collections::HashMap;
 use std::fs;
@@ -46,13 +47,16 @@ pub(crate) struct Arguments {
     /// Of the steps below, only those of this name, with or without a version
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
+    /// Not the steps of this name; what is made from them is run from what they gave before
+    #[arg(long, value_name = "NAME")]
+    except: Vec<String>,
     /// What to vary: all, none, or names separated by commas, with a minus to leave one out
     #[arg(long, value_name = "LIST", default_value = "all", allow_hyphen_values = true, value_parser = variations)]
     vary: Variations,
     /// How many rounds, all of them run; further ones repeat the first two
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
-    /// Write report.json, report.html and junit.xml there
+    /// Write report.json, report.html and junit.xml there, and what diffoscope says of differences if it is installed
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     /// Run what was found the same before, too; with --against, run every step once more at all
@@ -105,7 +109,7 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
     let below = candidates(&store, &|path: &StorePath| targets.lookup(path), &targets.wanted)?;
     let recipes = recipes(&mut targets, &below)?;
     let lookup = |path: &StorePath| targets.lookup(path);
-    let chosen = choose(below, &arguments.only)?;
+    let chosen = choose(below, &arguments.only, &arguments.except)?;
     let steps = realise(&engine, &lookup, &chosen)?;
     if let Some(against) = &against {
         let is_same = against.judge(&steps, common)?;
@@ -135,7 +139,7 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
         finds_causes: !arguments.no_blame,
     };
     let mut printed = Ok(());
-    let verdicts = inquiry.run(&steps, &rounds, &mut |verdict| {
+    let mut verdicts = inquiry.run(&steps, &rounds, &mut |verdict| {
         if printed.is_ok() {
             printed = print(&store, &steps, &about, &rounds, verdict, common);
         }
@@ -145,6 +149,12 @@ pub(crate) fn run(arguments: Arguments, common: &CommonArguments) -> Result<(), 
     let report = Report::new(&names, &rounds, &steps, &about, &verdicts);
     if let Some(directory) = &arguments.report {
         write_report(directory, &report, &verdicts)?;
+        // It takes its time; the report is there without it.
+        if !report.differing().is_empty() && diffoscope::is_installed() {
+            diffoscope::add(&store, directory, &mut verdicts)?;
+            let report = Report::new(&names, &rounds, &steps, &about, &verdicts);
+            write_report(directory, &report, &verdicts)?;
+        }
     }
     conclude(&report, common)
 }
@@ -166,11 +176,8 @@ fn recipes(targets: &mut Targets, steps: &[Candidate]) -> Result<HashMap<StorePa
 }
 
 /// Steps by name; `linux` is meant by `linux-6.12`, too.
-fn choose(below: Vec<Candidate>, only: &[String]) -> Result<Vec<Candidate>, Failure> {
-    if only.is_empty() {
-        return Ok(below);
-    }
-    for name in only {
+fn choose(below: Vec<Candidate>, only: &[String], except: &[String]) -> Result<Vec<Candidate>, Failure> {
+    for name in only.iter().chain(except) {
         if !below.iter().any(|candidate| candidate.is_called(name)) {
             let names: Vec<&str> = below.iter().map(Candidate::name).collect();
             return Err(Failure::usage(
@@ -179,7 +186,12 @@ fn choose(below: Vec<Candidate>, only: &[String]) -> Result<Vec<Candidate>, Fail
             ));
         }
     }
-    Ok(below.into_iter().filter(|candidate| only.iter().any(|name| candidate.is_called(name))).collect())
+    let is_one_of =
+        |candidate: &Candidate, names: &[String]| names.iter().any(|name| candidate.is_called(name));
+    let is_chosen = |candidate: &Candidate| {
+        (only.is_empty() || is_one_of(candidate, only)) && !is_one_of(candidate, except)
+    };
+    Ok(below.into_iter().filter(is_chosen).collect())
 }
 
 /// What costs nothing first, then what is traced; as often as was asked for.

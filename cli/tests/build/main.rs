@@ -23,6 +23,7 @@ mod cutoff;
 
 mod disk;
 mod graph;
+mod init;
 mod kernel;
 mod killed;
 mod read_only;

@@ -1,10 +1,13 @@
 //! `osbuild verify`: what is the same, what is not and why, in words, records
 //! and a page.
 
+use std::ffi::OsStr;
+
 use serde_json::{Value, json};
 
 use super::browser::Browser;
 use super::fixture::{Fixture, in_order};
+use super::judge::machine_judge;
 
 /// A step that is always the same, one whose archive holds the year, and one
 /// made of both.
@@ -99,6 +102,23 @@ fn what_differs_is_named_with_its_cause() {
 }
 
 #[test]
+fn diffoscope_says_it_at_length_where_it_is() {
+    let Some(program) = machine_judge("diffoscope", "OSBUILD_DIFFOSCOPE") else { return };
+    let (fixture, top) = project();
+    let words = ["verify", &top, "--only", "stamp", "--vary", "clock", "--no-blame", "--report", "report"];
+    // With what it opens archives by.
+    let path = format!("{}:/usr/bin:/bin", program.parent().unwrap().display());
+    let (out, err, code) = fixture.run_with(&words, &[("PATH", OsStr::new(&path))]);
+    assert_eq!(code, 3, "{out}{err}");
+    let report = fixture.place.path().join("report");
+    let read = |name: &str| std::fs::read_to_string(report.join(name)).unwrap();
+    let record: Value = serde_json::from_str(&read("report.json")).unwrap();
+    let long = record["steps"][0]["rounds"][0]["outputs"][0]["longForm"].as_str().unwrap();
+    in_order(&read(long), &["share/docs.tar", "made/year"]);
+    in_order(&read("report.html"), &[&format!("<a href=\"{long}\">"), "diffoscope"]);
+}
+
+#[test]
 fn variations_are_chosen_by_name() {
     let (fixture, top) = project();
     let out = fixture.succeeds(&["verify", &top, "--vary", "zone,umask", "--json"]);
@@ -109,6 +129,9 @@ fn variations_are_chosen_by_name() {
         2,
         &["error: no step below is called 'bass'", "hint: there are base-1.0, stamp-2.0, top"],
     );
+    let out = fixture.succeeds(&["verify", &top, "--vary", "clock", "--except", "stamp", "--json"]);
+    assert_eq!(last(&out)["steps"], 2);
+    fixture.fails(&["verify", &top, "--except", "bass"], 2, &["no step below is called 'bass'"]);
     let (_, err, code) = fixture.run(&["verify", &top, "--vary", "clock", "--no-blame"]);
     assert_eq!((code, err.contains("stamp-2.0")), (3, true), "{err}");
 }

@@ -6,6 +6,7 @@
 //! the test at the end runs them over the seeds.
 
 mod archive;
+pub mod compare;
 pub mod export;
 pub mod node;
 pub mod tuf;
@@ -164,5 +165,6 @@ mod tests {
         check("images/repository", super::tuf::metadata);
         check("seeds/repository", super::tuf::repository);
         check("seeds/export", super::export::export);
+        check("seeds/compare", super::compare::differing);
     }
 }

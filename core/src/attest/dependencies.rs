@@ -45,7 +45,7 @@ pub fn dependencies(
         dependencies.push(resource);
     }
     for (path, object) in store.closure(sources)? {
-        let logical = store.store_dir().display(&path).to_string();
+        let logical = store.store_dir().display(&path);
         dependencies.push(Resource {
             name: path.name().to_owned(),
             digest: BTreeMap::from([(NAR.to_owned(), object.nar_hash.to_hex())]),

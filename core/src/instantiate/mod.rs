@@ -12,6 +12,7 @@ pub mod interactive;
 mod kept_code;
 pub mod memory;
 pub mod nix;
+pub mod project;
 pub mod realiser;
 mod select;
 pub mod sink;

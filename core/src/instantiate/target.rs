@@ -7,17 +7,11 @@ use std::path::{Path, PathBuf};
 
 use osbuild_store::{StoreDir, StorePath};
 
-use super::{Argument, Arguments, Instantiated, Session, Source};
+use super::project::{Project, absolute, nix_path};
+use super::{Arguments, Instantiated, Session, Source};
+use crate::lang::EvalError;
 use crate::lang::error::ErrorKind;
 use crate::lang::source::Pos;
-use crate::lang::value::Value;
-use crate::lang::{EvalError, Evaluator};
-
-/// A tree of recipes and variants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Project {
-    root: PathBuf,
-}
 
 /// What the user typed, told apart by its look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,46 +31,6 @@ pub enum Target {
         attr_path: String,
     },
     Derivation(StorePath),
-}
-
-const ENTRY: &str = "recipes/default.nix";
-
-impl Project {
-    /// The project that `root` names, or else the nearest parent of
-    /// `directory` with `recipes/default.nix` and `variants/`.
-    ///
-    /// # Errors
-    /// There is none.
-    pub fn find(root: Option<&Path>, directory: &Path) -> Result<Self, EvalError> {
-        let is_project = |place: &Path| place.join(ENTRY).is_file() && place.join("variants").is_dir();
-        if let Some(root) = root {
-            if is_project(root) {
-                return Ok(Self { root: absolute(root, directory) });
-            }
-            let message = format!("{} is no project: it lacks {ENTRY} or variants/", root.display());
-            return Err(EvalError::new(ErrorKind::Usage, message)
-                .with_hint("--root and OSBUILD_ROOT name the tree with recipes/ and variants/"));
-        }
-        match directory.ancestors().find(|place| is_project(place)) {
-            Some(root) => Ok(Self { root: root.to_owned() }),
-            None => Err(EvalError::new(
-                ErrorKind::Usage,
-                format!(
-                    "no project found: neither {} nor a parent has {ENTRY} and variants/",
-                    directory.display()
-                ),
-            )
-            .with_hint("run this inside the project, or name it with --root DIR or OSBUILD_ROOT")),
-        }
-    }
-
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    fn entry(&self) -> PathBuf {
-        self.root.join(ENTRY)
-    }
 }
 
 impl Target {
@@ -125,14 +79,13 @@ impl Target {
                     "variants" => parts.get(1)?,
                     _ => parts.first()?,
                 };
-                let file = Path::new("variants").join(name).join("variant.nix");
-                project?.root.join(&file).is_file().then_some(file)
+                project?.variant_file(name)
             }
             Self::File { path, .. } => Some(path.clone()),
             Self::Folder { path, .. } => {
                 let files = ["variant.nix", "default.nix"].map(|name| path.join(name));
                 let file = files.into_iter().find(|file| file.is_file())?;
-                let inside = project.and_then(|project| file.strip_prefix(&project.root).ok());
+                let inside = project.and_then(|project| project.relative(&file));
                 Some(inside.map_or_else(|| file.clone(), Path::to_owned))
             }
             Self::Derivation(_) => None,
@@ -155,7 +108,7 @@ impl Target {
             Self::Attribute(path) => {
                 let entry = project()?.entry();
                 let path = session.qualify(&entry, path)?;
-                Ok((Source::File(entry), path))
+                Ok((entry, path))
             }
             Self::File { path, attr_path } => Ok((Source::File(path.clone()), attr_path.clone())),
             Self::Folder { path, attr_path } => folder(project()?, path, attr_path),
@@ -171,22 +124,17 @@ impl Target {
 /// project's variants under the folder's name; with `default.nix`, a function
 /// of the project's set to whatever it makes of it.
 fn folder(project: &Project, path: &Path, attr_path: &str) -> Result<(Source, String), EvalError> {
-    let entry = nix_path(&project.entry());
-    let source = |text: String| Source::Expression { text, directory: path.to_owned() };
     let module = path.join("variant.nix");
     if module.is_file() {
         let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-        let quoted = nix_string(&name);
-        // By path, so that errors can name the file.
-        let module = nix_path(&module);
-        let text = format!("(import {entry} {{ extraVariants = {{ {quoted} = {module}; }}; }}).variants");
+        let text = format!("({}).variants", project.expression(Some((&name, &module))));
         let rest = if attr_path.is_empty() { String::new() } else { format!(".{attr_path}") };
-        return Ok((source(text), format!("\"{name}\"{rest}")));
+        return Ok((Source::Expression { text, directory: path.to_owned() }, format!("\"{name}\"{rest}")));
     }
     let function = path.join("default.nix");
     if function.is_file() {
-        let text = format!("(import {}) (import {entry} {{ }})", nix_path(&function));
-        return Ok((source(text), attr_path.to_owned()));
+        let text = format!("(import {}) ({})", nix_path(&function), project.expression(None));
+        return Ok((Source::Expression { text, directory: path.to_owned() }, attr_path.to_owned()));
     }
     Err(EvalError::new(
         ErrorKind::Usage,
@@ -194,49 +142,15 @@ fn folder(project: &Project, path: &Path, attr_path: &str) -> Result<(Source, St
     ))
 }
 
-/// A path that the language reads back whatever characters it holds.
-fn nix_path(path: &Path) -> String {
-    format!("(/. + {})", nix_string(&path.to_string_lossy()))
-}
-
-fn nix_string(text: &str) -> String {
-    let mut out = Vec::new();
-    crate::lang::show_string(text.as_bytes(), &mut out);
-    String::from_utf8(out).expect("the input was UTF-8")
-}
-
-fn absolute(path: &Path, directory: &Path) -> PathBuf {
-    let joined = directory.join(path);
-    joined.canonicalize().unwrap_or(joined)
-}
-
-/// The names of what a project offers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Catalogue {
-    pub packages: Vec<String>,
-    pub variants: Vec<String>,
-}
-
 impl Session {
-    /// The packages and variants of a project, sorted.
-    ///
-    /// # Errors
-    /// The project's recipes do not evaluate to `{ pkgs, variants }`.
-    pub fn catalogue(&mut self, project: &Project) -> Result<Catalogue, EvalError> {
-        let entry = project.entry();
-        self.with_evaluator(move |e| names(e, &entry).map_err(|fault| fault.to_error(&e.sources)))?
-    }
-
     /// Puts `pkgs.` or `variants.` before a name that lacks it.
-    fn qualify(&mut self, entry: &Path, path: &str) -> Result<String, EvalError> {
+    fn qualify(&mut self, entry: &Source, path: &str) -> Result<String, EvalError> {
         let parts = super::select::split(path);
         let first = parts.first().cloned().unwrap_or_default();
         if matches!(first.as_str(), "pkgs" | "variants" | "lib") && parts.len() > 1 {
             return Ok(path.to_owned());
         }
-        let entry = entry.to_owned();
-        let found =
-            self.with_evaluator(move |e| names(e, &entry).map_err(|fault| fault.to_error(&e.sources)))??;
+        let found = self.names(entry)?;
         let (is_package, is_variant) = (found.packages.contains(&first), found.variants.contains(&first));
         match (is_package, is_variant) {
             (true, false) => Ok(format!("pkgs.{path}")),
@@ -291,22 +205,4 @@ impl Session {
             attr: path.to_string(),
         })
     }
-}
-
-fn names(e: &mut Evaluator, entry: &Path) -> crate::lang::Eval<Catalogue> {
-    let value = e.import(entry, Pos::NONE)?;
-    let none: Arguments = std::collections::BTreeMap::<String, Argument>::new();
-    let value = super::select::call_automatically(e, value, &none, true)?;
-    let set = e.as_attrs(value, Pos::NONE)?;
-    let mut members = |name: &str| -> crate::lang::Eval<Vec<String>> {
-        let symbol = e.symbols.intern(name.as_bytes());
-        let Some(attr) = set.get(symbol) else { return Ok(Vec::new()) };
-        match e.force_at(attr.value, attr.pos)? {
-            Value::Attrs(members) => {
-                Ok(e.entries_by_name(members).iter().map(|a| e.symbols.display(a.name)).collect())
-            }
-            other => Err(e.wrong_type("a set", other, attr.pos)),
-        }
-    };
-    Ok(Catalogue { packages: members("pkgs")?, variants: members("variants")? })
 }

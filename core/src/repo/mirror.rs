@@ -1,19 +1,23 @@
 //! A repository elsewhere: in another directory or a bucket, or in one file that
 //! is carried over an air gap. None of them needs a key.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use osbuild_store::cache::Directory;
 use osbuild_store::cache::place::{Contents, Place};
-use osbuild_tuf::client::{Client, Limits};
+use osbuild_tuf::client::{Client, Kept, Limits};
 use osbuild_tuf::metadata::{Envelope, TIMESTAMP, Target, Timestamp};
 use osbuild_tuf::time::Time;
 use osbuild_update::names::{self, Line};
 
 use super::error::{RepoError, io_error};
-use super::tree::{MemoryStore, PUBLIC, PlaceTransport, Repository, State, missing_target, target_file};
+use super::tree::{
+    MemoryStore, NEVER, PUBLIC, PlaceTransport, Repository, State, missing_target, target_file,
+};
+use super::verify::fetch;
 use super::waves::documents;
 
 /// What was done.
@@ -40,6 +44,8 @@ fn in_order(state: &State, targets: &[(String, Target)]) -> Result<Vec<String>, 
 }
 
 const TIMESTAMP_FILE: &str = "metadata/timestamp.json";
+/// Of one file, at most; which of them is larger than it may be is told when it is read.
+const METADATA_BYTES: usize = 5_000_000;
 
 fn all_targets(state: &State) -> Vec<(String, Target)> {
     state.all_targets().map(|(name, target)| (name.clone(), target.clone())).collect()
@@ -159,23 +165,94 @@ fn selected(
 /// # Errors
 /// What a client would refuse, an older state among it; nothing was changed.
 pub fn import(file: &Path, to: &Path, root: Option<&[u8]>, now: Time) -> Result<Copied, RepoError> {
+    let scratch = scratch_in(to)?;
+    unpack(file, scratch.path())?;
+    admit(scratch.path(), to, root, now)
+}
+
+/// Takes over what a place has and such a directory has not, the other direction
+/// of [`push`]: to sign there what comes next, or to give it out. What has expired
+/// is taken, too, since it can be signed anew.
+///
+/// # Errors
+/// As of [`import`].
+pub fn pull(
+    from: &dyn Place,
+    to: &Path,
+    root: Option<&[u8]>,
+    progress: &dyn Fn(&str),
+) -> Result<Copied, RepoError> {
+    let scratch = scratch_in(to)?;
+    let old = Directory::new(to);
+    let transport = PlaceTransport { place: from, new: None };
+    let (first, kept) = believed(&old, root)?;
+    let client = Client::new(&first, transport, MemoryStore(kept), Limits::default(), NEVER)?;
+    let state = State::of(client, NEVER)?;
+    let mut targets = BTreeMap::new();
+    for (name, target) in all_targets(&state) {
+        targets.insert(target_file(&name, &target)?, (name, target));
+    }
+    for file in in_order(&state, &all_targets(&state))? {
+        if file != TIMESTAMP_FILE && old.exists(&file, &|| false)? {
+            continue;
+        }
+        progress(&file);
+        let path = scratch.path().join(&file);
+        match targets.get(&file) {
+            Some((name, target)) => fetch(from, name, target, &path)?,
+            None => {
+                let bytes = from.get(&file, METADATA_BYTES, &|| false)?;
+                // A root before the one that this chain begins with.
+                let Some(bytes) = bytes else { continue };
+                std::fs::write(&path, bytes).map_err(io_error("write", &path))?;
+            }
+        }
+    }
+    admit(scratch.path(), to, root, NEVER)
+}
+
+/// A folder for what is not believed yet.
+fn scratch_in(to: &Path) -> Result<tempfile::TempDir, RepoError> {
     std::fs::create_dir_all(to).map_err(io_error("create", to))?;
     let scratch =
         tempfile::Builder::new().prefix(".import-").tempdir_in(to).map_err(io_error("write in", to))?;
-    unpack(file, scratch.path())?;
-    let (new, old) = (Directory::new(scratch.path()), Directory::new(to));
+    for folder in ["metadata", "targets"] {
+        let path = scratch.path().join(folder);
+        std::fs::create_dir_all(&path).map_err(io_error("create", &path))?;
+    }
+    Ok(scratch)
+}
 
-    let kept = match old.get("metadata/1.root.json", 1 << 20, &|| false)? {
-        Some(first) => State::walk(&first, PlaceTransport { place: &old, new: None })?.kept,
-        None => osbuild_tuf::client::Kept::default(),
-    };
+/// The root that something new is believed by, and what is known already, which
+/// may be all that a command wrote that was killed.
+fn believed(old: &Directory, root: Option<&[u8]>) -> Result<(Vec<u8>, Kept), RepoError> {
+    let get = |file: &str| old.get(file, METADATA_BYTES, &|| false);
+    let mut kept = Kept { timestamp: get(TIMESTAMP_FILE)?, ..Kept::default() };
+    while let Some(root) = get(&format!("metadata/{}.root.json", kept.roots.len() + 1))? {
+        kept.roots.push(root);
+    }
+    if let Some(version) = snapshot_version(&kept) {
+        kept.snapshot = get(&format!("metadata/{version}.snapshot.json"))?;
+    }
     let first = kept.roots.first().cloned().or_else(|| root.map(<[u8]>::to_vec));
     let first = first.ok_or_else(|| {
         RepoError::Argument(format!(
             "{} has no root yet to believe it by: give one (--from FILE)",
-            to.display()
+            old.address()
         ))
     })?;
+    Ok((first, kept))
+}
+
+fn snapshot_version(kept: &Kept) -> Option<u64> {
+    let timestamp = Envelope::<Timestamp>::parse(TIMESTAMP, kept.timestamp.as_ref()?).ok()?;
+    Some(timestamp.unverified().snapshot().version)
+}
+
+/// Puts into place what `from` has, once all of it is believed.
+fn admit(from: &Path, to: &Path, root: Option<&[u8]>, now: Time) -> Result<Copied, RepoError> {
+    let (new, old) = (Directory::new(from), Directory::new(to));
+    let (first, kept) = believed(&old, root)?;
     let transport = PlaceTransport { place: &new, new: None };
     let client = Client::new(&first, transport, MemoryStore(kept), Limits::default(), now)?;
     let state = State::of(client, now)?;
@@ -207,8 +284,8 @@ pub fn import(file: &Path, to: &Path, root: Option<&[u8]>, now: Time) -> Result<
         if place != TIMESTAMP_FILE && old.exists(&place, &|| false)? {
             continue;
         }
-        let path = scratch.path().join(&place);
-        // A root before the one that the file's chain begins with.
+        let path = from.join(&place);
+        // A root before the one that the chain begins with.
         if !path.exists() {
             continue;
         }
@@ -224,10 +301,6 @@ fn unpack(file: &Path, to: &Path) -> Result<(), RepoError> {
     let source = File::open(file).map_err(io_error("open", file))?;
     let mut archive = tar::Archive::new(std::io::BufReader::new(source));
     let bad = |what: String| RepoError::Release { path: file.to_owned(), what };
-    for folder in ["metadata", "targets"] {
-        let path = to.join(folder);
-        std::fs::create_dir_all(&path).map_err(io_error("create", &path))?;
-    }
     for entry in archive.entries().map_err(io_error("read", file))? {
         let mut entry = entry.map_err(io_error("read", file))?;
         let name: PathBuf = entry.path().map_err(io_error("read", file))?.into_owned();

@@ -261,6 +261,12 @@ tested = true
 # one of them gets what nobody has tried.
 candidates = ["candidate"]
 
+# Of a release in any other channel, so many others must have said that they made
+# it again, bit for bit (`osbuild verify --against`, `repo publish --verdict`).
+# [rebuilt]
+# threshold = 2
+# by = ["alice", "bob", "carol"]
+
 # The keys by name. `signer` is a file (relative to here), `pkcs11:…` or
 # `exec:COMMAND`; it may be removed where somebody else holds the key.
 "#

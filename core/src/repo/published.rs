@@ -16,7 +16,7 @@ use super::error::{RepoError, io_error};
 use super::publish::target_names;
 use super::release::{Slot, path_in_output};
 use super::tree::{MemoryStore, PlaceTransport, State};
-use super::verify::{Found, copy};
+use super::verify;
 use super::waves::{documents_at, find_line};
 
 /// See the module.
@@ -66,11 +66,7 @@ pub fn fetch(
     fs::create_dir_all(to.join("slot")).map_err(io_error("create", to))?;
     let get = |name: &str, target: &Target, file: &Path| {
         progress(name);
-        match copy(place, name, target, file)? {
-            Found::Right => Ok(()),
-            Found::Missing => Err(super::tree::missing_target(name)),
-            Found::Wrong(problem) => Err(RepoError::Target { name: name.to_owned(), problem }),
-        }
+        verify::fetch(place, name, target, file)
     };
     for (part, name) in target_names(&line.variant, &line.arch, &version) {
         // A part that is due and was not published is told by `Slot::read`.

@@ -232,13 +232,22 @@ fn targets(
 }
 
 /// What a place has of a target.
-pub(super) enum Found {
+enum Found {
     Right,
     Missing,
     Wrong(String),
 }
 
-pub(super) fn copy(place: &dyn Place, name: &str, target: &Target, to: &Path) -> Result<Found, RepoError> {
+/// Downloads a target, whole and right.
+pub(super) fn fetch(place: &dyn Place, name: &str, target: &Target, to: &Path) -> Result<(), RepoError> {
+    match copy(place, name, target, to)? {
+        Found::Right => Ok(()),
+        Found::Missing => Err(super::tree::missing_target(name)),
+        Found::Wrong(problem) => Err(RepoError::Target { name: name.to_owned(), problem }),
+    }
+}
+
+fn copy(place: &dyn Place, name: &str, target: &Target, to: &Path) -> Result<Found, RepoError> {
     let file = target_file(name, target)?;
     let mut judge = target.hashes.judge(name)?;
     let mut length = 0_u64;

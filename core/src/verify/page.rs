@@ -129,6 +129,9 @@ fn article<'f>(
                 let _ = writeln!(out, "<p class=\"fails\">{}</p>", html::xml(&one_line(error)));
             }
         }
+        if let Some(file) = &finding.long_form {
+            let _ = writeln!(out, "<p><a href=\"{}\">At length, by diffoscope</a></p>", html::xml(file));
+        }
     }
     out.push_str("</article>\n");
 }

@@ -93,6 +93,8 @@ pub struct OutputRecord {
     /// Why the two could not be compared.
     pub error: Option<String>,
     pub difference: Option<DifferenceRecord>,
+    /// A page of diffoscope's on the same, from the report's folder.
+    pub long_form: Option<String>,
 }
 
 /// What a report says of a step beside what its rounds found.
@@ -208,6 +210,7 @@ fn output(finding: &Finding) -> OutputRecord {
         second: finding.differing.second.to_string(),
         error: finding.difference.as_ref().err().map(|error| one_line(error)),
         difference: finding.difference.as_ref().ok().map(DifferenceRecord::from),
+        long_form: finding.long_form.clone(),
     }
 }
 

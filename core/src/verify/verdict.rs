@@ -30,6 +30,9 @@ pub struct Finding {
     pub differing: Differing,
     /// An error where the two results could not be read again.
     pub difference: Result<Difference, CompareError>,
+    /// Where somebody else's program wrote the same at length, from the report's
+    /// folder.
+    pub long_form: Option<String>,
 }
 
 /// How far to go.
@@ -80,7 +83,7 @@ impl Inquiry<'_> {
             let (left, right) = (store.physical(&differing.first), store.physical(&differing.second));
             let difference = compare(&left, &right, &self.limits, self.scratch)
                 .map(|difference| difference.expect("objects of other hashes differ in what a store keeps"));
-            Finding { differing: differing.clone(), difference }
+            Finding { differing: differing.clone(), difference, long_form: None }
         };
         outputs.iter().map(finding).collect()
     }

@@ -262,3 +262,51 @@ fn a_copy_elsewhere_is_never_set_back() {
     assert!(error.to_string().contains("holds another repository"), "{error}");
     assert_eq!(files(&elsewhere), before);
 }
+
+#[test]
+fn a_publisher_goes_on_elsewhere_from_what_is_served() {
+    let fixture = Fixture::new();
+    fixture.publish(&Made::new("1.0.0", 1), START).unwrap();
+    let served = fixture.folder.path().join("served");
+    let place = Directory::new(&served);
+    let (repository, state) = fixture.open();
+    mirror::push(&repository, &state, &place, &|_| {}).unwrap();
+    drop(repository);
+
+    // What is public is lost, and nothing else.
+    let public = fixture.path().join("public");
+    let older = fixture.folder.path().join("older");
+    fs::rename(&public, &older).unwrap();
+    let root = fs::read(served.join("metadata/1.root.json")).unwrap();
+    let pull = |from: &Path, root| mirror::pull(&Directory::new(from), &public, root, &|_| {});
+    assert!(matches!(pull(&served, None), Err(RepoError::Argument(_))));
+    pull(&served, Some(&root[..])).unwrap();
+    assert_eq!(files(&public), files(&older));
+    assert_eq!(pull(&served, None).unwrap().files, 1, "the timestamp alone");
+    // As a command leaves it that is killed before the timestamp.
+    fs::remove_file(public.join("metadata/timestamp.json")).unwrap();
+    pull(&served, None).unwrap();
+    assert_eq!(files(&public), files(&older));
+
+    // A timestamp that has expired is no reason to stay away: it is what is to be signed.
+    fixture.publish(&Made::new("1.1.0", 2), later(48)).unwrap();
+    let (repository, state) = fixture.open();
+    mirror::push(&repository, &state, &place, &|_| {}).unwrap();
+    assert!(fixture.verify(later(48)).problems.is_empty());
+
+    // Nobody is set back, or given something else.
+    let before = files(&public);
+    let error = pull(&older, None).unwrap_err();
+    assert!(matches!(error, RepoError::Tuf(osbuild_tuf::Error::Rollback { .. })), "{error:?}");
+    let elsewhere = fixture.folder.path().join("elsewhere");
+    for entry in fs::read_dir(served.join("targets")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().ends_with("1.1.0.root.squashfs") {
+            fs::write(path, "anything").unwrap();
+        }
+    }
+    let error = mirror::pull(&place, &elsewhere, Some(&root), &|_| {}).unwrap_err();
+    assert!(matches!(error, RepoError::Target { .. }), "{error:?}");
+    assert!(fs::read_dir(&elsewhere).unwrap().next().is_none());
+    assert_eq!(files(&public), before);
+}

@@ -1,14 +1,15 @@
-//! `osbuild repo push`, `export`, `import`: a repository elsewhere.
+//! `osbuild repo push`, `pull`, `export`, `import`: a repository elsewhere.
 
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use osbuild_core::repo::mirror::{self, Copied, Selection};
+use osbuild_core::repo::tree::PUBLIC;
 use osbuild_core::repo::waves::find_line;
 use osbuild_store::cache::place_at;
 use serde_json::json;
 
-use super::{now, open};
+use super::{now, open, place_of, read_root};
 use crate::config::{self, CommonArguments};
 use crate::error::{Exit, Failure};
 
@@ -29,13 +30,42 @@ pub(super) fn push(arguments: &PushArguments, common: &CommonArguments) -> Resul
     let (repository, state) = open(&arguments.repository)?;
     mirror::is_current(&state, now())?;
     let place = place_at(&arguments.place, &config::cache_access())?;
-    let progress = |file: &str| {
+    let progress = progress(common);
+    let copied = mirror::push(&repository, &state, place.as_ref(), &progress)?;
+    say(&copied, &arguments.place, common)
+}
+
+/// Take over what was published from elsewhere, and copy what it has and this repository has not
+///
+/// Each file is judged before it is here; what is older than what is here, or not
+/// signed by whom it should be, changes nothing. With policy.toml and audit.jsonl
+/// beside it, the repository can then be signed anew.
+#[derive(clap::Args)]
+pub(crate) struct PullArguments {
+    #[arg(value_name = "DIR")]
+    repository: PathBuf,
+    /// http://, https:// or s3://BUCKET[/PREFIX][?endpoint=ADDRESS&region=NAME], another repository, or its public/ folder
+    #[arg(value_name = "PLACE")]
+    place: String,
+    /// The root by which the first pull is believed: that of an image
+    #[arg(long = "from", value_name = "FILE")]
+    from: Option<PathBuf>,
+}
+
+pub(super) fn pull(arguments: &PullArguments, common: &CommonArguments) -> Result<(), Failure> {
+    let root = arguments.from.as_deref().map(read_root).transpose()?;
+    let place = place_of(&arguments.place)?;
+    let public = arguments.repository.join(PUBLIC);
+    let copied = mirror::pull(place.as_ref(), &public, root.as_deref(), &progress(common))?;
+    say(&copied, &public.display().to_string(), common)
+}
+
+fn progress(common: &CommonArguments) -> impl Fn(&str) + use<'_> {
+    |file| {
         if !common.quiet && !common.json {
             eprintln!("copying {file}");
         }
-    };
-    let copied = mirror::push(&repository, &state, place.as_ref(), &progress)?;
-    say(&copied, &arguments.place, common)
+    }
 }
 
 /// Write a repository into one file, to be carried over an air gap
@@ -82,11 +112,8 @@ pub(crate) struct ImportArguments {
 }
 
 pub(super) fn import(arguments: &ImportArguments, common: &CommonArguments) -> Result<(), Failure> {
-    let root = arguments.from.as_ref().map(|path| {
-        std::fs::read(path)
-            .map_err(|error| Failure::new(Exit::Failed, &format!("cannot read {}: {error}", path.display())))
-    });
-    let copied = mirror::import(&arguments.file, &arguments.directory, root.transpose()?.as_deref(), now())?;
+    let root = arguments.from.as_deref().map(read_root).transpose()?;
+    let copied = mirror::import(&arguments.file, &arguments.directory, root.as_deref(), now())?;
     say(&copied, &arguments.directory.display().to_string(), common)
 }
 

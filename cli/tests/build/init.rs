@@ -1,0 +1,91 @@
+//! Repositories of somebody's own, which build with this tree.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use super::fixture::{Fixture, in_order};
+
+const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// A new repository, `my-os`, beside nothing.
+fn begun() -> Fixture {
+    let fixture = Fixture::new();
+    fixture.succeeds(&["--root", PROJECT, "init", "my-os", "--base", "qemu-dev"]);
+    fixture
+}
+
+/// Exit code, standard output and standard error of a command in a folder of it.
+fn at(fixture: &Fixture, folder: &str, words: &[&str]) -> (Option<i32>, String, String) {
+    let output = fixture.command(words).current_dir(fixture.place.path().join(folder)).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn lock(fixture: &Fixture, text: &str) {
+    std::fs::write(fixture.place.path().join("my-os/osbuild.lock"), text).unwrap();
+}
+
+#[test]
+fn its_variants_have_names_like_the_toolkits() {
+    let fixture = begun();
+    for folder in ["my-os", "my-os/variants/my-os"] {
+        let (code, out, err) = at(&fixture, folder, &["list", "variants"]);
+        assert_eq!((code, out.as_str()), (Some(0), "aws-k8s\nmy-os\nqemu-dev\n"), "{err}");
+    }
+    let value = |folder: &str, name: &str| {
+        let (code, out, err) = at(&fixture, folder, &["eval", name]);
+        assert_eq!(code, Some(0), "{err}");
+        out.trim().to_owned()
+    };
+    assert_eq!(value("my-os", "my-os.config.release.version"), "\"0.1.0\"");
+    let level = "config.compression.level";
+    assert_eq!(value("my-os", &format!("my-os.{level}")), value("my-os", &format!("qemu-dev.{level}")));
+    // The same by its folder, and with a toolkit that is named.
+    assert_eq!(value("my-os", "./variants/my-os#config.release.rollbackIndex"), "1");
+    let (code, out, _) = at(&fixture, "my-os", &["--root", PROJECT, "list", "variants"]);
+    assert_eq!((code, out.as_str()), (Some(0), "aws-k8s\nmy-os\nqemu-dev\n"));
+
+    let ci = fixture.place.path().join("my-os/ci");
+    assert_eq!(ci.metadata().unwrap().permissions().mode() & 0o111, 0o111);
+    let usage = Command::new(&ci).output().unwrap();
+    assert_eq!(usage.status.code(), Some(2));
+    in_order(&String::from_utf8_lossy(&usage.stdout), &["./ci build", "./ci verify", "./ci publish"]);
+}
+
+#[test]
+fn what_is_there_is_kept() {
+    let fixture = begun();
+    let before = std::fs::read(fixture.place.path().join("my-os/ci")).unwrap();
+    let init = ["--root", PROJECT, "init"];
+    fixture.fails(&[&init[..], &["my-os"]].concat(), 2, &["is there already; nothing was written"]);
+    assert_eq!(std::fs::read(fixture.place.path().join("my-os/ci")).unwrap(), before);
+    fixture.fails(&[&init[..], &["My OS"]].concat(), 2, &["cannot be called 'My OS'", "--name NAME"]);
+    fixture.fails(&[&init[..], &["other", "--base", "aws"]].concat(), 2, &["no variant 'aws'", "aws-k8s"]);
+    assert!(!fixture.place.path().join("other").exists());
+    // A folder with something else in it is a beginning, too, and a toolkit in it is found.
+    std::fs::create_dir_all(fixture.place.path().join("other")).unwrap();
+    std::os::unix::fs::symlink(PROJECT, fixture.place.path().join("other/toolkit")).unwrap();
+    fixture.succeeds(&["init", "other"]);
+    let lock = std::fs::read_to_string(fixture.place.path().join("other/osbuild.lock")).unwrap();
+    assert!(lock.contains("path = \"toolkit\""), "{lock}");
+}
+
+#[test]
+fn a_toolkit_that_is_not_there_is_told() {
+    let fixture = begun();
+    for (text, expected) in [
+        ("[toolkit]\npath = \"elsewhere\"\n", &["my-os/osbuild.lock: ", "elsewhere is no toolkit"][..]),
+        ("[toolkit]\npaht = \"x\"\n", &["my-os/osbuild.lock: ", "line 2", "paht"]),
+        ("toolkit\n", &["my-os/osbuild.lock: ", "line 1", "hint: ", "[toolkit]"]),
+    ] {
+        lock(&fixture, text);
+        let (code, _, err) = at(&fixture, "my-os", &["list"]);
+        assert_eq!(code, Some(2), "{err}");
+        in_order(&err, expected);
+    }
+    // One that is given is enough.
+    let (code, _, err) = at(&fixture, "my-os", &["--root", PROJECT, "list"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(Path::new(PROJECT).join("recipes").is_dir());
+}

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::fixture::{Fixture, in_order};
+use super::judge::machine_judge;
 
 const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -51,6 +52,31 @@ fn its_variants_have_names_like_the_toolkits() {
     let usage = Command::new(&ci).output().unwrap();
     assert_eq!(usage.status.code(), Some(2));
     in_order(&String::from_utf8_lossy(&usage.stdout), &["./ci build", "./ci verify", "./ci publish"]);
+}
+
+#[test]
+fn its_workflow_is_one() {
+    let Some(python) = machine_judge("python-with-in-toto", "OSBUILD_PYTHON_ATTESTATIONS") else { return };
+    let fixture = begun();
+    let judge = |file: &str| {
+        let mut judge = Command::new(&python);
+        judge.args(["-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]);
+        judge.arg(fixture.place.path().join(file)).output().unwrap()
+    };
+    let workflow = "my-os/.github/workflows/image.yml";
+    let found = judge(workflow);
+    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stdout));
+    // What it runs is there.
+    let text = std::fs::read_to_string(fixture.place.path().join(workflow)).unwrap();
+    let ci = std::fs::read_to_string(fixture.place.path().join("my-os/ci")).unwrap();
+    let steps: Vec<&str> =
+        text.lines().filter_map(|line| line.split_once("run: ./ci ")).map(|s| s.1).collect();
+    assert!(steps.len() >= 6, "{steps:?}");
+    for step in steps {
+        assert!(ci.contains(&format!("\nstep_{step}() {{\n")), "./ci has no step {step}");
+    }
+    std::fs::write(fixture.place.path().join("wrong.yml"), text.replace("runs-on:", "runs-at:")).unwrap();
+    assert!(!judge("wrong.yml").status.success());
 }
 
 #[test]

@@ -193,12 +193,14 @@ pub fn pull(
         targets.insert(target_file(&name, &target)?, (name, target));
     }
     for file in in_order(&state, &all_targets(&state))? {
-        if file != TIMESTAMP_FILE && old.exists(&file, &|| false)? {
+        let target = targets.get(&file);
+        // All metadata, so that what comes is judged by itself.
+        if target.is_some() && old.exists(&file, &|| false)? {
             continue;
         }
         progress(&file);
         let path = scratch.path().join(&file);
-        match targets.get(&file) {
+        match target {
             Some((name, target)) => fetch(from, name, target, &path)?,
             None => {
                 let bytes = from.get(&file, METADATA_BYTES, &|| false)?;

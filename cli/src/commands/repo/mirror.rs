@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{now, open, place_of, read_root};
 use crate::config::{self, CommonArguments};
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 
 /// Copy what is public to where it is served from
 ///

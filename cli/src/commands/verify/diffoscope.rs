@@ -6,9 +6,8 @@ use std::process::{Command, Stdio};
 
 use osbuild_core::verify::verdict::Verdict;
 use osbuild_store::LocalStore;
-use osbuild_store::error::one_line;
 
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
 
 const PROGRAM: &str = "diffoscope";
 
@@ -50,6 +49,10 @@ fn write(first: &Path, second: &Path, page: &Path) -> Result<(), String> {
     match output.status.code() {
         Some(1) => Ok(()),
         Some(0) => Err("it finds no difference".to_owned()),
-        _ => Err(one_line(&String::from_utf8_lossy(&output.stderr)).chars().take(400).collect()),
+        // The last line of a traceback says what it was.
+        _ => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(said.trim_end().lines().last().unwrap_or("it fails, and does not say why").to_owned())
+        }
     }
 }

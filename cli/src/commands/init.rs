@@ -1,7 +1,6 @@
 //! `osbuild init`: a repository of somebody's own, which builds with this tree.
 
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use osbuild_core::instantiate::project::LOCK;
@@ -134,13 +133,9 @@ fn relative(from: &Path, to: &Path) -> PathBuf {
 
 /// A new file that appears whole.
 fn write(path: &Path, text: &str, is_program: bool) -> std::io::Result<()> {
-    let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
-    std::fs::create_dir_all(folder)?;
-    // As any new file: the user's mask takes away what it will.
-    let mode = std::fs::Permissions::from_mode(if is_program { 0o777 } else { 0o666 });
-    let mut beside = tempfile::Builder::new().permissions(mode).tempfile_in(folder)?;
-    beside.write_all(text.as_bytes())?;
-    beside.persist_noclobber(path).map_err(|error| error.error)?;
+    std::fs::create_dir_all(path.parent().ok_or(ErrorKind::InvalidInput)?)?;
+    let mode = if is_program { 0o777 } else { 0o666 };
+    super::beside(path, text.as_bytes(), mode)?.persist_noclobber(path).map_err(|error| error.error)?;
     Ok(())
 }
 

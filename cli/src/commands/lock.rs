@@ -121,7 +121,7 @@ fn update_locks(
             }
         }
         if !dry_run && new != *old {
-            write_whole(path, &new.to_text())?;
+            super::write_whole(path, new.to_text().as_bytes())?;
         }
     }
     Ok(())
@@ -151,13 +151,6 @@ fn changes(old: &[Entry], new: &[Entry]) -> Vec<String> {
 /// Tells the files of one source package apart, whatever their version.
 fn extension(path: &str) -> &str {
     ["orig.tar", "debian.tar", ".dsc", ".deb"].into_iter().find(|part| path.contains(part)).unwrap_or("")
-}
-
-fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
-    let beside = path.with_extension(format!("json.{}", std::process::id()));
-    std::fs::write(&beside, text)?;
-    std::fs::rename(&beside, path)?;
-    Ok(())
 }
 
 fn check_locks(locks: &[(String, PathBuf, Lock)], common: &CommonArguments) -> Result<(), Failure> {

@@ -30,6 +30,8 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
 use crate::config::{self, CommonArguments};
 use crate::error::{Exit, Failure};
 
@@ -74,11 +76,16 @@ fn put_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if file.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return std::fs::OpenOptions::new().write(true).open(file)?.write_all(bytes);
     }
+    beside(file, bytes, 0o666)?.persist(file).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// What is to be `file`, in its folder under another name.
+fn beside(file: &Path, bytes: &[u8], mode: u32) -> std::io::Result<NamedTempFile> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // As any new file: the user's mask takes away what it will.
-    let readable = std::fs::Permissions::from_mode(0o666);
-    let mut beside = tempfile::Builder::new().permissions(readable).tempfile_in(folder)?;
+    let mode = std::fs::Permissions::from_mode(mode);
+    let mut beside = tempfile::Builder::new().permissions(mode).tempfile_in(folder)?;
     beside.write_all(bytes)?;
-    beside.persist(file).map_err(|error| error.error)?;
-    Ok(())
+    Ok(beside)
 }

@@ -16,6 +16,7 @@ use osbuild_core::verify::page::page;
 use osbuild_core::verify::report::{About, Report, StepRecord};
 use osbuild_core::verify::rounds::{Ending, Rounds};
 use osbuild_core::verify::steps::{Candidate, Step, candidates, realise};
+use osbuild_core::verify::table::table;
 use osbuild_core::verify::verdict::{Inquiry, Verdict};
 use osbuild_core::verify::{VARIATIONS, Variations};
 use osbuild_store::error::one_line;
@@ -56,7 +57,7 @@ pub(crate) struct Arguments {
     /// How many rounds, all of them run; further ones repeat the first two
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
-    /// Write report.json, report.html and junit.xml there, and what diffoscope says of differences if it is installed
+    /// Write report.json, report.html, table.md and junit.xml there, and what diffoscope says of differences if it is installed
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     /// Run what was found the same before, too; with --against, run every step once more at all
@@ -255,6 +256,7 @@ fn write_report(directory: &Path, report: &Report, verdicts: &[Verdict]) -> Resu
         ("report.json", serde_json::to_string(report).map_err(std::io::Error::from)?),
         ("report.html", page(report, verdicts)),
         ("junit.xml", junit(report, verdicts)),
+        ("table.md", table(report)),
     ] {
         super::write_whole(&directory.join(name), contents.as_bytes())?;
     }

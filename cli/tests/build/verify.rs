@@ -38,7 +38,9 @@ fn what_is_the_same_is_said_to_be_and_remembered() {
         of_base.map(|record| record["step"]["rounds"][0].clone()).collect::<Vec<_>>()
     };
     for round in record(&["--json"]) {
-        assert_eq!(round["ending"], "known");
+        // As the probe of the run that is remembered found it.
+        assert_eq!((&round["ending"], &round["idle"]), (&json!("known"), &json!([])));
+        assert_ne!(round["acted"], json!([]));
     }
     let asked_for = record(&["--json", "--rounds", "3"]);
     assert_eq!(asked_for.len(), 3);
@@ -76,6 +78,12 @@ fn what_differs_is_named_with_its_cause() {
 
     let junit = std::fs::read_to_string(report.join("junit.xml")).unwrap();
     in_order(&junit, &["name=\"round 2: clock,", "failures=\"1\"", "name=\"stamp-2.0\"", "<failure "]);
+    let table = std::fs::read_to_string(report.join("table.md")).unwrap();
+    let columns = |line: &str| line.split(" | ").count();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).collect();
+    assert_eq!(rows.len(), 4, "{table}");
+    assert!(rows.iter().all(|row| columns(row) == columns(rows[0])), "{table}");
+    in_order(&table, &["verify ", "Round 1: zone", "Round 2: clock", "stamp-2.0", "differs", "▲"]);
 
     let Some(browser) = Browser::start() else { return };
     browser.open(&report.join("report.html"));

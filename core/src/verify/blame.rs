@@ -25,13 +25,19 @@ impl fmt::Display for Cause {
             Self::Itself => f.write_str("it differs from run to run, with nothing varied"),
             Self::Unsteady => f.write_str("it differed once and not again, as what races does"),
             Self::Variations(sets) => {
-                let sets: Vec<String> =
+                let names: Vec<String> =
                     sets.iter().map(|set| set.to_string().replace(',', " with ")).collect();
-                let sets = sets.join(", and with ");
+                let names = names.join(", and with ");
                 write!(
                     f,
-                    "it differs with {sets} varied and nothing else, and with nothing varied it does not"
-                )
+                    "it differs with {names} varied and nothing else, and with nothing varied it does not"
+                )?;
+                let usual: Option<Vec<&str>> =
+                    sets.iter().map(|set| Some(set.only()?.usual_difference())).collect();
+                match usual {
+                    Some(usual) => write!(f, " (usually {})", usual.join("; ")),
+                    None => Ok(()),
+                }
             }
         }
     }

@@ -12,6 +12,7 @@ pub mod page;
 pub mod report;
 pub mod rounds;
 pub mod steps;
+pub mod table;
 pub mod variation;
 pub mod verdict;
 

@@ -10,7 +10,7 @@ use osbuild_compare::report::text::{names, shown, summary};
 use osbuild_store::error::one_line;
 
 use super::report::{Report, RoundRecord, RoundSummary, StepRecord, differences};
-use super::variation::{VARIATIONS, Variation};
+use super::variation::Variation;
 use super::verdict::{Finding, Verdict};
 use crate::html;
 use crate::quantities::duration;
@@ -26,10 +26,7 @@ const OPEN_CHILDREN: usize = 12;
 pub fn page(report: &Report, verdicts: &[Verdict]) -> String {
     let title = format!("Verification of {}", report.targets.join(", "));
     let rounds: String = report.rounds.iter().enumerate().map(round_row).collect();
-    let varied: Vec<Variation> = VARIATIONS
-        .into_iter()
-        .filter(|one| report.rounds.iter().any(|round| round.variations.contains(&one.name())))
-        .collect();
+    let varied = report.varied();
     let variations: String = varied
         .iter()
         .map(|one| format!("<th class=\"variation\" scope=\"col\"><span>{one}</span></th>"))
@@ -66,11 +63,7 @@ fn verdict(report: &Report) -> String {
 
 fn round_row((index, round): (usize, &RoundSummary)) -> String {
     let varied = if round.variations.is_empty() { "nothing".to_owned() } else { round.variations.join(", ") };
-    let factor = if round.build_cpu_ms == 0 {
-        String::new()
-    } else {
-        format!("× {:.2}", round.cpu_ms as f64 / round.build_cpu_ms as f64)
-    };
+    let factor = round.factor().map(|factor| format!("× {factor:.2}")).unwrap_or_default();
     format!(
         "<tr><td>{}</td><td>{varied}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td \
          class=\"number\">{factor}</td></tr>\n",
@@ -188,19 +181,16 @@ fn step_row(step: &StepRecord, varied: &[Variation]) -> String {
         html::xml(&step.name),
         html::xml(step.recipe.as_deref().unwrap_or_default())
     );
-    // The worst of its rounds.
-    let worst = ["fails", "differs", "same", "known"]
-        .into_iter()
-        .find(|ending| step.rounds.iter().any(|round| round.ending == *ending));
-    let ending = worst.unwrap_or_default();
-    let _ = write!(
-        row,
-        "<td class=\"{ending}\">{}</td>",
-        if ending == "fails" { "does not build" } else { ending }
-    );
+    let _ = write!(row, "<td class=\"{}\">{}</td>", step.ending(), step.ending_in_words());
     for one in varied {
-        let (class, mark, said) = mark(step, *one);
-        let _ = write!(row, "<td class=\"variation {class}\" title=\"{one}: {said}\">{mark}</td>");
+        let standing = step.standing(*one);
+        let _ = write!(
+            row,
+            "<td class=\"variation {}\" title=\"{one}: {}\">{}</td>",
+            standing.class(),
+            standing.words(),
+            standing.mark()
+        );
     }
     let cpu_ms: u64 = step.rounds.iter().filter_map(|round| round.cpu_ms).sum();
     let _ = writeln!(
@@ -209,24 +199,4 @@ fn step_row(step: &StepRecord, varied: &[Variation]) -> String {
         if cpu_ms == 0 { String::new() } else { duration(cpu_ms) }
     );
     row
-}
-
-/// How a variation stands to a step, over all rounds.
-fn mark(step: &StepRecord, one: Variation) -> (&'static str, &'static str, &'static str) {
-    let name = one.name();
-    let is_blamed = |round: &RoundRecord| {
-        let sets = round.cause.iter().flat_map(|cause| &cause.variations);
-        sets.flatten().any(|blamed| *blamed == name)
-    };
-    if step.rounds.iter().any(is_blamed) {
-        ("blamed", "▲", "the difference comes from it")
-    } else if step.rounds.iter().any(|round| round.acted.contains(&name)) {
-        ("acted", "●", "varied")
-    } else if step.rounds.iter().any(|round| round.idle.contains(&name)) {
-        ("idle", "○", "not done")
-    } else if step.rounds.iter().any(|round| round.ending == "known") {
-        ("known", "·", "found the same before")
-    } else {
-        ("", "", "not asked for")
-    }
 }

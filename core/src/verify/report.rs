@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::blame::Cause;
 use super::rounds::Ending;
 use super::steps::Step;
-use super::variation::Variations;
+use super::variation::{VARIATIONS, Variation, Variations};
 use super::verdict::{Finding, Verdict};
 
 /// The record of a verification.
@@ -59,7 +59,8 @@ pub struct RoundRecord {
     pub ending: &'static str,
     /// Why it does not build so.
     pub error: Option<String>,
-    /// Variations that a probe in the step's sandbox found done.
+    /// Variations that a probe in the step's sandbox found done; of a `known`
+    /// step, in the run that found it the same.
     pub acted: Vec<&'static str>,
     /// Those that were asked for and not done.
     pub idle: Vec<&'static str>,
@@ -147,13 +148,58 @@ impl Report {
         self.with_ending("fails")
     }
 
+    /// What was varied in some round, in the order of reports.
+    pub(super) fn varied(&self) -> Vec<Variation> {
+        let is_varied =
+            |one: &Variation| self.rounds.iter().any(|round| round.variations.contains(&one.name()));
+        VARIATIONS.into_iter().filter(is_varied).collect()
+    }
+
     fn with_ending(&self, wanted: &str) -> Vec<&str> {
         let is_so = |step: &&StepRecord| step.rounds.iter().any(|round| round.ending == wanted);
         self.steps.iter().filter(is_so).map(|step| step.name.as_str()).collect()
     }
 }
 
+impl RoundSummary {
+    /// What it cost beside the builds themselves; `None` where no step has both times.
+    pub(super) fn factor(&self) -> Option<f64> {
+        (self.build_cpu_ms != 0).then(|| self.cpu_ms as f64 / self.build_cpu_ms as f64)
+    }
+}
+
 impl StepRecord {
+    /// The worst ending of its rounds; empty if it had none.
+    pub(super) fn ending(&self) -> &'static str {
+        let has = |ending: &&str| self.rounds.iter().any(|round| round.ending == *ending);
+        ["fails", "differs", "same", "known"].into_iter().find(has).unwrap_or_default()
+    }
+
+    pub(super) fn ending_in_words(&self) -> &'static str {
+        match self.ending() {
+            "fails" => "does not build",
+            ending => ending,
+        }
+    }
+
+    /// How a variation stands to it, over all rounds.
+    pub(super) fn standing(&self, one: Variation) -> Standing {
+        let name = one.name();
+        let is_blamed = |round: &RoundRecord| {
+            let sets = round.cause.iter().flat_map(|cause| &cause.variations);
+            sets.flatten().any(|blamed| *blamed == name)
+        };
+        if self.rounds.iter().any(is_blamed) {
+            Standing::Blamed
+        } else if self.rounds.iter().any(|round| round.acted.contains(&name)) {
+            Standing::Acted
+        } else if self.rounds.iter().any(|round| round.idle.contains(&name)) {
+            Standing::Idle
+        } else {
+            Standing::NotAsked
+        }
+    }
+
     /// From verdicts on this step.
     pub fn new<'v>(step: &Step, about: &About, verdicts: impl IntoIterator<Item = &'v Verdict>) -> Self {
         Self {
@@ -162,6 +208,44 @@ impl StepRecord {
             recipe: about.recipe.clone(),
             build_cpu_ms: about.build_cpu_ms,
             rounds: verdicts.into_iter().map(round).collect(),
+        }
+    }
+}
+
+/// How a variation stands to a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Blamed,
+    Acted,
+    Idle,
+    NotAsked,
+}
+
+impl Standing {
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::Blamed => "blamed",
+            Self::Acted => "acted",
+            Self::Idle => "idle",
+            Self::NotAsked => "",
+        }
+    }
+
+    pub(super) fn mark(self) -> &'static str {
+        match self {
+            Self::Blamed => "▲",
+            Self::Acted => "●",
+            Self::Idle => "○",
+            Self::NotAsked => "",
+        }
+    }
+
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Blamed => "the difference comes from it",
+            Self::Acted => "varied",
+            Self::Idle => "not done",
+            Self::NotAsked => "not asked for",
         }
     }
 }

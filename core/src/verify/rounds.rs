@@ -12,7 +12,7 @@ use petgraph::graph::NodeIndex;
 use sha2::{Digest, Sha256};
 
 use super::steps::Step;
-use super::variation::Variations;
+use super::variation::{Variation, Variations};
 use crate::build::memory::available_bytes;
 use crate::build::run::Report;
 use crate::build::sandbox::Particulars;
@@ -132,13 +132,10 @@ impl<'a> Rounds<'a> {
     pub fn once(&self, index: usize, step: &Step, variations: &Variations) -> Result<Again, GraphError> {
         let key = verified_key(step, variations);
         if !self.is_fresh && self.engine.store.action(key)?.is_some_and(|row| row.outputs == step.outputs) {
-            return Ok(Again {
-                acted: Variations::none(),
-                idle: Variations::none(),
-                ending: Ending::Known,
-                usage: None,
-                wall: Duration::ZERO,
-            });
+            // Nothing is known of a run in which a probe found less done.
+            let (acted, idle) =
+                split(variations, |variation| !is_builtin(step) || reaches_builtins(variation));
+            return Ok(Again { acted, idle, ending: Ending::Known, usage: None, wall: Duration::ZERO });
         }
         self.afresh(index, step, variations)
     }
@@ -160,7 +157,7 @@ impl<'a> Rounds<'a> {
         engine.observer.event(Event::Finished { step: index, outcome: &outcome });
         let again = result?;
         // What was not done was not found; to a built-in builder most cannot be.
-        let is_complete = again.idle.is_empty() || step.resolved.derivation.system == b"builtin";
+        let is_complete = again.idle.is_empty() || is_builtin(step);
         if is_complete && matches!(again.ending, Ending::Same) {
             let key = verified_key(step, variations);
             engine.store.set_action(key, &ActionRow { outputs: step.outputs.clone() })?;
@@ -178,8 +175,7 @@ impl<'a> Rounds<'a> {
             Ok(without.zip(with))
         }) {
             Ok(Some((without, with))) => split(variations, |variation| variation.acted(&without, &with)),
-            // A built-in builder is told of its threads and of nothing else.
-            Ok(None) => split(variations, |variation| variation == super::Variation::Cores),
+            Ok(None) => split(variations, reaches_builtins),
             Err(error) => return failed(error, variations),
         };
         let began = Instant::now();
@@ -239,11 +235,20 @@ fn failed(error: BuildError, variations: &Variations) -> Result<Again, GraphErro
     }
 }
 
-fn split(variations: &Variations, acted: impl Fn(super::Variation) -> bool) -> (Variations, Variations) {
+fn split(variations: &Variations, acted: impl Fn(Variation) -> bool) -> (Variations, Variations) {
     (
         variations.iter().filter(|one| acted(*one)).collect(),
         variations.iter().filter(|one| !acted(*one)).collect(),
     )
+}
+
+fn is_builtin(step: &Step) -> bool {
+    step.resolved.derivation.system == b"builtin"
+}
+
+/// A built-in builder is told of its threads and of nothing else.
+fn reaches_builtins(variation: Variation) -> bool {
+    variation == Variation::Cores
 }
 
 /// Names the fact that a step came out the same under these variations. The

@@ -83,6 +83,26 @@ impl Variation {
         }
     }
 
+    /// What lets it through, in most programs that do.
+    pub fn usual_difference(self) -> &'static str {
+        match self {
+            Zone => "a time of day in local time",
+            Locale => "an order or a text by the language",
+            Names => "the builder's user or group in an archive or a text",
+            HostName => "the machine's name",
+            Path => "the path of the build directory",
+            Cores => "parallelism: what is divided, or put together, by how much runs at once",
+            Umask => "modes of files that nobody set",
+            ProcessIds => "a name or a seed made from the process id",
+            Addresses => "an order by addresses in memory, or a seed made from one",
+            FileSystem => "a size or an order that the file system gives",
+            Clock => "a timestamp",
+            DirectoryOrder => "an order of files that nobody sorted",
+            Kernel => "the kernel that the builder runs on",
+            Memory => "the builder's memory",
+        }
+    }
+
     /// Whether system calls have to be stopped for it.
     pub fn is_traced(self) -> bool {
         matches!(self, Clock | DirectoryOrder | Kernel | Memory)
@@ -164,6 +184,11 @@ impl Variations {
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The one that it is, if it is one.
+    pub fn only(&self) -> Option<Variation> {
+        (self.0.len() == 1).then(|| self.0.first().copied()).flatten()
     }
 
     pub fn without(&self, variation: Variation) -> Self {

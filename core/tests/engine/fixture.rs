@@ -136,6 +136,26 @@ impl Fixture {
         output: Output,
         more: &[(&str, &str)],
     ) -> StorePath {
+        self.add(name, self.script(name, script, inputs, output, more))
+    }
+
+    /// As [`Fixture::shell`], with a source, which the script finds at `$source`.
+    pub(crate) fn shell_of(&self, name: &str, script: &str, source: &StorePath) -> StorePath {
+        let output = Output::Floating { recursive: true, algorithm: HashAlgorithm::Sha256 };
+        let at = self.store.store_dir().display(source);
+        let mut derivation = self.script(name, script, &[], output, &[("source", &at)]);
+        derivation.input_sources.insert(source.clone());
+        self.add(name, derivation)
+    }
+
+    fn script(
+        &self,
+        name: &str,
+        script: &str,
+        inputs: &[&StorePath],
+        output: Output,
+        more: &[(&str, &str)],
+    ) -> Derivation {
         let dir = self.store.store_dir();
         let mut environment = BTreeMap::from([
             (b"name".to_vec(), name.as_bytes().to_vec()),
@@ -151,18 +171,15 @@ impl Fixture {
         for (name, value) in more {
             environment.insert(name.as_bytes().to_vec(), value.as_bytes().to_vec());
         }
-        self.add(
-            name,
-            Derivation {
-                outputs: BTreeMap::from([(OutputName::out(), output)]),
-                input_derivations,
-                input_sources: BTreeSet::from([self.root.clone()]),
-                system: format!("{}-linux", std::env::consts::ARCH).into_bytes(),
-                builder: b"/bin/sh".to_vec(),
-                arguments: vec![b"-euc".to_vec(), format!("PATH=/usr/bin\n{script}").into_bytes()],
-                environment,
-            },
-        )
+        Derivation {
+            outputs: BTreeMap::from([(OutputName::out(), output)]),
+            input_derivations,
+            input_sources: BTreeSet::from([self.root.clone()]),
+            system: format!("{}-linux", std::env::consts::ARCH).into_bytes(),
+            builder: b"/bin/sh".to_vec(),
+            arguments: vec![b"-euc".to_vec(), format!("PATH=/usr/bin\n{script}").into_bytes()],
+            environment,
+        }
     }
 
     /// A built-in builder with these parameters.

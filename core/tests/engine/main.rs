@@ -5,9 +5,13 @@ mod attacker;
 mod attacks;
 mod builtins;
 mod caches;
+mod faults;
 mod fixture;
 mod graph;
 mod host_root;
+#[path = "../../compare/tests/compare/samples.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod samples;
 mod sandbox;
 mod seen;
 mod verify;

@@ -11,7 +11,7 @@ use osbuild_store::StorePath;
 use super::fixture::Fixture;
 
 /// The steps below one, made.
-fn steps(fixture: &Fixture, derivation: &StorePath) -> Vec<Step> {
+pub(crate) fn steps(fixture: &Fixture, derivation: &StorePath) -> Vec<Step> {
     let engine = fixture.engine();
     let wanted = [Wanted { derivation: derivation.clone(), outputs: None }];
     let lookup = |path: &StorePath| fixture.lookup(path);

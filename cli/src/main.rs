@@ -30,7 +30,6 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    #[command(hide = true)]
     Init(commands::init::Arguments),
     List(commands::list::Arguments),
     Eval(commands::eval::Arguments),
@@ -38,11 +37,8 @@ enum Command {
     Build(commands::build::Arguments),
     Boot(commands::boot::Arguments),
     Test(commands::test::Arguments),
-    #[command(hide = true)]
     Verify(commands::verify::Arguments),
-    #[command(hide = true)]
     Diff(commands::diff::Arguments),
-    #[command(hide = true)]
     Attest(commands::attest::Arguments),
     #[command(subcommand)]
     Disk(commands::disk::Command),

@@ -37,13 +37,13 @@ lib:
       # the id differs with the path of the cache.
       linkerFlags = "-s -w -buildid= ${extraLinkerFlags} ${setVariables}";
       applyPatches = ''
-        mkdir -p /build/packaging
-        tar -xf ${packaging} -C /build/packaging
+        mkdir -p "$NIX_BUILD_TOP/packaging"
+        tar -xf ${packaging} -C "$NIX_BUILD_TOP/packaging"
         while read -r name; do
           case $name in ""|"#"*) continue ;; esac
           echo "applying $name"
-          patch -p1 --no-backup-if-mismatch < "/build/packaging/debian/patches/$name"
-        done < /build/packaging/debian/patches/series
+          patch -p1 --no-backup-if-mismatch < "$NIX_BUILD_TOP/packaging/debian/patches/$name"
+        done < "$NIX_BUILD_TOP/packaging/debian/patches/series"
       '';
       build = name: ''
         echo "building ${name}"
@@ -69,23 +69,22 @@ lib:
         sources = lib.optional (packaging != null) packaging;
         env = {
           GO111MODULE = "off";
-          GOPATH = "/build/gopath:/usr/share/gocode";
-          GOCACHE = "/build/gocache";
           GOFLAGS = "-trimpath -buildvcs=false";
           GOTOOLCHAIN = "local";
           CGO_ENABLED = if cgo then "1" else "0";
         };
         unpackPhase = ''
-          root=/build/gopath/src/${importPath}
+          export GOPATH=$NIX_BUILD_TOP/gopath:/usr/share/gocode GOCACHE=$NIX_BUILD_TOP/gocache
+          root=$NIX_BUILD_TOP/gopath/src/${importPath}
           mkdir -p "$root"
           ${unpack}
-          mkdir -p /build/source
+          mkdir -p "$NIX_BUILD_TOP/source"
           cd "$root"
           ${lib.optionalString (packaging != null) applyPatches}
           ${prepare}
         '';
         buildPhase = ''
-          cd /build/gopath/src/${importPath}
+          cd "$root"
           mkdir -p "$out/${binDirectory}"
           ${lib.concatMapStringsSep "\n" build (builtins.attrNames programs)}
         '';

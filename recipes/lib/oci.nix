@@ -21,7 +21,7 @@ lib:
       copy = path: ''
         install -D -m 0755 "${files.${path}}" "layer/${path}"
       '';
-      tar = "tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --format=ustar";
+      tar = "tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=ustar";
     in
     lib.mkDerivation {
       inherit

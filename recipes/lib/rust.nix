@@ -91,11 +91,15 @@ let
       };
     };
 
-  # Makes cargo take crates from what `cargoSources` made, and nowhere else.
+  # Makes cargo take crates from what `cargoSources` made, and nowhere else. What
+  # is compiled names its files as if it lay in /build. That is said by a wrapper:
+  # cargo would take other flags for another build of every crate.
   useCrates = crates: ''
-    mkdir -p /build/cargo
-    export CARGO_HOME=/build/cargo
-    cat > /build/cargo/config.toml <<CONFIG
+    export CARGO_HOME=$NIX_BUILD_TOP/cargo RUSTC_WRAPPER=$NIX_BUILD_TOP/rustc
+    mkdir -p "$CARGO_HOME"
+    printf '#!/bin/sh\nexec "$@" "--remap-path-prefix=$NIX_BUILD_TOP=/build"\n' > "$RUSTC_WRAPPER"
+    chmod 755 "$RUSTC_WRAPPER"
+    cat > "$CARGO_HOME/config.toml" <<CONFIG
     [source.crates-io]
     replace-with = "pinned"
     [source.pinned]
@@ -136,13 +140,24 @@ let
 
       # Where it has packages, as the shell finds them.
       packageManifests =
-        if members == [ ] then "${folder}/Cargo.toml" else "${folder}/*/Cargo.toml core/*/Cargo.toml";
+        if members == [ ] then
+          "${folder}/Cargo.toml"
+        else
+          "${folder}/*/Cargo.toml ${folder}/core/*/Cargo.toml";
+
+      # The path of a package outside the workspace would be part of the names of
+      # symbols, and so where the build is (cargo's issue 13586).
+      takeShared = ''
+        mv core ${folder}/core
+        sed -i -e 's|"../../core/|"core/|' -e 's|^\[workspace\]$|&\nexclude = ["core"]|' ${folder}/Cargo.toml
+      '';
 
       # Cargo wants a target in every member, so those that a build does not see
       # get empty ones.
       configureCargo = crates: ''
         ${useCrates crates}
-        cd /build/source
+        cd "$NIX_BUILD_TOP/source"
+        ${lib.optionalString (sharedCrates != [ ]) takeShared}
         for manifest in ${packageManifests}; do
           folder=''${manifest%/Cargo.toml}
           [ -d "$folder/src" ] && continue
@@ -180,10 +195,18 @@ let
         buildPhase = "${cargoBuild} --lib";
         # Without cargo's memory of what the compiler answered: it is written in
         # an order that differs from run to run, and asking again takes no time.
+        # Lists of what was read are for other tools. Of what scripts of crates
+        # said, cargo reads these lines again, and takes the place where they ran
+        # for the one where it is now.
         installPhase = ''
           mkdir -p "$out"
           cd ${folder}
-          tar --sort=name --mtime=@1 --owner=0 --group=0 --numeric-owner \
+          find target -name '*.d' -delete
+          find target -path '*/build/*' -name stderr -delete
+          find target -path '*/build/*' -name output -exec sed -i '/^cargo:/!d' {} +
+          find target -path '*/build/*' \( -name output -o -name root-output \) \
+            -exec sed -i "s|$NIX_BUILD_TOP/|/build/|g" {} +
+          tar --sort=name --mtime=@1 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
             --exclude=target/.rustc_info.json -cf "$out/target.tar" target
         '';
         meta = licence // {
@@ -235,7 +258,7 @@ let
           };
           env.RUSTFLAGS = rustFlags;
           configurePhase = ''
-            tar -xf ${compiledDependencies}/target.tar -C /build/source/${folder}
+            tar -xf ${compiledDependencies}/target.tar -C "$NIX_BUILD_TOP/source/${folder}"
             ${configureCargo sources}
           '';
           buildPhase = "${cargoBuild} ${

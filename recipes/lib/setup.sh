@@ -3,17 +3,17 @@
 set -euo pipefail
 
 export PATH=/usr/bin:/usr/sbin
-export HOME=/build/home
+export HOME=$NIX_BUILD_TOP/home
 export LANG=C.UTF-8 LC_ALL=C.UTF-8 TZ=UTC
 mkdir -p "$HOME"
 
 unpack_default() {
     [ -n "${src:-}" ] || return 0
-    mkdir -p /build/source
+    mkdir -p "$NIX_BUILD_TOP/source"
     if [ -d "$src" ]; then
-        cp -r --no-preserve=mode,ownership "$src/." /build/source
+        cp -r --no-preserve=mode,ownership "$src/." "$NIX_BUILD_TOP/source"
     else
-        tar -xf "$src" --strip-components=1 --no-same-owner -C /build/source
+        tar -xf "$src" --strip-components=1 --no-same-owner -C "$NIX_BUILD_TOP/source"
     fi
 }
 
@@ -33,7 +33,7 @@ run_phase() {
     esac
     [ -n "$text" ] || return 0
     echo "@phase ${name%Phase}"
-    [ -d /build/source ] && cd /build/source
+    [ -d "$NIX_BUILD_TOP/source" ] && cd "$NIX_BUILD_TOP/source"
     eval "$text"
 }
 

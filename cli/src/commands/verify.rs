@@ -217,7 +217,7 @@ fn print(
     common: &CommonArguments,
 ) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    let Verdict { round, step, again, findings, cause } = verdict;
+    let Verdict { round, step, again, findings, .. } = verdict;
     let name = steps[*step].resolved.name();
     if common.json {
         let record = StepRecord::new(&steps[*step], &about[*step], std::slice::from_ref(verdict));
@@ -231,10 +231,16 @@ fn print(
         Ending::Fails(error) => {
             let varied = &rounds[*round];
             writeln!(out, "{name} does not build with {varied} varied{recipe}: {}", one_line(error))?;
+            if let Some(cause) = verdict.cause_in_words() {
+                writeln!(out, "cause: {cause}")?;
+            }
+            for line in error.last_lines() {
+                writeln!(out, "  | {line}")?;
+            }
         }
         Ending::Differs(_) => {
             writeln!(out, "{name} is not reproducible{recipe}")?;
-            if let Some(cause) = cause {
+            if let Some(cause) = verdict.cause_in_words() {
                 writeln!(out, "cause: {cause}")?;
             }
             for finding in findings {

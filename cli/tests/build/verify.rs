@@ -110,6 +110,36 @@ fn what_differs_is_named_with_its_cause() {
 }
 
 #[test]
+fn what_does_not_build_so_is_said_with_its_cause_and_last_words() {
+    let fixture = Fixture::new();
+    let (_, top) =
+        fixture.shell("fixed-1.0", "mkdir $out; echo begins; cd /build; echo made > $out/file", &[]);
+    let (out, err, code) = fixture.run(&["verify", &top, "--report", "report"]);
+    assert_eq!(code, 1, "{out}{err}");
+    in_order(
+        &out,
+        &[
+            "fixed-1.0 does not build with zone,",
+            "cause: it fails with path varied and nothing else, and with nothing varied it does not\n",
+            "  | begins",
+            "  | ",
+            "/build",
+        ],
+    );
+    in_order(&err, &["error: 1 of 1 steps do not build so: fixed-1.0"]);
+    let read = |name: &str| std::fs::read_to_string(fixture.place.path().join("report").join(name)).unwrap();
+    let record: Value = serde_json::from_str(&read("report.json")).unwrap();
+    let round = &record["steps"][0]["rounds"][0];
+    assert_eq!(
+        (&round["cause"]["variations"], &round["lastLines"][0]),
+        (&json!([["path"]]), &json!("begins"))
+    );
+    in_order(&read("junit.xml"), &["errors=\"1\"", "<error ", "begins"]);
+    in_order(&read("report.html"), &["It does not build so", "begins", "Cause: it fails with path"]);
+    in_order(&read("table.md"), &["| fixed-1.0 |  | does not build |", "▲"]);
+}
+
+#[test]
 fn diffoscope_says_it_at_length_where_it_is() {
     let Some(program) = machine_judge("diffoscope", "OSBUILD_DIFFOSCOPE") else { return };
     let (fixture, top) = project();

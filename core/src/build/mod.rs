@@ -88,6 +88,16 @@ pub enum BuildError {
     Interrupted,
 }
 
+impl BuildError {
+    /// Of the builder's log, where it ran and failed.
+    pub fn last_lines(&self) -> &[String] {
+        match self {
+            Self::Failed { tail, .. } => tail,
+            _ => &[],
+        }
+    }
+}
+
 impl From<RemoteError> for BuildError {
     fn from(error: RemoteError) -> Self {
         match error {

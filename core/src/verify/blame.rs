@@ -2,50 +2,56 @@
 //! of them off.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use super::variation::{Variation, Variations};
 
-/// Why a step's outputs differ, as far as building again tells.
+/// Why a step's outputs differ, or why it fails, as far as building again tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// It differs from run to run with nothing varied: a time of the day, a
-    /// random number, a race.
+    /// It does so with nothing varied, too: a time of the day, a random number,
+    /// a race; or what is broken.
     Itself,
-    /// With each of these and nothing else it differs, and with none of them
+    /// With each of these and nothing else it does so, and with none of them
     /// it does not. More than one in a set: only together.
     Variations(Vec<Variations>),
-    /// It differed once and not again: a race, most likely.
+    /// It did so once and not again: a race, most likely.
     Unsteady,
 }
 
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Itself => f.write_str("it differs from run to run, with nothing varied"),
-            Self::Unsteady => f.write_str("it differed once and not again, as what races does"),
-            Self::Variations(sets) => {
-                let names: Vec<String> =
-                    sets.iter().map(|set| set.to_string().replace(',', " with ")).collect();
-                let names = names.join(", and with ");
-                write!(
-                    f,
-                    "it differs with {names} varied and nothing else, and with nothing varied it does not"
-                )?;
-                let usual: Option<Vec<&str>> =
-                    sets.iter().map(|set| Some(set.only()?.usual_difference())).collect();
-                match usual {
-                    Some(usual) => write!(f, " (usually {})", usual.join("; ")),
-                    None => Ok(()),
-                }
-            }
+/// What a step does that it should not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Differs,
+    Fails,
+}
+
+impl Cause {
+    /// The same as a sentence without its stop.
+    pub fn sentence(&self, fault: Fault) -> String {
+        let (does, did) = match fault {
+            Fault::Differs => ("differs", "differed"),
+            Fault::Fails => ("fails", "failed"),
+        };
+        let sets = match self {
+            Self::Itself => return format!("it {does} from run to run, with nothing varied"),
+            Self::Unsteady => return format!("it {did} once and not again, as what races does"),
+            Self::Variations(sets) => sets,
+        };
+        let names: Vec<String> = sets.iter().map(|set| set.to_string().replace(',', " with ")).collect();
+        let names = names.join(", and with ");
+        let mut sentence =
+            format!("it {does} with {names} varied and nothing else, and with nothing varied it does not");
+        let usual: Option<Vec<&str>> = sets.iter().map(|set| Some(set.only()?.usual_difference())).collect();
+        if let (Fault::Differs, Some(usual)) = (fault, usual) {
+            sentence.push_str(&format!(" (usually {})", usual.join("; ")));
         }
+        sentence
     }
 }
 
-/// Finds the cause of a difference that was seen under some variations.
-/// `differs` builds once more; `suspected` are tried first, since what differs
-/// may already show what it comes from.
+/// Finds the cause of a fault that was seen under some variations. `differs`
+/// builds once more; `suspected` are tried first, since what differs may already
+/// show what it comes from.
 ///
 /// # Errors
 /// Those of `differs`.

@@ -49,10 +49,11 @@ pub fn junit(report: &Report, verdicts: &[Verdict]) -> String {
                 }
                 "fails" => {
                     let error = round.error.as_deref().unwrap_or_default();
+                    let lines = [&[error.to_owned()][..], &round.last_lines].concat().join("\n");
                     let _ = writeln!(
                         text,
                         ">\n      <error message=\"does not build so\">{}</error>\n    </testcase>",
-                        xml(error)
+                        xml(&lines)
                     );
                 }
                 _ => text.push_str("/>\n"),

@@ -104,6 +104,9 @@ fn article<'f>(
     }
     if let Some(error) = &round.error {
         let _ = writeln!(out, "<p class=\"fails\">It does not build so: {}</p>", html::xml(error));
+        if !round.last_lines.is_empty() {
+            let _ = writeln!(out, "<pre>{}</pre>", html::xml(&round.last_lines.join("\n")));
+        }
     }
     if let Some(cause) = &round.cause {
         let _ = writeln!(out, "<p class=\"cause\">Cause: {}.</p>", html::xml(&cause.sentence));

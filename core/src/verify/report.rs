@@ -59,6 +59,8 @@ pub struct RoundRecord {
     pub ending: &'static str,
     /// Why it does not build so.
     pub error: Option<String>,
+    /// Of what it wrote until then.
+    pub last_lines: Vec<String>,
     /// Variations that a probe in the step's sandbox found done; of a `known`
     /// step, in the run that found it the same.
     pub acted: Vec<&'static str>,
@@ -71,12 +73,12 @@ pub struct RoundRecord {
     pub outputs: Vec<OutputRecord>,
 }
 
-/// Why outputs differ.
+/// Why outputs differ, or why it does not build.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CauseRecord {
-    /// `variations`, `itself` (it differs from run to run), `unsteady` (it
-    /// differed once and not again).
+    /// `variations`, `itself` (with nothing varied, too), `unsteady` (once and
+    /// not again).
     pub kind: &'static str,
     /// Each with what must be varied together for it.
     pub variations: Vec<Vec<&'static str>>,
@@ -264,27 +266,28 @@ fn round(verdict: &Verdict) -> RoundRecord {
         Ending::Same => ("same", None),
         Ending::Known => ("known", None),
         Ending::Differs(_) => ("differs", None),
-        Ending::Fails(error) => ("fails", Some(one_line(error))),
+        Ending::Fails(error) => ("fails", Some(error)),
     };
     RoundRecord {
         ending,
-        error,
+        error: error.map(|error| one_line(error)),
+        last_lines: error.map(|error| error.last_lines().to_owned()).unwrap_or_default(),
         acted: names(&again.acted),
         idle: names(&again.idle),
         wall_ms: u64::try_from(again.wall.as_millis()).unwrap_or(u64::MAX),
         cpu_ms: again.usage.map(|usage| usage.cpu_ms),
-        cause: verdict.cause.as_ref().map(cause),
+        cause: cause(verdict),
         outputs: verdict.findings.iter().map(output).collect(),
     }
 }
 
-fn cause(cause: &Cause) -> CauseRecord {
-    let (kind, variations) = match cause {
+fn cause(verdict: &Verdict) -> Option<CauseRecord> {
+    let (kind, variations) = match verdict.cause.as_ref()? {
         Cause::Itself => ("itself", Vec::new()),
         Cause::Unsteady => ("unsteady", Vec::new()),
         Cause::Variations(sets) => ("variations", sets.iter().map(names).collect()),
     };
-    CauseRecord { kind, variations, sentence: cause.to_string() }
+    Some(CauseRecord { kind, variations, sentence: verdict.cause_in_words()? })
 }
 
 fn output(finding: &Finding) -> OutputRecord {

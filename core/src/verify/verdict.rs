@@ -1,12 +1,12 @@
 //! All of a verification: rounds over the steps below a target, and for every
-//! difference what differs and why.
+//! fault what differs and why.
 
 use std::path::Path;
 
 use osbuild_compare::{Class, CompareError, Difference, Limits, compare};
 use osbuild_store::LocalStore;
 
-use super::blame::{Cause, blame};
+use super::blame::{Cause, Fault, blame};
 use super::rounds::{Again, Differing, Ending, Rounds};
 use super::steps::Step;
 use super::variation::{Variation, Variations};
@@ -20,8 +20,24 @@ pub struct Verdict {
     pub step: usize,
     pub again: Again,
     pub findings: Vec<Finding>,
-    /// Of the whole step; `None` where nothing differs or nobody asked.
+    /// Of the whole step; `None` where nothing is wrong or nobody asked.
     pub cause: Option<Cause>,
+}
+
+impl Verdict {
+    /// What is wrong with the step, if anything is.
+    pub fn fault(&self) -> Option<Fault> {
+        match self.again.ending {
+            Ending::Differs(_) => Some(Fault::Differs),
+            Ending::Fails(_) => Some(Fault::Fails),
+            Ending::Same | Ending::Known => None,
+        }
+    }
+
+    /// The cause as a sentence without its stop.
+    pub fn cause_in_words(&self) -> Option<String> {
+        Some(self.cause.as_ref()?.sentence(self.fault()?))
+    }
 }
 
 /// An output that differs.
@@ -67,7 +83,7 @@ impl Inquiry<'_> {
             // read is the first that differs.
             verdicts[first..].sort_by_key(|verdict| verdict.step);
             for verdict in &mut verdicts[first..] {
-                if self.finds_causes && !verdict.findings.is_empty() {
+                if self.finds_causes && verdict.fault().is_some() {
                     verdict.cause = Some(self.cause(&steps[verdict.step], verdict)?);
                 }
                 each(verdict);
@@ -92,7 +108,7 @@ impl Inquiry<'_> {
         let suspected: Vec<Variation> = verdict.findings.iter().flat_map(suspected).collect();
         blame(&verdict.again.acted, &suspected, &mut |variations| {
             let again = self.rounds.afresh(verdict.step, step, variations)?;
-            Ok(matches!(again.ending, Ending::Differs(_)))
+            Ok(!matches!(again.ending, Ending::Same))
         })
     }
 }

@@ -27,6 +27,6 @@ import ../containerd/build.nix inputs {
   sdk = lib.sdk.go-2;
   # Libraries beside the root are part of the source, so all of it is copied.
   unpack = ''
-    cp -r --no-preserve=mode "$src/usr/share/gocode/src/." /build/gopath/src
+    cp -r --no-preserve=mode "$src/usr/share/gocode/src/." "$NIX_BUILD_TOP/gopath/src"
   '';
 }

@@ -28,11 +28,11 @@ kubernetes.build {
     directories=$(grep -RlE --include='*.go' '^// \+k8s:openapi-gen=' pkg vendor/k8s.io \
       | grep -vE '^vendor/k8s.io/(code-generator|sample-apiserver)/|_test.go$|/testdata/' \
       | xargs -n1 dirname | LC_ALL=C sort -u | sed "s|^|$tree/|" | paste -sd, -)
-    go build -o /build/openapi-gen "$tree/vendor/k8s.io/kube-openapi/cmd/openapi-gen"
+    go build -o "$NIX_BUILD_TOP/openapi-gen" "$tree/vendor/k8s.io/kube-openapi/cmd/openapi-gen"
     # Types of the standard library are looked up in its source.
-    GOROOT=$(go env GOROOT) /build/openapi-gen --logtostderr -i "$directories" -p "$tree/pkg/generated/openapi" \
+    GOROOT=$(go env GOROOT) "$NIX_BUILD_TOP/openapi-gen" --logtostderr -i "$directories" -p "$tree/pkg/generated/openapi" \
       -O zz_generated.openapi -h vendor/k8s.io/code-generator/hack/boilerplate.go.txt \
-      -r /build/violations --output-base /build/gopath/src
+      -r "$NIX_BUILD_TOP/violations" --output-base "$NIX_BUILD_TOP/gopath/src"
   '';
   description = "Kubernetes control plane and etcd, for tests";
 }

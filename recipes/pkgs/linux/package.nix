@@ -32,9 +32,9 @@ let
         KBUILD_BUILD_HOST = "osbuild";
       };
       configurePhase = ''
-        mkdir -p /build/kernel
-        cp "$fragmentPath" /build/fragment.config
-        make O=/build/kernel KCONFIG_ALLCONFIG=/build/fragment.config allnoconfig
+        kernel=$NIX_BUILD_TOP/kernel
+        mkdir -p "$kernel"
+        make O="$kernel" KCONFIG_ALLCONFIG="$fragmentPath" allnoconfig
 
         # Kconfig drops what it cannot satisfy without a word.
         missing=0
@@ -42,26 +42,26 @@ let
           case $line in
             "# CONFIG_"*" is not set")
               option=''${line#\# }; option=''${option% is not set}
-              if grep -q "^$option=" /build/kernel/.config; then
+              if grep -q "^$option=" "$kernel/.config"; then
                 echo "error: kernel option $option was asked to be off, but something selects it" >&2
                 missing=1
               fi ;;
             CONFIG_*)
-              if ! grep -qxF -- "$line" /build/kernel/.config; then
+              if ! grep -qxF -- "$line" "$kernel/.config"; then
                 echo "error: kernel option $line did not survive: a dependency is missing, or this kernel does not know it" >&2
                 missing=1
               fi ;;
           esac
-        done < /build/fragment.config
+        done < "$fragmentPath"
         [ "$missing" = 0 ] || exit 1
       '';
       buildPhase = ''
-        install -m 0755 "$packPath" /build/zstd
-        make O=/build/kernel ZSTD=/build/zstd -j"$NIX_BUILD_CORES" bzImage
+        install -m 0755 "$packPath" "$NIX_BUILD_TOP/zstd"
+        make O="$kernel" ZSTD="$NIX_BUILD_TOP/zstd" -j"$NIX_BUILD_CORES" bzImage
       '';
       installPhase = ''
-        install -D -m 0644 /build/kernel/${platform.kernelImage} "$out/boot/vmlinuz"
-        install -D -m 0644 /build/kernel/.config "$out/boot/config"
+        install -D -m 0644 "$kernel/${platform.kernelImage}" "$out/boot/vmlinuz"
+        install -D -m 0644 "$kernel/.config" "$out/boot/config"
       '';
       passthru = {
         # A variant's `kernel.config` comes this way.

@@ -39,13 +39,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     tested: Vec<PathBuf>,
     /// A verdict of a rebuilder that the release is what it is said to be made from (`osbuild verify --against`)
-    #[arg(long, value_name = "FILE", hide = true)]
+    #[arg(long, value_name = "FILE")]
     verdict: Vec<PathBuf>,
     /// Publish without such records, for a reason that the record of signings keeps
     #[arg(long, value_name = "WHY", conflicts_with = "tested")]
     untested: Option<String>,
     /// The variant that given outputs come from: what it is made from is published, too, as it is for targets
-    #[arg(long, value_name = "TARGET", hide = true)]
+    #[arg(long, value_name = "TARGET")]
     made_from: Option<String>,
     /// The release's floor may be above the one before it: nodes cannot go back
     #[arg(long)]

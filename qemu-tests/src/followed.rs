@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::evidence::judge;
 use crate::fleet::Fleet;
 use crate::machine::{Machine, Start};
-use crate::node::{Node, healthy};
+use crate::node::{Node, expect_in_time, healthy};
 use crate::scenarios::{all_hold, nonce};
 
 /// A node that follows a repository.
@@ -88,6 +88,13 @@ impl<'c> Followed<'c> {
 
     pub(crate) fn orders(&self, words: &str, status: i32, expected: &str) -> Result<(), String> {
         self.node.client.says(self.node.control, words, status, expected)
+    }
+
+    /// Waits for the turn of what was just released to everybody: that takes a
+    /// second, and the node's clock may be behind.
+    pub(crate) fn turn_comes(&self) -> Result<(), String> {
+        let is_here = || Ok(self.orders("update check", 0, "it can be installed now").is_ok());
+        expect_in_time("a release's turn", is_here)
     }
 
     /// Has what is next installed, which is this.

@@ -25,15 +25,16 @@ fn configure(options: &str, kept: &str) -> (String, Output) {
     };
     let fragment = eval("fragment");
     std::fs::write(place.join("fragment"), &fragment).unwrap();
-    let phase = eval("configurePhase").replace("/build/", &format!("{}/", place.display()));
+    let phase = eval("configurePhase");
     assert!(phase.contains("make O="), "the phase is not what this test knows: {phase}");
     let kconfig = format!(
-        "make() {{ grep -v -e NO_SUCH -e SELECTED {0}/fragment.config > {0}/kernel/.config; echo '{kept}' >> {0}/kernel/.config; }}",
+        "make() {{ grep -v -e NO_SUCH -e SELECTED {0}/fragment > {0}/kernel/.config; echo '{kept}' >> {0}/kernel/.config; }}",
         place.display()
     );
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", &format!("{kconfig}\n{phase}")])
         .env("fragmentPath", place.join("fragment"))
+        .env("NIX_BUILD_TOP", place)
         .output()
         .expect("the host has bash");
     assert!(Path::new(&place.join("kernel/.config")).exists());

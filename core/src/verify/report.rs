@@ -132,9 +132,7 @@ impl Report {
         Self {
             schema: 1,
             targets: targets.to_owned(),
-            is_reproducible: verdicts
-                .iter()
-                .all(|verdict| matches!(verdict.again.ending, Ending::Same | Ending::Known)),
+            is_reproducible: verdicts.iter().all(|verdict| verdict.fault().is_none()),
             rounds: rounds.iter().enumerate().map(summary).collect(),
             steps: steps.iter().zip(about).enumerate().map(record).collect(),
         }
@@ -244,7 +242,7 @@ impl Standing {
 
     pub(super) fn words(self) -> &'static str {
         match self {
-            Self::Blamed => "the difference comes from it",
+            Self::Blamed => "the fault comes from it",
             Self::Acted => "varied",
             Self::Idle => "not done",
             Self::NotAsked => "not asked for",

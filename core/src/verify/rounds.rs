@@ -11,6 +11,7 @@ use osbuild_store::local::ProcessUsage;
 use petgraph::graph::NodeIndex;
 use sha2::{Digest, Sha256};
 
+use super::blame::Fault;
 use super::steps::Step;
 use super::variation::{Variation, Variations};
 use crate::build::memory::available_bytes;
@@ -44,6 +45,17 @@ pub enum Ending {
     Fails(BuildError),
     /// An earlier run found it the same under the same variations.
     Known,
+}
+
+impl Ending {
+    /// What is wrong, if anything is.
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Differs(_) => Some(Fault::Differs),
+            Self::Fails(_) => Some(Fault::Fails),
+            Self::Same | Self::Known => None,
+        }
+    }
 }
 
 /// Two results of the same step.

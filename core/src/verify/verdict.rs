@@ -27,11 +27,7 @@ pub struct Verdict {
 impl Verdict {
     /// What is wrong with the step, if anything is.
     pub fn fault(&self) -> Option<Fault> {
-        match self.again.ending {
-            Ending::Differs(_) => Some(Fault::Differs),
-            Ending::Fails(_) => Some(Fault::Fails),
-            Ending::Same | Ending::Known => None,
-        }
+        self.again.ending.fault()
     }
 
     /// The cause as a sentence without its stop.
@@ -108,7 +104,7 @@ impl Inquiry<'_> {
         let suspected: Vec<Variation> = verdict.findings.iter().flat_map(suspected).collect();
         blame(&verdict.again.acted, &suspected, &mut |variations| {
             let again = self.rounds.afresh(verdict.step, step, variations)?;
-            Ok(!matches!(again.ending, Ending::Same))
+            Ok(again.ending.fault() == verdict.fault())
         })
     }
 }

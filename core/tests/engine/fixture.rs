@@ -124,8 +124,7 @@ impl Fixture {
 
     /// A floating derivation that runs a script in the package root.
     pub(crate) fn shell(&self, name: &str, script: &str, inputs: &[&StorePath]) -> StorePath {
-        let output = Output::Floating { recursive: true, algorithm: HashAlgorithm::Sha256 };
-        self.shell_with(name, script, inputs, output, &[])
+        self.add(name, self.script(name, script, inputs))
     }
 
     pub(crate) fn shell_with(
@@ -136,26 +135,24 @@ impl Fixture {
         output: Output,
         more: &[(&str, &str)],
     ) -> StorePath {
-        self.add(name, self.script(name, script, inputs, output, more))
+        let mut derivation = self.script(name, script, inputs);
+        derivation.outputs.insert(OutputName::out(), output);
+        let more = more.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+        derivation.environment.extend(more);
+        self.add(name, derivation)
     }
 
     /// As [`Fixture::shell`], with a source, which the script finds at `$source`.
     pub(crate) fn shell_of(&self, name: &str, script: &str, source: &StorePath) -> StorePath {
-        let output = Output::Floating { recursive: true, algorithm: HashAlgorithm::Sha256 };
+        let mut derivation = self.script(name, script, &[]);
         let at = self.store.store_dir().display(source);
-        let mut derivation = self.script(name, script, &[], output, &[("source", &at)]);
+        derivation.environment.insert(b"source".to_vec(), at.into_bytes());
         derivation.input_sources.insert(source.clone());
         self.add(name, derivation)
     }
 
-    fn script(
-        &self,
-        name: &str,
-        script: &str,
-        inputs: &[&StorePath],
-        output: Output,
-        more: &[(&str, &str)],
-    ) -> Derivation {
+    fn script(&self, name: &str, script: &str, inputs: &[&StorePath]) -> Derivation {
+        let output = Output::Floating { recursive: true, algorithm: HashAlgorithm::Sha256 };
         let dir = self.store.store_dir();
         let mut environment = BTreeMap::from([
             (b"name".to_vec(), name.as_bytes().to_vec()),
@@ -167,9 +164,6 @@ impl Fixture {
             let text = placeholder::upstream_output(input, "out");
             environment.insert(format!("input{index}").into_bytes(), text.into_bytes());
             input_derivations.insert((*input).clone(), BTreeSet::from([OutputName::out()]));
-        }
-        for (name, value) in more {
-            environment.insert(name.as_bytes().to_vec(), value.as_bytes().to_vec());
         }
         Derivation {
             outputs: BTreeMap::from([(OutputName::out(), output)]),

@@ -199,10 +199,10 @@ impl Teller {
             }
             AtExit::Entries(address) => {
                 let mut bytes = vec![0; usize::try_from(result).unwrap_or(0).min(ENTRIES_MAXIMUM)];
-                if tracee.read(address, &mut bytes)
-                    && let Some(reversed) = reversed(&bytes)
-                {
-                    tracee.write(address, &reversed);
+                if tracee.read(address, &mut bytes) {
+                    if let Some(reversed) = reversed(&bytes) {
+                        tracee.write(address, &reversed);
+                    }
                 }
             }
             AtExit::Uname(address) => {

@@ -1,9 +1,13 @@
 //! Evaluations as commands start them: purely for targets of a project, as
 //! Nix does it for files and expressions.
 
-use std::io::Read;
+use std::io::{IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use osbuild_core::build::sandbox::catch_interrupts;
+use osbuild_core::fetch::Progress;
+use osbuild_core::fetch::tree::Archive;
 use osbuild_core::instantiate::project::Project;
 use osbuild_core::instantiate::sink::Lazy;
 use osbuild_core::instantiate::target::Target;
@@ -68,12 +72,51 @@ pub(crate) fn standard_input() -> Result<Vec<u8>, Failure> {
 /// The project that the command is for.
 pub(crate) fn project(common: &CommonArguments) -> Result<Project, Failure> {
     let root = common.root.clone().or_else(config::root);
-    Ok(Project::find(root.as_deref(), &working_directory()?)?)
+    Project::find(root.as_deref(), &working_directory()?, |archive| unpacked(archive, common))
 }
 
 /// The project that is in a folder, and not around it.
-pub(crate) fn project_in(folder: &Path) -> Option<Project> {
-    Project::find(Some(folder), folder).ok()
+pub(crate) fn project_in(folder: &Path, common: &CommonArguments) -> Option<Project> {
+    Project::find(Some(folder), folder, |archive| unpacked(archive, common)).ok()
+}
+
+/// The toolkit that comes as an archive.
+fn unpacked(archive: &Archive, common: &CommonArguments) -> Result<PathBuf, Failure> {
+    let fetcher = config::fetcher(&*config::open_store()?)?;
+    let url = &archive.url;
+    let show = !common.quiet && !common.json;
+    let progress = Fetching { url, show, shown: AtomicBool::new(false), interrupted: catch_interrupts() };
+    let root = fetcher.tree("the toolkit", archive, &progress)?;
+    Ok(root.canonicalize()?)
+}
+
+/// Says once that the toolkit is being fetched, and how far that is to whoever looks.
+struct Fetching<'a> {
+    url: &'a str,
+    show: bool,
+    shown: AtomicBool,
+    interrupted: &'static AtomicBool,
+}
+
+impl Progress for Fetching<'_> {
+    fn update(&self, done: u64, total: u64) {
+        if !self.show {
+            return;
+        }
+        if !self.shown.swap(true, Ordering::Relaxed) {
+            eprintln!("fetching the toolkit from {}", self.url);
+        }
+        if std::io::stderr().is_terminal() && total > 0 {
+            eprint!("\r\x1b[K");
+            if done < total {
+                eprint!("{} %", done * 100 / total);
+            }
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
 }
 
 /// The targets as typed, with the project if one of them needs it.

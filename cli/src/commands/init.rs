@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Write as _};
 use std::path::{Component, Path, PathBuf};
 
+use osbuild_core::fetch::tree::Archive;
 use osbuild_core::instantiate::project::LOCK;
 use osbuild_core::instantiate::target::Target;
 use osbuild_update::names::is_plain;
@@ -65,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments, common: &CommonArguments) -> Result<(),
     let toolkit = toolkit(&directory, &arguments.base, common)?;
     let fill = |text: &str| {
         let filled = text.replace("@NAME@", &name).replace("@BASE@", &arguments.base);
-        filled.replace("@TOOLKIT@", &toolkit.to_string_lossy())
+        filled.replace("@TOOLKIT@", &toolkit.lock())
     };
     let files: Vec<(PathBuf, &Template)> =
         TEMPLATES.iter().map(|template| (directory.join(fill(template.path)), template)).collect();
@@ -84,7 +85,11 @@ pub(crate) fn run(arguments: &Arguments, common: &CommonArguments) -> Result<(),
     let mut out = std::io::stdout().lock();
     if common.json {
         let paths: Vec<_> = files.iter().map(|(path, _)| path.display().to_string()).collect();
-        writeln!(out, "{}", json!({ "schema": 1, "variant": name, "toolkit": toolkit, "files": paths }))?;
+        writeln!(
+            out,
+            "{}",
+            json!({ "schema": 1, "variant": name, "toolkit": toolkit.place(), "files": paths })
+        )?;
         return Ok(());
     }
     for (path, _) in &files {
@@ -92,15 +97,40 @@ pub(crate) fn run(arguments: &Arguments, common: &CommonArguments) -> Result<(),
         writeln!(out, "{}", arguments.directory.join(shown).display())?;
     }
     eprintln!("next, in {}: `osbuild build {name}`; for CI, see ./ci", arguments.directory.display());
-    if toolkit != Path::new(INSIDE) {
+    if matches!(&toolkit, Toolkit::At(path) if path != Path::new(INSIDE)) {
         eprintln!("to build it elsewhere, too: `git submodule add ADDRESS {INSIDE}`, and say so in {LOCK}");
     }
     Ok(())
 }
 
-/// Where the toolkit is, from the new repository; its variants have to have `base`.
-fn toolkit(directory: &Path, base: &str, common: &CommonArguments) -> Result<PathBuf, Failure> {
-    let inside = session::project_in(&directory.join(INSIDE));
+/// Where the toolkit is, from the new repository.
+enum Toolkit {
+    At(PathBuf),
+    Archive(Archive),
+}
+
+impl Toolkit {
+    /// What [`LOCK`] says of it.
+    fn lock(&self) -> String {
+        match self {
+            Self::At(path) => format!("path = {:?}", path.to_string_lossy()),
+            Self::Archive(Archive { url, hash }) => {
+                format!("archive = {url:?}\nhash = \"{}\"", hash.to_sri())
+            }
+        }
+    }
+
+    fn place(&self) -> String {
+        match self {
+            Self::At(path) => path.to_string_lossy().into_owned(),
+            Self::Archive(archive) => archive.url.clone(),
+        }
+    }
+}
+
+/// Its variants have to have `base`.
+fn toolkit(directory: &Path, base: &str, common: &CommonArguments) -> Result<Toolkit, Failure> {
+    let inside = session::project_in(&directory.join(INSIDE), common);
     let is_inside = inside.is_some();
     let project = inside.map_or_else(|| session::project(common), Ok)?;
     let mut session = session::for_targets(&[] as &[Target], Some(&project), session::lazily(common)?);
@@ -110,14 +140,17 @@ fn toolkit(directory: &Path, base: &str, common: &CommonArguments) -> Result<Pat
         return Err(Failure::usage(&message, &format!("it has {}", variants.join(", "))));
     }
     if is_inside {
-        return Ok(INSIDE.into());
+        return Ok(Toolkit::At(INSIDE.into()));
+    }
+    if let Some(archive) = project.archive() {
+        return Ok(Toolkit::Archive(archive.clone()));
     }
     // The folder may be behind a link that leads elsewhere, or not exist yet.
     let existing = directory.ancestors().find_map(|parent| {
         let real = parent.canonicalize().ok()?;
         Some(real.join(directory.strip_prefix(parent).ok()?))
     });
-    Ok(relative(existing.as_deref().unwrap_or(directory), project.root()))
+    Ok(Toolkit::At(relative(existing.as_deref().unwrap_or(directory), project.root())))
 }
 
 /// The way from a folder to another; the whole path where they share nothing.

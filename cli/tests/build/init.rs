@@ -23,6 +23,11 @@ fn at(fixture: &Fixture, folder: &str, words: &[&str]) -> (Option<i32>, String, 
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
+fn sha256_of(place: &Path, file: &str) -> String {
+    let sum = Command::new("sha256sum").arg(file).current_dir(place).output().unwrap();
+    String::from_utf8(sum.stdout).unwrap()[..64].to_owned()
+}
+
 fn lock(fixture: &Fixture, text: &str) {
     std::fs::write(fixture.place.path().join("my-os/osbuild.lock"), text).unwrap();
 }
@@ -104,6 +109,10 @@ fn a_toolkit_that_is_not_there_is_told() {
         ("[toolkit]\npath = \"elsewhere\"\n", &["my-os/osbuild.lock: ", "elsewhere is no toolkit"][..]),
         ("[toolkit]\npaht = \"x\"\n", &["my-os/osbuild.lock: ", "line 2", "paht"]),
         ("toolkit\n", &["my-os/osbuild.lock: ", "line 1", "hint: ", "[toolkit]"]),
+        ("[toolkit]\n", &["my-os/osbuild.lock: it says neither path nor archive", "hint: ", "hash = "]),
+        ("[toolkit]\narchive = \"x\"\n", &["my-os/osbuild.lock: an archive wants its hash"]),
+        ("[toolkit]\npath = \"x\"\nhash = \"x\"\n", &["my-os/osbuild.lock: a hash wants its archive"]),
+        ("[toolkit]\narchive = \"x\"\nhash = \"md5:0\"\n", &["hash has to be a SHA-256"]),
     ] {
         lock(&fixture, text);
         let (code, _, err) = at(&fixture, "my-os", &["list"]);
@@ -114,4 +123,77 @@ fn a_toolkit_that_is_not_there_is_told() {
     let (code, _, err) = at(&fixture, "my-os", &["--root", PROJECT, "list"]);
     assert_eq!(code, Some(0), "{err}");
     assert!(Path::new(PROJECT).join("recipes").is_dir());
+}
+
+#[test]
+fn a_toolkit_comes_as_an_archive_too() {
+    let fixture = begun();
+    let place = fixture.place.path();
+    let listed = |expected: Option<i32>, words: &[&str]| {
+        let (code, out, err) = at(&fixture, "my-os", words);
+        assert_eq!(code, expected, "{err}");
+        (out, err)
+    };
+    // What a release of it would be, as tar and its compressors have it.
+    let recipes = place.join("of-files/osbuild-1/recipes");
+    std::fs::create_dir_all(&recipes).unwrap();
+    std::fs::create_dir_all(place.join("of-files/osbuild-1/variants/none")).unwrap();
+    std::fs::write(place.join("of-files/osbuild-1/variants/none/x"), "").unwrap();
+    std::fs::write(
+        recipes.join("default.nix"),
+        "{ extraVariants ? { }, ... }: { variants = { ours = 1; } // extraVariants; pkgs = { }; lib = { }; }",
+    )
+    .unwrap();
+    std::os::unix::fs::symlink("default.nix", recipes.join("also.nix")).unwrap();
+    let packed = |name: &str, option: &str, what: &str| {
+        let mut tar = Command::new("tar");
+        tar.args(["-C", "of-files", option, "-cf", name, what]).current_dir(place);
+        assert!(tar.status().unwrap().success());
+        sha256_of(place, name)
+    };
+    for (name, option) in
+        [("t.tar.gz", "-z"), ("t.tar.xz", "-J"), ("t.tar.zst", "--zstd"), ("t.tar", "--numeric-owner")]
+    {
+        let hash = packed(name, option, "osbuild-1");
+        lock(&fixture, &format!("[toolkit]\narchive = \"../{name}\"\nhash = \"{hash}\"\n"));
+        assert_eq!(listed(Some(0), &["list", "variants"]).0, "my-os\nours\n");
+        // From now on it needs nobody.
+        std::fs::remove_file(place.join(name)).unwrap();
+        let (out, err) = listed(Some(0), &["list", "variants"]);
+        assert_eq!((out.as_str(), err.as_str()), ("my-os\nours\n", ""));
+        let tree = place.join("home/cache/trees").join(&hash);
+        assert_eq!(std::fs::read_link(tree.join("recipes/also.nix")).unwrap(), Path::new("default.nix"));
+    }
+    // A repository begun from there has the same toolkit.
+    let (_, err) = listed(Some(0), &["init", "other", "--base", "ours"]);
+    assert!(!err.contains("submodule"), "{err}");
+    let text = std::fs::read_to_string(place.join("my-os/other/osbuild.lock")).unwrap();
+    in_order(&text, &["[toolkit]\n", "archive = \"file://", "t.tar\"\n", "hash = \"sha256-"]);
+    assert_eq!(at(&fixture, "my-os/other", &["list", "variants"]).1, "other\nours\n");
+
+    // Nothing is unpacked that is not what it should be, and nothing is left of it.
+    let hash = packed("t.tar", "--numeric-owner", "osbuild-1");
+    let wrong = hash.replace(|c| c != '0', "0");
+    lock(&fixture, &format!("[toolkit]\narchive = \"../t.tar\"\nhash = \"{wrong}\"\n"));
+    let (_, err) = listed(Some(1), &["list"]);
+    in_order(&err, &["hash mismatch", "t.tar", "expected", "got"]);
+    let folder = packed("t.tar", "--numeric-owner", "osbuild-1/variants");
+    lock(&fixture, &format!("[toolkit]\narchive = \"../t.tar\"\nhash = \"{folder}\"\n"));
+    in_order(&listed(Some(2), &["list"]).1, &["osbuild.lock: file://", "t.tar is no toolkit", "hint: "]);
+    std::fs::write(place.join("of-files/text"), "no archive\n").unwrap();
+    let escaped = packed("t.tar", "--transform=s,^text,../text,", "text");
+    let text = sha256_of(place, "of-files/text");
+    for (archive, hash, expected) in [
+        ("../t.tar", &escaped, "t.tar: ../text: it leads out of the archive"),
+        ("../of-files/text", &text, "of-files/text: "),
+    ] {
+        lock(&fixture, &format!("[toolkit]\narchive = \"{archive}\"\nhash = \"{hash}\"\n"));
+        in_order(&listed(Some(1), &["list"]).1, &[expected]);
+        assert!(!place.join("home/cache/trees").join(hash).exists());
+    }
+    let trees = std::fs::read_dir(place.join("home/cache/trees")).unwrap();
+    assert_eq!(
+        trees.filter(|entry| entry.as_ref().unwrap().file_name().as_encoded_bytes()[0] == b'.').count(),
+        0
+    );
 }

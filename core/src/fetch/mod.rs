@@ -12,6 +12,7 @@ pub mod mirror;
 pub mod openpgp;
 mod partial;
 mod small;
+pub mod tree;
 
 use std::path::PathBuf;
 

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use osbuild_store::{HashAlgorithm, NixHash};
 use serde::Deserialize;
 
 use super::{Argument, Arguments, Session, Source};
+use crate::fetch::tree::Archive;
 use crate::lang::error::ErrorKind;
 use crate::lang::source::Pos;
 use crate::lang::value::Value;
@@ -18,10 +20,12 @@ use crate::lang::{Eval, EvalError, Evaluator};
 pub struct Project {
     root: PathBuf,
     own: Option<PathBuf>,
+    archive: Option<Archive>,
 }
 
-/// What a repository of somebody's own says of the toolkit: TOML,
-/// `[toolkit] path = "…"`, from the folder that it is in.
+/// What a repository of somebody's own says of the toolkit: TOML, `[toolkit]`
+/// with a `path` from the folder that it is in, or with an `archive`, which is
+/// an address or a path, and its `hash`.
 pub const LOCK: &str = "osbuild.lock";
 
 const ENTRY: &str = "recipes/default.nix";
@@ -35,34 +39,69 @@ struct Lock {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Toolkit {
-    path: PathBuf,
+    path: Option<PathBuf>,
+    archive: Option<String>,
+    hash: Option<String>,
+}
+
+enum Place {
+    Path(PathBuf),
+    Archive(Archive),
+}
+
+impl Toolkit {
+    fn place(self, own: &Path) -> Result<Place, &'static str> {
+        match (self.path, self.archive, self.hash) {
+            (Some(path), None, None) => Ok(Place::Path(absolute(&path, own))),
+            (None, Some(archive), Some(hash)) => {
+                let hash = NixHash::parse(&hash, Some(HashAlgorithm::Sha256))
+                    .ok()
+                    .filter(|hash| hash.algorithm() == HashAlgorithm::Sha256)
+                    .ok_or("hash has to be a SHA-256, as `sha256sum` prints it or as sha256-…")?;
+                let url = match archive.contains("://") {
+                    true => archive,
+                    false => format!("file://{}", absolute(Path::new(&archive), own).display()),
+                };
+                Ok(Place::Archive(Archive { url, hash }))
+            }
+            (None, Some(_), None) => Err("an archive wants its hash"),
+            (_, None, Some(_)) => Err("a hash wants its archive"),
+            (Some(_), Some(_), _) => Err("the toolkit is at a path or in an archive, not both"),
+            (None, None, None) => Err("it says neither path nor archive"),
+        }
+    }
 }
 
 impl Project {
     /// The project that `root` names, or else the nearest parent of
     /// `directory` that is one: the toolkit, with `recipes/default.nix` and
     /// `variants/`, or a repository with [`LOCK`]. Where `root` names a
-    /// toolkit, a repository around `directory` builds with that one.
+    /// toolkit, a repository around `directory` builds with that one. `unpacked`
+    /// gets hold of one that the lock names by its archive.
     ///
     /// # Errors
     /// There is none, or the one that the lock names is none.
-    pub fn find(root: Option<&Path>, directory: &Path) -> Result<Self, EvalError> {
+    pub fn find<E: From<EvalError>>(
+        root: Option<&Path>,
+        directory: &Path,
+        unpacked: impl FnOnce(&Archive) -> Result<PathBuf, E>,
+    ) -> Result<Self, E> {
         let nearest = directory.ancestors().find(|place| is_toolkit(place) || is_own(place));
         match root {
             Some(root) if is_toolkit(root) => {
                 let own = nearest.filter(|place| is_own(place)).map(Path::to_owned);
-                Ok(Self { root: absolute(root, directory), own })
+                Ok(Self { root: absolute(root, directory), own, archive: None })
             }
-            Some(root) if is_own(root) => Self::of_own(absolute(root, directory)),
+            Some(root) if is_own(root) => Self::of_own(absolute(root, directory), unpacked),
             Some(root) => {
                 let message =
                     format!("{} is no project: it lacks {ENTRY} or variants/, and {LOCK}", root.display());
-                Err(EvalError::new(ErrorKind::Usage, message)
-                    .with_hint("--root and OSBUILD_ROOT name the tree with recipes/ and variants/"))
+                let hint = "--root and OSBUILD_ROOT name the tree with recipes/ and variants/";
+                Err(EvalError::new(ErrorKind::Usage, message).with_hint(hint).into())
             }
             None => match nearest {
-                Some(root) if is_own(root) => Self::of_own(root.to_owned()),
-                Some(root) => Ok(Self { root: root.to_owned(), own: None }),
+                Some(root) if is_own(root) => Self::of_own(root.to_owned(), unpacked),
+                Some(root) => Ok(Self { root: root.to_owned(), own: None, archive: None }),
                 None => Err(EvalError::new(
                     ErrorKind::Usage,
                     format!(
@@ -70,32 +109,54 @@ impl Project {
                         directory.display()
                     ),
                 )
-                .with_hint("run this inside the project, or name it with --root DIR or OSBUILD_ROOT")),
+                .with_hint("run this inside the project, or name it with --root DIR or OSBUILD_ROOT")
+                .into()),
             },
         }
     }
 
-    fn of_own(own: PathBuf) -> Result<Self, EvalError> {
+    fn of_own<E: From<EvalError>>(
+        own: PathBuf,
+        unpacked: impl FnOnce(&Archive) -> Result<PathBuf, E>,
+    ) -> Result<Self, E> {
         let file = own.join(LOCK);
-        let fault = |what: String| EvalError::new(ErrorKind::Usage, format!("{}: {what}", file.display()));
-        let text = std::fs::read_to_string(&file).map_err(|error| fault(error.to_string()))?;
-        let lock: Lock = toml::from_str(&text).map_err(|error| {
-            fault(error.to_string().trim_end().to_owned())
-                .with_hint("it says where the toolkit is: [toolkit] and path = \"…\"")
-        })?;
-        let root = absolute(&lock.toolkit.path, &own);
-        if !is_toolkit(&root) {
-            let what = format!("{} is no toolkit: it lacks {ENTRY} or variants/", root.display());
-            return Err(fault(what).with_hint(
+        let fault = |what: String, hint: &str| {
+            E::from(EvalError::new(ErrorKind::Usage, format!("{}: {what}", file.display())).with_hint(hint))
+        };
+        const HINT: &str =
+            "it says where the toolkit is: [toolkit] and path = \"…\", or archive = \"…\" and hash = \"…\"";
+        let text = std::fs::read_to_string(&file).map_err(|error| fault(error.to_string(), HINT))?;
+        let lock: Lock =
+            toml::from_str(&text).map_err(|error| fault(error.to_string().trim_end().to_owned(), HINT))?;
+        let (root, archive, hint) = match lock
+            .toolkit
+            .place(&own)
+            .map_err(|what| fault(what.to_owned(), HINT))?
+        {
+            Place::Path(path) => (
+                path,
+                None,
                 "check the toolkit out there (`git submodule update --init`), or name another with --root DIR or OSBUILD_ROOT",
-            ));
+            ),
+            Place::Archive(archive) => {
+                (unpacked(&archive)?, Some(archive), "name the archive of a whole tree")
+            }
+        };
+        if !is_toolkit(&root) {
+            let place = archive.map_or_else(|| root.display().to_string(), |archive| archive.url);
+            return Err(fault(format!("{place} is no toolkit: it lacks {ENTRY} or variants/"), hint));
         }
-        Ok(Self { root, own: Some(own) })
+        Ok(Self { root, own: Some(own), archive })
     }
 
     /// The toolkit.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Where the toolkit came from, if it is not at a path of its own.
+    pub fn archive(&self) -> Option<&Archive> {
+        self.archive.as_ref()
     }
 
     /// The folders that its programs may read.

@@ -30,7 +30,8 @@ fn main() -> Outcome {
             let this = std::env::current_exe()?;
             let this = this.to_str().ok_or("the path of this program is no UTF-8")?;
             let diffoscope = std::env::var("OSBUILD_DIFFOSCOPE").unwrap_or_else(|_| "diffoscope".to_owned());
-            let run = |words: &[&str]| Command::new(this).arg("measure").args(words).args([old, new]).status();
+            let run =
+                |words: &[&str]| Command::new(this).arg("measure").args(words).args([old, new]).status();
             for words in [
                 &["ours", this, "ours"][..],
                 &["diffoscope", &diffoscope, "--no-progress", "--text", "/dev/null"],

@@ -175,7 +175,7 @@ fn a_toolkit_comes_as_an_archive_too() {
     let hash = packed("t.tar", "--numeric-owner", "osbuild-1");
     let wrong = hash.replace(|c| c != '0', "0");
     lock(&fixture, &format!("[toolkit]\narchive = \"../t.tar\"\nhash = \"{wrong}\"\n"));
-    let (_, err) = listed(Some(1), &["list"]);
+    let (_, err) = listed(Some(3), &["list"]);
     in_order(&err, &["hash mismatch", "t.tar", "expected", "got"]);
     let folder = packed("t.tar", "--numeric-owner", "osbuild-1/variants");
     lock(&fixture, &format!("[toolkit]\narchive = \"../t.tar\"\nhash = \"{folder}\"\n"));

@@ -31,8 +31,12 @@ lib.mkDerivation {
   };
   env.RUSTFLAGS = "-C target-feature=+crt-static -C relocation-model=pie --remap-path-prefix=${crates}=/crates";
   configurePhase = lib.useCrates crates;
+  # The path of a package outside the workspace would be part of the names of
+  # symbols, as lib/rust.nix has it.
   buildPhase = ''
+    mv core/sandbox store/nar ${folder}/
     cd ${folder}
+    sed -i -e 's|"../sandbox"|"sandbox"|' -e 's|"../../store/nar"|"nar"|' Cargo.toml
     cargo build --release --frozen --target ${target} -j "$NIX_BUILD_CORES" \
       --config 'profile.release.opt-level=3' --config 'profile.release.codegen-units=1' \
       --config 'profile.release.panic="abort"' --config 'profile.release.strip=true'

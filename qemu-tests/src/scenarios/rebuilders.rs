@@ -38,6 +38,7 @@ pub(crate) fn two_of_three(context: &Context) -> Result<(), String> {
     }
     let bob = verdict(context, fleet, "bob", "3.0.0")?;
     fleet.publish(Path::new(&third), &["--verdict", &alice, "--verdict", &bob])?;
+    followed.turn_comes()?;
     followed.installs("3.0.0")?;
     machine.power_off();
     followed.start(&new)?.power_off();

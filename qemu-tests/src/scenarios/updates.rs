@@ -51,6 +51,7 @@ pub(crate) fn follow(context: &Context) -> Result<(), String> {
     // The third comes although its deltas are lost.
     fleet.publish(&third, &[])?;
     fleet.lose("from-2.0.0.delta")?;
+    followed.turn_comes()?;
     followed.installs("3.0.0")?;
     followed.came_without_its_delta(&third)?;
     machine.power_off();

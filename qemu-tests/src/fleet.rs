@@ -17,7 +17,12 @@ const HOST: &str = "10.0.2.2";
 pub(crate) struct Fleet<'c> {
     context: &'c Context,
     pub(crate) repository: PathBuf,
-    server: Child,
+    server: Server,
+}
+
+/// `osbuild repo serve`, as long as this lives.
+pub(crate) struct Server {
+    process: Child,
     port: u16,
     requests: Arc<Mutex<Vec<String>>>,
 }
@@ -40,27 +45,32 @@ impl<'c> Fleet<'c> {
             refresh.args(["--role", role]);
         }
         context.run(&mut refresh)?;
-        let mut serve = context.osbuild();
-        serve.args(["repo", "serve", "--listen", "127.0.0.1:0"]).arg(&repository);
-        let mut server =
-            serve.stderr(Stdio::piped()).spawn().map_err(|error| format!("repo serve: {error}"))?;
-        let mut lines = BufReader::new(server.stderr.take().expect("it was asked for")).lines();
-        let first = lines.next().and_then(Result::ok).unwrap_or_default();
-        let port = first.rsplit(':').next().and_then(|port| port.trim().parse().ok());
-        let port = port.ok_or_else(|| format!("repo serve does not say where it is: {first}"))?;
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let noted = Arc::clone(&requests);
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                noted.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-            }
-        });
-        Ok(Self { context, repository, server, port, requests })
+        let server = Server::start(context, &repository)?;
+        Ok(Self { context, repository, server })
     }
 
     /// For user data: the node asks here first.
     pub(crate) fn settings(&self, more: &str) -> String {
-        format!("[updates]\nmirrors = [\"http://{HOST}:{}/\"]\n{more}", self.port)
+        format!("[updates]\nmirrors = [\"{}\"]\n{more}", self.address())
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.server.address()
+    }
+
+    /// Who serves the same repository, but zeros for what is called so at its end.
+    pub(crate) fn spoiled_mirror(&self, ending: &str) -> Result<Server, String> {
+        let folder = self.context.scratch("mirror");
+        let _ = std::fs::remove_dir_all(&folder);
+        let mut copy = std::process::Command::new("cp");
+        self.context.run(copy.arg("-rl").arg(&self.repository).arg(&folder))?;
+        for file in called(&folder, ending)? {
+            let size = file.metadata().map_err(|error| error.to_string())?.len();
+            std::fs::remove_file(&file).map_err(|error| error.to_string())?;
+            let zeros = std::fs::File::create(&file).and_then(|file| file.set_len(size));
+            zeros.map_err(|error| format!("{}: {error}", file.display()))?;
+        }
+        Server::start(self.context, &folder)
     }
 
     /// Publishes what building a variant gave, to everybody at once.
@@ -80,16 +90,52 @@ impl<'c> Fleet<'c> {
 
     /// The server loses the bytes of what is called so at its end.
     pub(crate) fn lose(&self, ending: &str) -> Result<(), String> {
-        let folder = self.repository.join("public/targets");
-        let entries = std::fs::read_dir(&folder).map_err(|error| error.to_string())?;
-        let lost: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.to_string_lossy().ends_with(ending))
-            .collect();
-        if lost.is_empty() {
-            return Err(format!("nothing is called …{ending}"));
-        }
-        lost.iter().try_for_each(std::fs::remove_file).map_err(|error| error.to_string())
+        called(&self.repository, ending)?
+            .iter()
+            .try_for_each(std::fs::remove_file)
+            .map_err(|error| error.to_string())
+    }
+
+    /// What was asked for since this was asked last.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.server.requests()
+    }
+}
+
+/// Targets whose names end so.
+fn called(repository: &Path, ending: &str) -> Result<Vec<PathBuf>, String> {
+    let entries = std::fs::read_dir(repository.join("public/targets")).map_err(|error| error.to_string())?;
+    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let called: Vec<PathBuf> = files.filter(|path| path.to_string_lossy().ends_with(ending)).collect();
+    if called.is_empty() {
+        return Err(format!("nothing is called …{ending}"));
+    }
+    Ok(called)
+}
+
+impl Server {
+    fn start(context: &Context, repository: &Path) -> Result<Self, String> {
+        let mut serve = context.osbuild();
+        serve.args(["repo", "serve", "--listen", "127.0.0.1:0"]).arg(repository);
+        let mut process =
+            serve.stderr(Stdio::piped()).spawn().map_err(|error| format!("repo serve: {error}"))?;
+        let mut lines = BufReader::new(process.stderr.take().expect("it was asked for")).lines();
+        let first = lines.next().and_then(Result::ok).unwrap_or_default();
+        let port = first.rsplit(':').next().and_then(|port| port.trim().parse().ok());
+        let port = port.ok_or_else(|| format!("repo serve does not say where it is: {first}"))?;
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&requests);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                noted.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        });
+        Ok(Self { process, port, requests })
+    }
+
+    /// As a node sees it.
+    pub(crate) fn address(&self) -> String {
+        format!("http://{HOST}:{}/", self.port)
     }
 
     /// What was asked for since this was asked last.
@@ -98,9 +144,9 @@ impl<'c> Fleet<'c> {
     }
 }
 
-impl Drop for Fleet<'_> {
+impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }

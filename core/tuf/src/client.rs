@@ -114,6 +114,39 @@ impl<T: Transport, S: Store> Client<T, S> {
         self.load(TARGETS, None)
     }
 
+    /// As [`Client::refresh`], by a clock that may be behind: it is not before the
+    /// newest timestamp was signed, that was kept or comes now.
+    ///
+    /// # Errors
+    /// As of [`Client::refresh`].
+    pub fn refresh_by_slow_clock(&mut self) -> Result<()> {
+        self.refresh_root()?;
+        self.set_clock();
+        self.refresh_timestamp()?;
+        self.set_clock();
+        self.refresh_snapshot()?;
+        self.load(TARGETS, None)
+    }
+
+    /// What time it is, as far as is known here.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// By the kept timestamp's own word, as long as the root vouches for it: whoever
+    /// stole its key may drive the clock ahead until the key is another, and no
+    /// longer. What says that it was signed when it or its root had ended says
+    /// nothing.
+    fn set_clock(&mut self) {
+        let root = self.trusted.root();
+        let kept = self.kept.timestamp.as_ref().and_then(|bytes| self.trusted.vouched_timestamp(bytes).ok());
+        let signed = kept.and_then(|kept| {
+            let end = kept.common.expires.min(root.common.expires);
+            kept.signed_at.filter(|signed| *signed < end)
+        });
+        self.now = signed.map_or(self.now, |signed| signed.max(self.now));
+    }
+
     /// All that was verified, byte for byte as it came.
     pub fn kept(&self) -> &Kept {
         &self.kept

@@ -96,8 +96,7 @@ impl Trusted {
     /// [`Error::Expired`] (of the root, or of what was offered)
     pub fn update_timestamp(&mut self, bytes: &[u8], now: Time) -> Result<Offer> {
         in_time(ROOT, &self.root, now)?;
-        let envelope = Envelope::<Timestamp>::parse(TIMESTAMP, bytes)?;
-        let offered = by_root(&self.root, &envelope)?;
+        let offered = self.vouched_timestamp(bytes)?;
         if let Some(trusted) = &self.timestamp {
             let versions = (trusted.common.version, offered.common.version);
             not_older(TIMESTAMP, versions.0, versions.1)?;
@@ -107,9 +106,18 @@ impl Trusted {
             }
             not_older(SNAPSHOT, trusted.snapshot().version, offered.snapshot().version)?;
         }
-        self.timestamp = Some(offered.clone());
+        self.timestamp = Some(offered);
         self.timestamp_in_time(now)?;
         Ok(Offer::New)
+    }
+
+    /// A timestamp that the root vouches for (5.4.2), however old.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], [`Error::Threshold`]
+    pub fn vouched_timestamp(&self, bytes: &[u8]) -> Result<Timestamp> {
+        let envelope = Envelope::<Timestamp>::parse(TIMESTAMP, bytes)?;
+        by_root(&self.root, &envelope).cloned()
     }
 
     /// The snapshot that the timestamp names (5.5.2 to 5.5.6), or one from

@@ -162,6 +162,14 @@ impl Node {
         client.refresh()?;
         client.target("image")
     }
+
+    /// By a clock that may be behind; what time it is then.
+    fn update_by_slow_clock(&self, repository: &Repository, first: &[u8], now: Time) -> (Time, Result<()>) {
+        let served = Served(&repository.files);
+        let mut client = Client::new(first, served, self.0.clone(), Limits::default(), now).unwrap();
+        let outcome = client.refresh_by_slow_clock();
+        (client.now(), outcome)
+    }
 }
 
 /// One attack: what a node saw before, what the attacker serves, and the same
@@ -492,8 +500,20 @@ fn kept_roots_must_follow_from_the_images() {
     assert_eq!(node.0.0.borrow().roots.len(), 1);
 }
 
-/// After the keys of the timestamp and the snapshot were changed, versions that
-/// an attacker drove too high are forgotten (5.3.11).
+/// Once the keys of timestamp and snapshot are others.
+fn change_online_keys(repository: &mut Repository) {
+    for (role, seed) in [(TIMESTAMP, 77), (SNAPSHOT, 78)] {
+        let key = key(seed);
+        repository.root.keys.insert(public(&key).id(), public(&key));
+        repository.root.roles.get_mut(role).unwrap().keyids = vec![public(&key).id()];
+        repository.signers.insert(role.to_owned(), vec![key]);
+    }
+    repository.root.common.version += 1;
+    repository.publish_root();
+    repository.release();
+}
+
+/// Versions that an attacker drove too high are forgotten then (5.3.11).
 #[test]
 fn recovers_from_versions_driven_too_high() {
     let mut repository = Repository::new();
@@ -505,14 +525,60 @@ fn recovers_from_versions_driven_too_high() {
     node.update(&repository, &first, NOW).unwrap();
 
     (repository.timestamp, repository.snapshot) = honest;
-    for (role, seed) in [(TIMESTAMP, 77), (SNAPSHOT, 78)] {
-        let key = key(seed);
-        repository.root.keys.insert(public(&key).id(), public(&key));
-        repository.root.roles.get_mut(role).unwrap().keyids = vec![public(&key).id()];
-        repository.signers.insert(role.to_owned(), vec![key]);
-    }
-    repository.root.common.version += 1;
-    repository.publish_root();
-    repository.release();
+    change_online_keys(&mut repository);
     node.update(&repository, &first, NOW).unwrap();
+}
+
+/// A clock is not before the newest timestamp was signed, whether that was kept or
+/// comes now; so what has expired is not believed by a clock that is behind.
+#[test]
+fn a_clock_that_is_behind_is_set_forward() {
+    const BEHIND: Time = Time(NOW.0 - 5_000_000);
+    let mut repository = Repository::new();
+    let first = repository.files["1.root.json"].clone();
+    let node = Node::default();
+    assert_eq!(node.update_by_slow_clock(&repository, &first, BEHIND).0, BEHIND);
+    repository.timestamp.signed_at = Some(NOW);
+    repository.release();
+    let (now, outcome) = node.update_by_slow_clock(&repository, &first, BEHIND);
+    assert!(now == NOW && outcome.is_ok());
+    assert_eq!(node.update_by_slow_clock(&repository, &first, LATER).0, LATER, "one that is ahead stays");
+
+    // Expired, if it is as late as was known.
+    repository.timestamp.common.expires = NOW;
+    repository.timestamp.signed_at = None;
+    repository.release();
+    node.twin().update(&repository, &first, BEHIND).unwrap();
+    let (_, outcome) = node.update_by_slow_clock(&repository, &first, BEHIND);
+    assert!(matches!(outcome, Err(Error::Expired { .. })), "{outcome:?}");
+}
+
+/// Whoever has stolen the timestamp's key cannot hold nodes with a time to come:
+/// not for longer than until it is changed, and not at all with one at which
+/// nothing could be believed any more.
+#[test]
+fn recovers_from_a_clock_driven_ahead() {
+    let mut repository = Repository::new();
+    let first = repository.files["1.root.json"].clone();
+    let node = Node::default();
+    repository.timestamp.common.expires = Time(LATER.0 + 9);
+    for signed_at in [LATER, Time(LATER.0 + 9), Time(LATER.0 + 10)] {
+        repository.timestamp.signed_at = Some(signed_at);
+        repository.release();
+        let (now, outcome) = node.update_by_slow_clock(&repository, &first, NOW);
+        assert!(now == NOW && outcome.is_ok(), "{outcome:?}");
+    }
+
+    // Nothing but the root and the timestamp lasts for so long.
+    repository.targets.common.expires = Time(LATER.0 - 50);
+    repository.timestamp.signed_at = Some(Time(LATER.0 - 1));
+    repository.release();
+    for _ in 0..2 {
+        let (now, outcome) = node.update_by_slow_clock(&repository, &first, NOW);
+        assert!(now.0 == LATER.0 - 1 && matches!(outcome, Err(Error::Expired { .. })), "{outcome:?}");
+    }
+    repository.timestamp.signed_at = Some(NOW);
+    change_online_keys(&mut repository);
+    let (now, outcome) = node.update_by_slow_clock(&repository, &first, NOW);
+    assert!(now == NOW && outcome.is_ok(), "{outcome:?}");
 }

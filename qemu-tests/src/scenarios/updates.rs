@@ -26,7 +26,7 @@ pub(crate) fn follow(context: &Context) -> Result<(), String> {
     let came = fleet.requests();
     let is_asked = |requests: &[String], part: &str| requests.iter().any(|request| request.contains(part));
     let deltas = ["root.from-1.0.0.delta", "tree.from-1.0.0.delta", "boot.from-1.0.0.delta"];
-    let whole = ["root.squashfs", "root.verity", "boot.efi"];
+    let whole = ["root.squashfs", "root.verity", "boot.efi", ".chunks"];
     if !deltas.iter().all(|part| is_asked(&came, part)) || whole.iter().any(|part| is_asked(&came, part)) {
         return Err(format!("it did not come by deltas: {came:#?}"));
     }
@@ -48,12 +48,20 @@ pub(crate) fn follow(context: &Context) -> Result<(), String> {
 
     let machine = followed.start(&second)?;
     assert_bits("after the second release's trial", &followed.node.disk, (bits(1, 3, true, false), GOOD))?;
-    // The third comes although its deltas are lost.
+    // The third comes although its deltas are lost, and whoever is asked first has
+    // other bytes than were signed.
     fleet.publish(&third, &[])?;
     fleet.lose("from-2.0.0.delta")?;
+    let spoiled = fleet.spoiled_mirror("3.0.0.root.squashfs")?;
+    let mirrors = format!("{},{}", spoiled.address(), fleet.address());
+    followed.orders(&format!("set updates.mirrors={mirrors}"), 0, "")?;
     followed.turn_comes()?;
     followed.installs("3.0.0")?;
     followed.came_without_its_delta(&third)?;
+    let asked = spoiled.requests();
+    if !is_asked(&asked, "3.0.0.root.squashfs") {
+        return Err(format!("the spoiled root was not asked for: {asked:#?}"));
+    }
     machine.power_off();
 
     let nonce = nonce();

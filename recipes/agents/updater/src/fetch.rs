@@ -15,13 +15,18 @@ use osbuild_install::{Medium, Writing};
 use osbuild_transfer::http::Part;
 use osbuild_tuf::metadata::Target;
 
-use crate::repository::{Repository, all_of};
+use crate::repository::{Coming, Place, Repository, all_of};
 
 const BLOCK: u64 = BLOCK_BYTES as u64;
 /// A copy of so many bytes between two downloads is downloaded with them.
 const GAP_BYTES: u64 = 16 << 10;
 /// Read and written at a time.
 const PIECE_BYTES: usize = 256 << 10;
+/// As whoever looks at a transfer is told.
+const ROOT: &str = "root";
+const INDEX: &str = "index of chunks";
+const TREE: &str = "hash tree";
+const KERNEL: &str = "kernel image";
 
 /// A target by its name.
 pub struct Named {
@@ -59,13 +64,13 @@ pub fn tree(
         return Err(format!("{} has another size than the manifest says", whole.name));
     }
     if let Some(delta) = ways.smaller_delta() {
-        observer.chosen("hash tree", Way::Delta, delta.target.length);
+        observer.chosen(TREE, Way::Delta, delta.target.length);
         // What is not as it should be is not worth more than the whole.
         if let Ok(tree) = tree_by_delta(repository, delta, old, whole, observer) {
             return Ok(tree);
         }
     }
-    observer.chosen("hash tree", Way::Whole, size);
+    observer.chosen(TREE, Way::Whole, size);
     let tree = repository.whole(&whole.name, &whole.target)?;
     observer.came(size);
     Ok(tree)
@@ -99,90 +104,116 @@ impl Ways {
     }
 }
 
-/// Brings the blocks of the root that the slot does not have.
+/// Brings the blocks of the root that the slot does not have: each way by one
+/// place after the other, since what one gives may be wrong.
 ///
 /// # Errors
-/// Of the last way that was tried; what came is in the slot and stays there.
+/// Of all ways; what came is in the slot and stays there.
 pub fn root<D: Medium>(
-    repository: &mut Repository<'_>,
+    repository: &Repository<'_>,
     ways: &Ways,
     old: &impl ReadAt,
     old_bytes: u64,
     writing: &mut Writing<'_, D>,
     observer: &dyn Observer,
 ) -> Result<(), String> {
+    let whole = &ways.whole;
     let mut reasons = Vec::new();
     let mut tried: Vec<Way> = Vec::new();
     loop {
-        let missing = writing.missing_root().map_err(|error| all_of(&error))?;
+        let missing = missing_bytes(writing)?;
         if missing.is_empty() {
             return Ok(());
         }
-        let missing: Vec<Range<u64>> =
-            missing.into_iter().map(|range| range.start * BLOCK..range.end * BLOCK).collect();
-        let missing_bytes: u64 = missing.iter().map(|range| range.end - range.start).sum();
-        let chunked = match &ways.chunks {
-            Some(named) if !tried.contains(&Way::Chunks) => {
-                Some(look_for_chunks(repository, named, old, old_bytes, &missing)).transpose().unwrap_or_else(
-                    |reason| {
-                        reasons.push(reason);
+        let mut pieces = vec![Piece::Download(0..whole.target.length)];
+        let delta = ways.delta.as_ref().filter(|_| !tried.contains(&Way::Delta));
+        let mut offers = Offers {
+            whole_bytes: download_bytes(&pieces, &missing),
+            chunks: None,
+            delta_bytes: delta.map(|delta| delta.target.length),
+        };
+        let mut chunked = None;
+        if let Some(index) = ways.chunks.as_ref().filter(|_| !tried.contains(&Way::Chunks)) {
+            // Chunks cost their index at least.
+            if index.target.length < choose(&offers).download_bytes {
+                match look_for_chunks(repository, index, old, old_bytes, observer) {
+                    Ok(found) => chunked = Some(found),
+                    Err(reason) => {
                         tried.push(Way::Chunks);
-                        None
-                    },
-                )
+                        reasons.push(format!("{:?}: {reason}", Way::Chunks));
+                    }
+                }
             }
-            _ => None,
-        };
-        let offers = Offers {
-            whole_bytes: missing_bytes,
-            chunks: chunked
-                .as_ref()
-                .map(|chunked| ChunksOffer { index_bytes: 0, missing_bytes: chunked.download_bytes }),
-            delta_bytes: ways
-                .delta
-                .as_ref()
-                .filter(|_| !tried.contains(&Way::Delta))
-                .map(|delta| delta.target.length),
-        };
+        }
+        offers.chunks = chunked
+            .as_ref()
+            .map(|chunked| ChunksOffer { index_bytes: 0, missing_bytes: download_bytes(chunked, &missing) });
         let choice = choose(&offers);
         if tried.contains(&choice.way) {
             return Err(reasons.join("; "));
         }
         tried.push(choice.way);
-        observer.chosen("root", choice.way, choice.download_bytes);
-        let done = match (choice.way, &ways.delta, &chunked) {
-            (Way::Delta, Some(delta), _) => {
-                by_delta(repository, delta, old, ways.whole.target.length, &missing, writing, observer)
+        if let (Way::Chunks, Some(chunked)) = (choice.way, chunked) {
+            pieces = chunked;
+        }
+        let mut known = Some(missing);
+        let done = repository.try_places(|place| {
+            let from = Source { repository, place };
+            let missing = known.take().map_or_else(|| missing_bytes(writing), Ok)?;
+            match (choice.way, delta) {
+                // The last of it came from the place before.
+                _ if missing.is_empty() => Ok(()),
+                (Way::Delta, Some(delta)) => {
+                    observer.chosen(ROOT, choice.way, delta.target.length);
+                    by_delta(from, delta, old, whole.target.length, &missing, writing, observer)
+                }
+                _ => {
+                    observer.chosen(ROOT, choice.way, download_bytes(&pieces, &missing));
+                    by_pieces(from, whole, &pieces, old, &missing, writing, observer)
+                }
             }
-            (Way::Chunks, _, Some(chunked)) => {
-                by_pieces(repository, &ways.whole, &chunked.pieces, old, &missing, writing, observer)
-            }
-            _ => {
-                let all = [Piece::Download(0..ways.whole.target.length)];
-                by_pieces(repository, &ways.whole, &all, old, &missing, writing, observer)
-            }
-        };
+        });
         if let Err(reason) = done {
             reasons.push(format!("{:?}: {reason}", choice.way));
         }
     }
 }
 
-struct Chunked {
-    pieces: Vec<Piece>,
-    /// Of what is missing.
-    download_bytes: u64,
+/// One place to ask for bytes.
+#[derive(Clone, Copy)]
+struct Source<'r, 'h> {
+    repository: &'r Repository<'h>,
+    place: &'r Place,
+}
+
+impl<'h> Source<'_, 'h> {
+    fn open(self, named: &Named, part: Part) -> Result<Coming<'h>, String> {
+        self.repository.open_target(self.place, &named.name, &named.target, part)
+    }
+}
+
+fn missing_bytes<D: Medium>(writing: &mut Writing<'_, D>) -> Result<Vec<Range<u64>>, String> {
+    let blocks = writing.missing_root().map_err(|error| all_of(&error))?;
+    Ok(blocks.into_iter().map(|range| range.start * BLOCK..range.end * BLOCK).collect())
+}
+
+/// Of what is missing.
+fn download_bytes(pieces: &[Piece], missing: &[Range<u64>]) -> u64 {
+    let downloads = pieces.iter().filter(|piece| matches!(piece, Piece::Download(_)));
+    downloads.flat_map(|piece| missing.iter().map(|range| length(&overlap(piece.range(), range)))).sum()
 }
 
 /// Cuts what runs, and looks which of the new chunks it has.
 fn look_for_chunks(
-    repository: &mut Repository<'_>,
+    repository: &Repository<'_>,
     named: &Named,
     old: &impl ReadAt,
     old_bytes: u64,
-    missing: &[Range<u64>],
-) -> Result<Chunked, String> {
+    observer: &dyn Observer,
+) -> Result<Vec<Piece>, String> {
+    observer.chosen(INDEX, Way::Chunks, named.target.length);
     let bytes = repository.whole(&named.name, &named.target)?;
+    observer.came(named.target.length);
     let index = Index::parse(&bytes).map_err(|error| all_of(&error))?;
     let mut seeds = Vec::new();
     let mut cutter = Cutter::new(index.sizes());
@@ -195,16 +226,12 @@ fn look_for_chunks(
         at += count as u64;
     }
     cutter.finish(&mut |chunk| seeds.push(chunk));
-    let pieces = chunks::plan(&index, seeds, GAP_BYTES).parts;
-    let downloads = pieces.iter().filter(|piece| matches!(piece, Piece::Download(_)));
-    let download_bytes =
-        downloads.flat_map(|piece| missing.iter().map(|range| length(&overlap(piece.range(), range)))).sum();
-    Ok(Chunked { pieces, download_bytes })
+    Ok(chunks::plan(&index, seeds, GAP_BYTES).parts)
 }
 
 /// The delta from where the first missing block comes of it.
 fn by_delta<D: Medium>(
-    repository: &Repository<'_>,
+    from: Source<'_, '_>,
     delta: &Named,
     old: &impl ReadAt,
     new_bytes: u64,
@@ -212,8 +239,7 @@ fn by_delta<D: Medium>(
     writing: &mut Writing<'_, D>,
     observer: &dyn Observer,
 ) -> Result<(), String> {
-    let whole = Part::From { start: 0, limit: delta.target.length };
-    let mut body = Counted { inner: repository.open_target(&delta.name, &delta.target, whole)?, observer };
+    let mut body = Counted { inner: from.open(delta, all(delta))?, observer };
     let plan = Plan::read(&mut body, &Limits::for_partition(new_bytes)).map_err(|error| all_of(&error))?;
     // What comes before the first missing block is there already: its payload is
     // not asked for.
@@ -222,8 +248,7 @@ fn by_delta<D: Medium>(
     if first > 0 {
         let start = step.delta_offset;
         let limit = delta.target.length.checked_sub(start).ok_or("the delta is shorter than it says")?;
-        let inner = repository.open_target(&delta.name, &delta.target, Part::From { start, limit })?;
-        body = Counted { inner, observer };
+        body = Counted { inner: from.open(delta, Part::From { start, limit })?, observer };
     }
     let mut blocks = Blocks::new(writing, step.output_offset);
     plan.run(first, old, &mut body, &mut |place, bytes| blocks.put(place, bytes))
@@ -233,7 +258,7 @@ fn by_delta<D: Medium>(
 
 /// Piece by piece of what is missing, copied from what runs or downloaded.
 fn by_pieces<D: Medium>(
-    repository: &Repository<'_>,
+    from: Source<'_, '_>,
     whole: &Named,
     pieces: &[Piece],
     old: &impl ReadAt,
@@ -263,7 +288,7 @@ fn by_pieces<D: Medium>(
                 }
                 Piece::Download(_) => {
                     let wanted = Part::Exactly { start: part.start, end: part.end };
-                    let mut body = repository.open_target(&whole.name, &whole.target, wanted)?;
+                    let mut body = from.open(whole, wanted)?;
                     let mut at = part.start;
                     loop {
                         let count = body.read(&mut buffer).map_err(|error| error.to_string())?;
@@ -280,6 +305,10 @@ fn by_pieces<D: Medium>(
         blocks.finish()?;
     }
     Ok(())
+}
+
+fn all(named: &Named) -> Part {
+    Part::From { start: 0, limit: named.target.length }
 }
 
 fn overlap(a: &Range<u64>, b: &Range<u64>) -> Range<u64> {
@@ -334,7 +363,7 @@ impl<'w, 'd, D: Medium> Blocks<'w, 'd, D> {
 /// Brings the kernel image, if the slot does not have it.
 ///
 /// # Errors
-/// Neither the delta nor the whole gave the image of the manifest.
+/// Neither the delta nor the whole of any place gave the image of the manifest.
 pub fn kernel<D: Medium>(
     repository: &Repository<'_>,
     ways: &Ways,
@@ -345,38 +374,42 @@ pub fn kernel<D: Medium>(
     if writing.has_uki().map_err(|error| all_of(&error))? {
         return Ok(());
     }
+    let whole = &ways.whole;
+    let length = whole.target.length;
     let mut reasons = Vec::new();
     if let Some(delta) = ways.smaller_delta() {
-        observer.chosen("kernel image", Way::Delta, delta.target.length);
-        match kernel_by_delta(repository, ways, delta, old, writing, observer) {
+        let done = repository.try_places(|place| {
+            observer.chosen(KERNEL, Way::Delta, delta.target.length);
+            let body = Source { repository, place }.open(delta, all(delta))?;
+            kernel_by_delta(body, length, old, writing, observer)
+        });
+        match done {
             Ok(()) => return Ok(()),
-            Err(reason) => reasons.push(format!("Delta: {reason}")),
+            Err(reason) => reasons.push(format!("{:?}: {reason}", Way::Delta)),
         }
     }
-    let length = ways.whole.target.length;
-    observer.chosen("kernel image", Way::Whole, length);
-    let whole = Part::From { start: 0, limit: length };
-    let inner = repository.open_target(&ways.whole.name, &ways.whole.target, whole)?;
-    writing.put_uki(Counted { inner, observer }).map_err(|error| {
-        reasons.push(format!("Whole: {}", all_of(&error)));
+    let done = repository.try_places(|place| {
+        observer.chosen(KERNEL, Way::Whole, length);
+        let inner = Source { repository, place }.open(whole, all(whole))?;
+        writing.put_uki(Counted { inner, observer }).map_err(|error| all_of(&error))
+    });
+    done.map_err(|reason| {
+        reasons.push(format!("{:?}: {reason}", Way::Whole));
         reasons.join("; ")
     })
 }
 
 /// What a delta makes is pushed, and what is written is pulled: two threads.
 fn kernel_by_delta<D: Medium>(
-    repository: &Repository<'_>,
-    ways: &Ways,
-    delta: &Named,
+    body: impl Read + Send,
+    new_bytes: u64,
     old: &(impl ReadAt + Sync),
     writing: &mut Writing<'_, D>,
     observer: &dyn Observer,
 ) -> Result<(), String> {
-    let whole = Part::From { start: 0, limit: delta.target.length };
-    let body = repository.open_target(&delta.name, &delta.target, whole)?;
     let (sender, receiver) = sync_channel::<Vec<u8>>(4);
     std::thread::scope(|scope| {
-        let limits = Limits::for_partition(ways.whole.target.length);
+        let limits = Limits::for_partition(new_bytes);
         let making = scope.spawn(move || make(body, old, &limits, sender, observer));
         let written = writing.put_uki(Pulled { receiver, held: Vec::new(), at: 0 });
         let made = making.join().map_err(|_| "making it ended early".to_owned())?;

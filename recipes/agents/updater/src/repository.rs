@@ -10,7 +10,7 @@ use osbuild_format::release::Release as Manifest;
 use osbuild_transfer::archive::{Archive, Stretch};
 use osbuild_transfer::http::{Body, Http, Metadata, Part, Patience};
 use osbuild_transfer::metadata::FileStore;
-use osbuild_tuf::client::{Client, Failure, Limits, Store, Transport};
+use osbuild_tuf::client::{Client, Failure, Limits, Transport};
 use osbuild_tuf::metadata::{Envelope, TARGETS, Target, Targets};
 use osbuild_tuf::paths;
 use osbuild_tuf::time::Time;
@@ -50,7 +50,8 @@ pub struct Repository<'h> {
     http: &'h Http,
     client: Client<Source<'h>, FileStore>,
     /// In the order in which they are asked for bytes, which are the same
-    /// wherever they come from: an archive that is there costs nothing.
+    /// wherever they come from: an archive that is there costs nothing. Each
+    /// counts only as long as what it gives is right.
     places: Vec<Place>,
     pub now: Time,
     pub catalogue: Catalogue,
@@ -131,8 +132,7 @@ impl<'h> Repository<'h> {
     ) -> Result<Self, String> {
         let directory = private.join(KEPT);
         std::fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-        let mut store = FileStore::new(&directory);
-        let now = clock::now(config.epoch, &store.load());
+        let store = FileStore::new(&directory);
         let source = match &places[0] {
             Place::Web(url) => {
                 let base = url.join("metadata/").map_err(|error| error.to_string())?;
@@ -140,17 +140,14 @@ impl<'h> Repository<'h> {
             }
             Place::Archive(archive) => Source::Archive(Arc::clone(archive)),
         };
-        let client = Client::new(&config.root, source, store, Limits::default(), now);
+        let client = Client::new(&config.root, source, store, Limits::default(), clock::now(config.epoch));
         let mut client = client.map_err(|error| all_of(&error))?;
-        client.refresh().map_err(|error| told(&places[0], &error))?;
-        // What was signed later than our clock says is later, too.
-        let signed = client.trusted().timestamp().and_then(|timestamp| timestamp.signed_at);
-        let now = signed.map_or(now, |signed| signed.max(now));
+        client.refresh_by_slow_clock().map_err(|error| told(&places[0], &error))?;
         let mut repository = Self {
             http,
+            now: client.now(),
             client,
             places,
-            now,
             catalogue: Catalogue::empty(),
             rollout: Rollout::empty(),
             rebuilt: None,
@@ -251,63 +248,63 @@ impl<'h> Repository<'h> {
         self.whole(name, &target).map(Some)
     }
 
-    /// A target in memory, judged by its hashes; one place after the other.
+    /// A target in memory, judged by its hashes.
     ///
     /// # Errors
     /// No place has it as it was signed.
     pub fn whole(&self, name: &str, target: &Target) -> Result<Vec<u8>, String> {
-        let file = file_name(name, target)?;
-        let mut reasons = Vec::new();
-        for place in &self.places {
-            let mut bytes = Vec::new();
-            let mut judge = target.hashes.judge(name).map_err(|error| all_of(&error))?;
+        self.try_places(|place| {
             let whole = Part::From { start: 0, limit: target.length };
-            let came = self
-                .open_at(place, &file, whole)
-                .and_then(|mut coming| coming.read_to_end(&mut bytes).map_err(|error| error.to_string()));
-            let judged = came.and_then(|_| {
-                if bytes.len() as u64 != target.length {
-                    let (length, due) = (bytes.len(), target.length);
-                    return Err(format!("{place}: {name}: {length} bytes, where {due} are due"));
-                }
-                judge.update(&bytes);
-                judge.finish().map_err(|error| all_of(&error))
-            });
-            match judged {
-                Ok(()) => return Ok(bytes),
-                Err(reason) => reasons.push(reason),
+            let mut bytes = Vec::new();
+            let mut coming = self.open_target(place, name, target, whole)?;
+            coming.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+            if bytes.len() as u64 != target.length {
+                return Err(format!("{name}: {} bytes, where {} are due", bytes.len(), target.length));
             }
-        }
-        Err(reasons.join("; "))
+            let mut judge = target.hashes.judge(name).map_err(|error| all_of(&error))?;
+            judge.update(&bytes);
+            judge.finish().map_err(|error| all_of(&error))?;
+            Ok(bytes)
+        })
     }
 
-    /// A target's bytes as they come, from the first place that answers. Nobody
-    /// has judged them.
+    /// Tries each place in turn until something has worked. Whose metadata
+    /// is right may serve wrong bytes all the same, or none, or none in time.
     ///
     /// # Errors
-    /// No place has it.
-    pub fn open_target(&self, name: &str, target: &Target, part: Part) -> Result<Coming<'h>, String> {
-        let file = file_name(name, target)?;
+    /// It worked with no place; why with each of them not.
+    pub fn try_places<T>(&self, mut attempt: impl FnMut(&Place) -> Result<T, String>) -> Result<T, String> {
         let mut reasons = Vec::new();
         for place in &self.places {
-            match self.open_at(place, &file, part) {
-                Ok(coming) => return Ok(coming),
-                Err(reason) => reasons.push(reason),
+            match attempt(place) {
+                Ok(done) => return Ok(done),
+                Err(reason) => reasons.push(format!("{place}: {reason}")),
             }
         }
         Err(reasons.join("; "))
     }
 
-    fn open_at(&self, place: &Place, file: &str, part: Part) -> Result<Coming<'h>, String> {
+    /// A target's bytes as they come. Nobody has judged them.
+    ///
+    /// # Errors
+    /// The place does not have it, or does not give it.
+    pub fn open_target(
+        &self,
+        place: &Place,
+        name: &str,
+        target: &Target,
+        part: Part,
+    ) -> Result<Coming<'h>, String> {
+        let file = file_name(name, target)?;
         match place {
             Place::Web(base) => {
-                let mut body = self.http.open(&target_url(base, file)?, part);
+                let mut body = self.http.open(&target_url(base, &file)?, part);
                 body.begin().map_err(|error| error.to_string())?;
                 Ok(Coming::Web(Box::new(body)))
             }
             Place::Archive(archive) => match archive.open_part(&format!("targets/{file}"), part) {
                 Some(stretch) => Ok(Coming::Archive(stretch?)),
-                None => Err(format!("{place} does not have {file}")),
+                None => Err(format!("it does not have {file}")),
             },
         }
     }

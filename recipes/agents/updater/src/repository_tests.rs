@@ -70,6 +70,11 @@ impl Drop for Node {
 
 /// A mirror that has what is in a sample.
 fn mirror(name: &'static str) -> Url {
+    mirror_with(name, |_, _| {})
+}
+
+/// One that does something to what it serves.
+fn mirror_with(name: &'static str, spoil: fn(&str, &mut Vec<u8>)) -> Url {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     std::thread::spawn(move || {
@@ -88,6 +93,7 @@ fn mirror(name: &'static str) -> Url {
                 Some(stretch) => {
                     let mut bytes = Vec::new();
                     stretch.unwrap().read_to_end(&mut bytes).unwrap();
+                    spoil(&path, &mut bytes);
                     ("200 OK", bytes)
                 }
                 None => ("404 Not Found", Vec::new()),
@@ -114,10 +120,9 @@ fn root_of(repository: &mut Repository<'_>, line: &Line, index: u64) -> Result<V
     let middle = target.length / 2;
     for part in [Part::Exactly { start: 0, end: middle }, Part::Exactly { start: middle, end: target.length }]
     {
-        repository
-            .open_target(&name, &target, part)?
-            .read_to_end(&mut bytes)
-            .map_err(|error| error.to_string())?;
+        let mut coming =
+            repository.try_places(|place| repository.open_target(place, &name, &target, part))?;
+        coming.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     }
     let mut judge = target.hashes.judge(&name).unwrap();
     judge.update(&bytes);
@@ -138,7 +143,7 @@ fn a_node_without_a_network_follows_what_is_handed_in() {
     assert_eq!(new.manifest(&node.line, &release).unwrap().version, "1.1.0");
     assert_eq!(root_of(&mut new, &node.line, 2).unwrap().len(), 40 * 4096);
     // The catalogue names the first one as well; its bytes are not in there.
-    assert!(root_of(&mut new, &node.line, 1).unwrap_err().contains("the imported archive does not have"));
+    assert!(root_of(&mut new, &node.line, 1).unwrap_err().contains("the imported archive: it does not have"));
     assert!(new.archive_is_of_use(&node.line, 1).unwrap());
     assert!(!new.archive_is_of_use(&node.line, 2).unwrap());
 
@@ -173,4 +178,32 @@ fn a_node_that_reaches_a_repository_is_not_held_back_by_an_archive() {
     assert_eq!((newest(&repository), repository.places.len()), (2, 1));
     let error = node.open(None, vec![mirror("old.tar")]).err().unwrap();
     assert!(error.contains("which was trusted before") && !error.contains("export it again"), "{error}");
+}
+
+#[test]
+fn bytes_come_from_another_place_where_the_first_has_wrong_ones() {
+    let node = Node::new("spoiled");
+    let spoiled = mirror_with("old.tar", |path, bytes| {
+        if path.ends_with("root.squashfs") {
+            bytes[5000] ^= 1;
+        }
+    });
+    let short = mirror_with("old.tar", |path, bytes| {
+        if path.ends_with("root.squashfs") {
+            bytes.truncate(5000);
+        }
+    });
+    let root = |places: Vec<Url>| {
+        let mut repository = node.open(None, places)?;
+        let release = repository.catalogue.releases[0].clone();
+        let name = repository.name(&node.line, &release, "root.squashfs");
+        let target = repository.target(&name)?.unwrap();
+        repository.whole(&name, &target)
+    };
+    let whole = root(vec![mirror("old.tar")]).unwrap();
+    assert_eq!(root(vec![spoiled.clone(), short.clone(), mirror("old.tar")]).unwrap(), whole);
+    let error = root(vec![spoiled.clone(), short.clone()]).unwrap_err();
+    for (place, what) in [(spoiled, "root.squashfs"), (short, "5000 bytes, where 163840 are due")] {
+        assert!(error.contains(&format!("{place}: ")) && error.contains(what), "{error}");
+    }
 }

@@ -19,6 +19,7 @@ pub mod repo;
 pub mod report;
 pub mod verify;
 
+mod aging;
 mod exec_signer;
 mod html;
 mod quantities;

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, SystemTime};
 
+use osbuild_core::fetch::tree;
 use osbuild_core::remote::unused_records;
 use osbuild_store::local::{GcRequest, ObjectInfo, Problem};
 use osbuild_store::signature::{Signature, Standing};
@@ -220,9 +221,16 @@ fn gc(store: &LocalStore, request: GcRequest, common: &CommonArguments) -> Resul
             eprintln!("waiting for running builds to end");
         }
     })?;
-    for record in unused_records(store.home(), SystemTime::now())? {
+    let now = SystemTime::now();
+    for record in unused_records(store.home(), now)? {
         if !request.dry_run {
             osbuild_store::local::remove_tree(&record)?;
+        }
+        collected.leftovers += 1;
+    }
+    for unused in tree::unused_trees(&store.home().join("cache"), now)? {
+        if !request.dry_run {
+            tree::remove_tree(&unused)?;
         }
         collected.leftovers += 1;
     }

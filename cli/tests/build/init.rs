@@ -191,6 +191,30 @@ fn a_toolkit_comes_as_an_archive_too() {
         in_order(&listed(Some(1), &["list"]).1, &[expected]);
         assert!(!place.join("home/cache/trees").join(hash).exists());
     }
+    // What nobody has used for a month is collected, and fetched again when it is wanted.
+    let hash = packed("t.tar", "--numeric-owner", "osbuild-1");
+    let tree = place.join("home/cache/trees").join(&hash);
+    lock(&fixture, &format!("[toolkit]\narchive = \"../t.tar\"\nhash = \"{hash}\"\n"));
+    assert_eq!(listed(Some(0), &["list", "variants"]).0, "my-os\nours\n");
+    let collected = |dry_run: &[&str], expected: &str| {
+        let words = [&["store", "gc"], dry_run].concat();
+        assert!(listed(Some(0), &words).0.ends_with(&format!(" {expected} leftovers\n")));
+    };
+    let gets_old = || {
+        let then = std::time::SystemTime::now() - std::time::Duration::from_secs(31 * 24 * 3600);
+        std::fs::File::open(&tree).unwrap().set_modified(then).unwrap();
+    };
+    gets_old();
+    assert_eq!(listed(Some(0), &["list", "variants"]).0, "my-os\nours\n");
+    collected(&[], "0");
+    gets_old();
+    collected(&["--dry-run"], "1");
+    assert!(tree.exists());
+    collected(&[], "1");
+    assert!(!tree.exists());
+    assert_eq!(listed(Some(0), &["list", "variants"]).0, "my-os\nours\n");
+    assert!(tree.exists());
+
     let trees = std::fs::read_dir(place.join("home/cache/trees")).unwrap();
     assert_eq!(
         trees.filter(|entry| entry.as_ref().unwrap().file_name().as_encoded_bytes()[0] == b'.').count(),

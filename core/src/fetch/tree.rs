@@ -3,8 +3,11 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use osbuild_store::NixHash;
+
+use crate::aging;
 
 use super::{FetchError, Fetcher, Progress};
 
@@ -30,9 +33,10 @@ impl Fetcher {
         archive: &Archive,
         progress: &dyn Progress,
     ) -> Result<PathBuf, FetchError> {
-        let trees = self.config().cache.join("trees");
+        let trees = trees_in(&self.config().cache);
         let tree = trees.join(archive.hash.to_hex());
         if tree.is_dir() {
+            aging::note_use(&tree);
             return Ok(tree);
         }
         let in_trees = |source| FetchError::io("write in", &trees)(source);
@@ -54,6 +58,33 @@ impl Fetcher {
             renamed => renamed.map(|()| tree).map_err(in_trees),
         }
     }
+}
+
+fn trees_in(cache: &Path) -> PathBuf {
+    cache.join("trees")
+}
+
+/// Trees below a cache, or what a run that was killed left of one, that were of no
+/// use for a month. Whoever needs one again fetches it again.
+///
+/// # Errors
+/// The cache cannot be read.
+pub fn unused_trees(cache: &Path, now: SystemTime) -> Result<Vec<PathBuf>, FetchError> {
+    let trees = trees_in(cache);
+    aging::unused(&trees, now).map_err(FetchError::io("list", &trees))
+}
+
+/// Removes one of those, which has another name before anything of it is gone:
+/// what a killed run leaves of it is not believed.
+///
+/// # Errors
+/// It cannot be renamed, or something in it cannot be removed.
+pub fn remove_tree(tree: &Path) -> Result<(), FetchError> {
+    let trees = tree.parent().unwrap_or(tree);
+    let scratch = tempfile::Builder::new().prefix(".old-").tempdir_in(trees);
+    let scratch = scratch.map_err(FetchError::io("write in", trees))?;
+    fs::rename(tree, scratch.path().join("tree")).map_err(FetchError::io("rename", tree))?;
+    scratch.close().map_err(FetchError::io("remove", tree))
 }
 
 fn unpack(file: &Path, into: &Path) -> io::Result<()> {

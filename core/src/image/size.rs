@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::quantities::size;
+
 /// `size.json`, as `builtin:sbom` writes it.
 #[derive(Debug, Deserialize)]
 pub struct SizeReport {
@@ -70,33 +72,26 @@ impl fmt::Display for SizeReport {
             ("kernel image", self.uki_bytes),
             ("loader", self.loader_bytes),
         ] {
-            writeln!(f, "  {what:<18} {:>9}", human(bytes))?;
+            writeln!(f, "  {what:<18} {:>9}", size(bytes))?;
         }
         if self.duplicate_bytes > 0 {
             writeln!(
                 f,
                 "  {:<18} {:>9}  in more than one package",
                 "equal files",
-                human(self.duplicate_bytes)
+                size(self.duplicate_bytes)
             )?;
         }
         writeln!(f, "\n{:<28} {:>10} {:>10} {:>7}  share", "package", "compressed", "as files", "files")?;
         for row in &self.packages {
             let share = row.compressed_bytes as f64 * 100.0 / self.root_bytes.max(1) as f64;
-            let (compressed, bytes) = (human(row.compressed_bytes), human(row.bytes));
+            let (compressed, bytes) = (size(row.compressed_bytes), size(row.bytes));
             writeln!(f, "{:<28} {compressed:>10} {bytes:>10} {:>7} {share:>5.1}%", row.package, row.files)?;
         }
         writeln!(f, "\nlargest files")?;
         for row in self.largest_files.iter().take(FILES_SHOWN) {
-            writeln!(f, "{:>10}  {}", human(row.bytes), row.path)?;
+            writeln!(f, "{:>10}  {}", size(row.bytes), row.path)?;
         }
         Ok(())
     }
-}
-
-fn human(bytes: u64) -> String {
-    if bytes < 100 << 10 {
-        return format!("{:.1} KiB", bytes as f64 / 1024.0);
-    }
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }

@@ -1,10 +1,9 @@
 //! What a cluster has that was made there for this store: one `.narinfo` an
 //! object, whose address is the archive's digest.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use osbuild_store::narinfo::NarInfo;
 use osbuild_store::{StoreDir, StorePath};
@@ -12,14 +11,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::RemoteError;
 use super::digest::Digest;
+use crate::aging;
 
 pub(super) struct Records {
     directory: PathBuf,
 }
-
-/// How long a record is kept that nobody asks for. Clusters drop what is
-/// unused sooner; what it was about is found among their results, or made again.
-const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl Records {
     /// Below a store's home; another cluster's are elsewhere.
@@ -57,9 +53,7 @@ impl Records {
 
     /// Keeps a record from getting old.
     pub(super) fn note_use(&self, path: &StorePath) {
-        // At worst it gets old, and what it was about is asked for again.
-        let _ =
-            File::open(self.file(path.hash_part())).and_then(|record| record.set_modified(SystemTime::now()));
+        aging::note_use(&self.file(path.hash_part()));
     }
 
     pub(super) fn forget(&self, path: &StorePath) {
@@ -73,37 +67,31 @@ fn of_all(home: &Path) -> PathBuf {
 }
 
 /// Files below a store's home that tell of objects on clusters and were of no
-/// use for a month; whoever removes them loses nothing but time.
+/// use for a month. Clusters drop what is unused sooner; whoever removes them
+/// loses nothing but time.
 ///
 /// # Errors
 /// A directory cannot be read.
 pub fn unused_records(home: &Path, now: SystemTime) -> Result<Vec<PathBuf>, RemoteError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        |source| RemoteError::Io { action: "list", path, source }
+    };
+    let all = of_all(home);
     let mut unused = Vec::new();
-    for directory in entries(&of_all(home))? {
-        for record in entries(&directory)? {
-            // A time to come is of a clock that was wrong: as good as now.
-            let age = record.metadata().and_then(|metadata| metadata.modified()).ok();
-            let age = age.and_then(|modified| now.duration_since(modified).ok());
-            if age.is_some_and(|age| age > KEPT) {
-                unused.push(record);
-            }
-        }
+    for directory in aging::entries(&all).map_err(failed(&all))? {
+        unused.extend(aging::unused(&directory, now).map_err(failed(&directory))?);
     }
     Ok(unused)
 }
 
-/// What is in a directory; nothing if there is none.
-fn entries(directory: &Path) -> Result<Vec<PathBuf>, RemoteError> {
-    let listed = || match directory.read_dir() {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        listed => listed?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>(),
-    };
-    listed().map_err(|source| RemoteError::Io { action: "list", path: directory.to_owned(), source })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::time::Duration;
+
     use super::*;
+    use crate::aging::KEPT;
 
     #[test]
     fn a_record_gets_old_only_while_nobody_asks_for_it() {

@@ -109,21 +109,33 @@ impl<T: Transport, S: Store> Client<T, S> {
     /// Of the step that failed; what was verified before it is kept.
     pub fn refresh(&mut self) -> Result<()> {
         self.refresh_root()?;
-        self.refresh_timestamp()?;
-        self.refresh_snapshot()?;
-        self.load(TARGETS, None)
+        let offered = self.offered_timestamp()?;
+        self.refresh_below_root(offered)
     }
 
     /// As [`Client::refresh`], by a clock that may be behind: it is not before the
-    /// newest timestamp was signed, that was kept or comes now.
+    /// timestamp that comes was signed.
+    ///
+    /// Of earlier ones nothing is remembered: a version that was verified is newer than
+    /// all before it, so that one which was signed with a time to come, by mistake
+    /// or by whoever stole the key, counts until the next and no longer.
     ///
     /// # Errors
     /// As of [`Client::refresh`].
     pub fn refresh_by_slow_clock(&mut self) -> Result<()> {
         self.refresh_root()?;
-        self.set_clock();
-        self.refresh_timestamp()?;
-        self.set_clock();
+        let offered = self.offered_timestamp()?;
+        let signed = self.trusted.vouched_timestamp(&offered).ok().and_then(|timestamp| {
+            // At which nothing could have been believed says nothing.
+            let end = timestamp.common.expires.min(self.trusted.root().common.expires);
+            timestamp.signed_at.filter(|signed| *signed < end)
+        });
+        self.now = signed.map_or(self.now, |signed| signed.max(self.now));
+        self.refresh_below_root(offered)
+    }
+
+    fn refresh_below_root(&mut self, offered: Vec<u8>) -> Result<()> {
+        self.take_timestamp(offered)?;
         self.refresh_snapshot()?;
         self.load(TARGETS, None)
     }
@@ -131,20 +143,6 @@ impl<T: Transport, S: Store> Client<T, S> {
     /// What time it is, as far as is known here.
     pub fn now(&self) -> Time {
         self.now
-    }
-
-    /// By the kept timestamp's own word, as long as the root vouches for it: whoever
-    /// stole its key may drive the clock ahead until the key is another, and no
-    /// longer. What says that it was signed when it or its root had ended says
-    /// nothing.
-    fn set_clock(&mut self) {
-        let root = self.trusted.root();
-        let kept = self.kept.timestamp.as_ref().and_then(|bytes| self.trusted.vouched_timestamp(bytes).ok());
-        let signed = kept.and_then(|kept| {
-            let end = kept.common.expires.min(root.common.expires);
-            kept.signed_at.filter(|signed| *signed < end)
-        });
-        self.now = signed.map_or(self.now, |signed| signed.max(self.now));
     }
 
     /// All that was verified, byte for byte as it came.
@@ -165,19 +163,23 @@ impl<T: Transport, S: Store> Client<T, S> {
         Ok(())
     }
 
-    /// 5.4. What was kept is believed first if it still can be: it is what an
-    /// older one is recognised by. After keys were changed it cannot, which is
-    /// how a client recovers from versions that were forged too high.
-    fn refresh_timestamp(&mut self) -> Result<()> {
+    /// 5.4.1
+    fn offered_timestamp(&mut self) -> Result<Vec<u8>> {
+        self.fetch_all(&metadata_name(TIMESTAMP, None), self.limits.timestamp_bytes)
+    }
+
+    /// 5.4.2 to 5.4.5. What was kept is believed first if it still can be: it is
+    /// what an older one is recognised by. After keys were changed it cannot, which
+    /// is how a client recovers from versions that were forged too high.
+    fn take_timestamp(&mut self, offered: Vec<u8>) -> Result<()> {
         if let Some(bytes) = &self.kept.timestamp {
             match self.trusted.update_timestamp(bytes, self.now) {
                 Ok(_) | Err(Error::Expired { .. }) => {}
                 Err(_) => self.kept.timestamp = None,
             }
         }
-        let bytes = self.fetch_all(&metadata_name(TIMESTAMP, None), self.limits.timestamp_bytes)?;
-        if self.trusted.update_timestamp(&bytes, self.now)? == Offer::New {
-            self.kept.timestamp = Some(bytes);
+        if self.trusted.update_timestamp(&offered, self.now)? == Offer::New {
+            self.kept.timestamp = Some(offered);
             self.save()?;
         }
         Ok(())

@@ -529,8 +529,8 @@ fn recovers_from_versions_driven_too_high() {
     node.update(&repository, &first, NOW).unwrap();
 }
 
-/// A clock is not before the newest timestamp was signed, whether that was kept or
-/// comes now; so what has expired is not believed by a clock that is behind.
+/// A clock is not before the newest timestamp was signed; so what had expired by
+/// then is not believed by a clock that is behind.
 #[test]
 fn a_clock_that_is_behind_is_set_forward() {
     const BEHIND: Time = Time(NOW.0 - 5_000_000);
@@ -540,45 +540,67 @@ fn a_clock_that_is_behind_is_set_forward() {
     assert_eq!(node.update_by_slow_clock(&repository, &first, BEHIND).0, BEHIND);
     repository.timestamp.signed_at = Some(NOW);
     repository.release();
-    let (now, outcome) = node.update_by_slow_clock(&repository, &first, BEHIND);
-    assert!(now == NOW && outcome.is_ok());
+    for _ in 0..2 {
+        let (now, outcome) = node.update_by_slow_clock(&repository, &first, BEHIND);
+        assert!(now == NOW && outcome.is_ok(), "{outcome:?}");
+    }
     assert_eq!(node.update_by_slow_clock(&repository, &first, LATER).0, LATER, "one that is ahead stays");
 
-    // Expired, if it is as late as was known.
-    repository.timestamp.common.expires = NOW;
-    repository.timestamp.signed_at = None;
+    repository.targets.common.expires = NOW;
     repository.release();
     node.twin().update(&repository, &first, BEHIND).unwrap();
     let (_, outcome) = node.update_by_slow_clock(&repository, &first, BEHIND);
-    assert!(matches!(outcome, Err(Error::Expired { .. })), "{outcome:?}");
+    assert!(matches!(&outcome, Err(Error::Expired { role, .. }) if role == TARGETS), "{outcome:?}");
 }
 
-/// Whoever has stolen the timestamp's key cannot hold nodes with a time to come:
-/// not for longer than until it is changed, and not at all with one at which
-/// nothing could be believed any more.
+/// A timestamp that was signed with a time to come, by mistake or by whoever has
+/// stolen the key, holds nodes until the next one, and not at all if nothing could
+/// be believed at that time.
 #[test]
 fn recovers_from_a_clock_driven_ahead() {
     let mut repository = Repository::new();
     let first = repository.files["1.root.json"].clone();
     let node = Node::default();
+    let update = |repository: &Repository| node.update_by_slow_clock(repository, &first, NOW);
     repository.timestamp.common.expires = Time(LATER.0 + 9);
     for signed_at in [LATER, Time(LATER.0 + 9), Time(LATER.0 + 10)] {
         repository.timestamp.signed_at = Some(signed_at);
         repository.release();
-        let (now, outcome) = node.update_by_slow_clock(&repository, &first, NOW);
+        let (now, outcome) = update(&repository);
         assert!(now == NOW && outcome.is_ok(), "{outcome:?}");
     }
 
     // Nothing but the root and the timestamp lasts for so long.
     repository.targets.common.expires = Time(LATER.0 - 50);
-    repository.timestamp.signed_at = Some(Time(LATER.0 - 1));
+    let driven_ahead = Some(Time(LATER.0 - 1));
+    repository.timestamp.signed_at = driven_ahead;
     repository.release();
     for _ in 0..2 {
-        let (now, outcome) = node.update_by_slow_clock(&repository, &first, NOW);
-        assert!(now.0 == LATER.0 - 1 && matches!(outcome, Err(Error::Expired { .. })), "{outcome:?}");
+        let (now, outcome) = update(&repository);
+        assert!(Some(now) == driven_ahead && matches!(outcome, Err(Error::Expired { .. })), "{outcome:?}");
     }
     repository.timestamp.signed_at = Some(NOW);
+    repository.release();
+    let (now, outcome) = update(&repository);
+    assert!(now == NOW && outcome.is_ok(), "{outcome:?}");
+
+    // Whoever has no key moves no clock.
+    let key = repository.signers.insert(TIMESTAMP.to_owned(), vec![key(99)]).unwrap();
+    repository.timestamp.signed_at = driven_ahead;
+    repository.release();
+    let (now, outcome) = update(&repository);
+    assert!(now == NOW && matches!(outcome, Err(Error::Threshold { .. })), "{outcome:?}");
+
+    // With a version so high that no honest one comes after it, once its key is another.
+    repository.signers.insert(TIMESTAMP.to_owned(), key);
+    repository.timestamp.common.version = 1 << 40;
+    repository.publish();
+    assert_eq!(Some(update(&repository).0), driven_ahead);
+    repository.timestamp.signed_at = Some(NOW);
+    repository.timestamp.common.version = 10;
+    repository.publish();
+    assert!(matches!(update(&repository), (NOW, Err(Error::Rollback { .. }))));
     change_online_keys(&mut repository);
-    let (now, outcome) = node.update_by_slow_clock(&repository, &first, NOW);
+    let (now, outcome) = update(&repository);
     assert!(now == NOW && outcome.is_ok(), "{outcome:?}");
 }

@@ -2,9 +2,9 @@
 //!
 //! A clock that is behind would believe what has expired; so it is never before
 //! the image was made, nor (`osbuild_tuf::client::Client::refresh_by_slow_clock`)
-//! before the newest timestamp that was verified was signed. A clock that is ahead
-//! believes nothing until it is right again: it is never written down, so that it
-//! cannot keep a node from updates for longer.
+//! before the newest timestamp was signed. A clock that is ahead believes nothing
+//! until it is right again: it is never written down, so that it cannot keep a
+//! node from updates for longer.
 
 use std::time::SystemTime;
 

@@ -46,6 +46,8 @@ const REDIRECTS: usize = 3;
 pub enum NoBytes {
     /// The server does not have it.
     Missing,
+    /// It has it, and gives no part of it but all.
+    NoParts(String),
     /// Another try, or another mirror, may help.
     Passing(String),
     /// It will not.
@@ -56,7 +58,7 @@ impl std::fmt::Display for NoBytes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Missing => f.write_str("the server does not have it"),
-            Self::Passing(reason) | Self::Final(reason) => f.write_str(reason),
+            Self::NoParts(reason) | Self::Passing(reason) | Self::Final(reason) => f.write_str(reason),
         }
     }
 }
@@ -290,7 +292,7 @@ impl Body<'_> {
             // Part after part from a server that begins at the beginning each time
             // would be far more than the whole.
             StatusCode::OK if at > 0 && matches!(self.part, Part::Exactly { .. }) => {
-                return Err(NoBytes::Final(format!("{url}: the server gives no parts of files")));
+                return Err(NoBytes::NoParts(format!("{url}: the server gives no parts of files")));
             }
             StatusCode::OK => at,
             StatusCode::PARTIAL_CONTENT if begins_at(&answer) == Some(at) => 0,

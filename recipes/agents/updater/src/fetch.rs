@@ -12,10 +12,10 @@ use osbuild_delta::chunks::{self, Cutter, Index, Part as Piece};
 use osbuild_delta::plan::{Limits, Plan};
 use osbuild_format::verity::BLOCK_BYTES;
 use osbuild_install::{Medium, Writing};
-use osbuild_transfer::http::Part;
+use osbuild_transfer::http::{NoBytes, Part};
 use osbuild_tuf::metadata::Target;
 
-use crate::repository::{Coming, Place, Repository, all_of};
+use crate::repository::{Coming, Place, Repository, all_of, no_bytes};
 
 const BLOCK: u64 = BLOCK_BYTES as u64;
 /// A copy of so many bytes between two downloads is downloaded with them.
@@ -104,24 +104,48 @@ impl Ways {
     }
 }
 
+/// A root that is being filled, by whole blocks of 4 KiB.
+pub trait Filling {
+    /// What is not there, in bytes, sorted.
+    ///
+    /// # Errors
+    /// The disk failed.
+    fn missing(&mut self) -> Result<Vec<Range<u64>>, String>;
+
+    /// # Errors
+    /// The blocks are not those of the release, or the disk failed.
+    fn put(&mut self, first_block: u64, bytes: &[u8]) -> io::Result<()>;
+}
+
+impl<D: Medium> Filling for Writing<'_, D> {
+    fn missing(&mut self) -> Result<Vec<Range<u64>>, String> {
+        let blocks = self.missing_root().map_err(|error| all_of(&error))?;
+        Ok(blocks.into_iter().map(|range| range.start * BLOCK..range.end * BLOCK).collect())
+    }
+
+    fn put(&mut self, first_block: u64, bytes: &[u8]) -> io::Result<()> {
+        self.put_root(first_block, bytes).map_err(io::Error::other)
+    }
+}
+
 /// Brings the blocks of the root that the slot does not have: each way by one
 /// place after the other, since what one gives may be wrong.
 ///
 /// # Errors
 /// Of all ways; what came is in the slot and stays there.
-pub fn root<D: Medium>(
+pub fn root(
     repository: &Repository<'_>,
     ways: &Ways,
-    old: &impl ReadAt,
+    old: &(impl ReadAt + ?Sized),
     old_bytes: u64,
-    writing: &mut Writing<'_, D>,
+    slot: &mut impl Filling,
     observer: &dyn Observer,
 ) -> Result<(), String> {
     let whole = &ways.whole;
     let mut reasons = Vec::new();
     let mut tried: Vec<Way> = Vec::new();
     loop {
-        let missing = missing_bytes(writing)?;
+        let missing = slot.missing()?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -159,17 +183,17 @@ pub fn root<D: Medium>(
         let mut known = Some(missing);
         let done = repository.try_places(|place| {
             let from = Source { repository, place };
-            let missing = known.take().map_or_else(|| missing_bytes(writing), Ok)?;
+            let missing = known.take().map_or_else(|| slot.missing(), Ok)?;
             match (choice.way, delta) {
                 // The last of it came from the place before.
                 _ if missing.is_empty() => Ok(()),
                 (Way::Delta, Some(delta)) => {
                     observer.chosen(ROOT, choice.way, delta.target.length);
-                    by_delta(from, delta, old, whole.target.length, &missing, writing, observer)
+                    by_delta(from, delta, old, whole.target.length, &missing, slot, observer)
                 }
                 _ => {
                     observer.chosen(ROOT, choice.way, download_bytes(&pieces, &missing));
-                    by_pieces(from, whole, &pieces, old, &missing, writing, observer)
+                    by_pieces(from, whole, &pieces, old, &missing, slot, observer)
                 }
             }
         });
@@ -188,13 +212,12 @@ struct Source<'r, 'h> {
 
 impl<'h> Source<'_, 'h> {
     fn open(self, named: &Named, part: Part) -> Result<Coming<'h>, String> {
+        self.open_part(named, part).map_err(|error| no_bytes(&named.name, &error))
+    }
+
+    fn open_part(self, named: &Named, part: Part) -> Result<Coming<'h>, NoBytes> {
         self.repository.open_target(self.place, &named.name, &named.target, part)
     }
-}
-
-fn missing_bytes<D: Medium>(writing: &mut Writing<'_, D>) -> Result<Vec<Range<u64>>, String> {
-    let blocks = writing.missing_root().map_err(|error| all_of(&error))?;
-    Ok(blocks.into_iter().map(|range| range.start * BLOCK..range.end * BLOCK).collect())
 }
 
 /// Of what is missing.
@@ -207,7 +230,7 @@ fn download_bytes(pieces: &[Piece], missing: &[Range<u64>]) -> u64 {
 fn look_for_chunks(
     repository: &Repository<'_>,
     named: &Named,
-    old: &impl ReadAt,
+    old: &(impl ReadAt + ?Sized),
     old_bytes: u64,
     observer: &dyn Observer,
 ) -> Result<Vec<Piece>, String> {
@@ -230,13 +253,13 @@ fn look_for_chunks(
 }
 
 /// The delta from where the first missing block comes of it.
-fn by_delta<D: Medium>(
+fn by_delta(
     from: Source<'_, '_>,
     delta: &Named,
-    old: &impl ReadAt,
+    old: &(impl ReadAt + ?Sized),
     new_bytes: u64,
     missing: &[Range<u64>],
-    writing: &mut Writing<'_, D>,
+    slot: &mut impl Filling,
     observer: &dyn Observer,
 ) -> Result<(), String> {
     let mut body = Counted { inner: from.open(delta, all(delta))?, observer };
@@ -250,25 +273,25 @@ fn by_delta<D: Medium>(
         let limit = delta.target.length.checked_sub(start).ok_or("the delta is shorter than it says")?;
         body = Counted { inner: from.open(delta, Part::From { start, limit })?, observer };
     }
-    let mut blocks = Blocks::new(writing, step.output_offset);
+    let mut blocks = Blocks::new(slot, step.output_offset);
     plan.run(first, old, &mut body, &mut |place, bytes| blocks.put(place, bytes))
         .map_err(|error| all_of(&error))?;
     blocks.finish()
 }
 
 /// Piece by piece of what is missing, copied from what runs or downloaded.
-fn by_pieces<D: Medium>(
+fn by_pieces(
     from: Source<'_, '_>,
     whole: &Named,
     pieces: &[Piece],
-    old: &impl ReadAt,
+    old: &(impl ReadAt + ?Sized),
     missing: &[Range<u64>],
-    writing: &mut Writing<'_, D>,
+    slot: &mut impl Filling,
     observer: &dyn Observer,
 ) -> Result<(), String> {
     let mut buffer = vec![0; PIECE_BYTES];
     for range in missing {
-        let mut blocks = Blocks::new(writing, range.start);
+        let mut blocks = Blocks::new(slot, range.start);
         for piece in pieces {
             let part = overlap(piece.range(), range);
             if part.is_empty() {
@@ -288,23 +311,34 @@ fn by_pieces<D: Medium>(
                 }
                 Piece::Download(_) => {
                     let wanted = Part::Exactly { start: part.start, end: part.end };
-                    let mut body = from.open(whole, wanted)?;
-                    let mut at = part.start;
-                    loop {
-                        let count = body.read(&mut buffer).map_err(|error| error.to_string())?;
-                        if count == 0 {
-                            break;
+                    let body = match from.open_part(whole, wanted) {
+                        // What is there already comes again then, once.
+                        Err(NoBytes::NoParts(_)) if pieces.len() == 1 => {
+                            return from_the_beginning(from, whole, slot, observer);
                         }
-                        observer.came(count as u64);
-                        blocks.put(at, &buffer[..count]).map_err(|error| error.to_string())?;
-                        at += count as u64;
-                    }
+                        opened => opened.map_err(|error| no_bytes(&whole.name, &error))?,
+                    };
+                    blocks.take(part.start, Counted { inner: body, observer })?;
                 }
             }
         }
         blocks.finish()?;
     }
     Ok(())
+}
+
+/// All of the image, from a server that gives no parts of it.
+fn from_the_beginning(
+    from: Source<'_, '_>,
+    whole: &Named,
+    slot: &mut impl Filling,
+    observer: &dyn Observer,
+) -> Result<(), String> {
+    observer.chosen(ROOT, Way::Whole, whole.target.length);
+    let body = Counted { inner: from.open(whole, all(whole))?, observer };
+    let mut blocks = Blocks::new(slot, 0);
+    blocks.take(0, body)?;
+    blocks.finish()
 }
 
 fn all(named: &Named) -> Part {
@@ -321,17 +355,17 @@ fn length(range: &Range<u64>) -> u64 {
 }
 
 /// Bytes in order, given on as whole blocks.
-struct Blocks<'w, 'd, D> {
-    writing: &'w mut Writing<'d, D>,
+struct Blocks<'s, S> {
+    slot: &'s mut S,
     /// Of the first byte that is held, after those before the first whole block
     /// were passed over: they are there already.
     start: u64,
     held: Vec<u8>,
 }
 
-impl<'w, 'd, D: Medium> Blocks<'w, 'd, D> {
-    fn new(writing: &'w mut Writing<'d, D>, from: u64) -> Self {
-        Self { writing, start: from.next_multiple_of(BLOCK), held: Vec::with_capacity(2 * PIECE_BYTES) }
+impl<'s, S: Filling> Blocks<'s, S> {
+    fn new(slot: &'s mut S, from: u64) -> Self {
+        Self { slot, start: from.next_multiple_of(BLOCK), held: Vec::with_capacity(2 * PIECE_BYTES) }
     }
 
     fn put(&mut self, place: u64, bytes: &[u8]) -> io::Result<()> {
@@ -344,10 +378,22 @@ impl<'w, 'd, D: Medium> Blocks<'w, 'd, D> {
         if self.held.len() >= PIECE_BYTES { self.write() } else { Ok(()) }
     }
 
+    fn take(&mut self, mut place: u64, mut bytes: impl Read) -> Result<(), String> {
+        let mut buffer = vec![0; PIECE_BYTES];
+        loop {
+            let count = bytes.read(&mut buffer).map_err(|error| error.to_string())?;
+            if count == 0 {
+                return Ok(());
+            }
+            self.put(place, &buffer[..count]).map_err(|error| error.to_string())?;
+            place += count as u64;
+        }
+    }
+
     fn write(&mut self) -> io::Result<()> {
         let whole = self.held.len() / BLOCK_BYTES * BLOCK_BYTES;
         if whole > 0 {
-            self.writing.put_root(self.start / BLOCK, &self.held[..whole]).map_err(io::Error::other)?;
+            self.slot.put(self.start / BLOCK, &self.held[..whole])?;
             self.held.drain(..whole);
             self.start += whole as u64;
         }
@@ -466,3 +512,7 @@ impl<R: Read> Read for Counted<'_, R> {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+#[path = "fetch_tests.rs"]
+mod tests;

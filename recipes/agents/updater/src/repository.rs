@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use osbuild_format::release::Release as Manifest;
 use osbuild_transfer::archive::{Archive, Stretch};
-use osbuild_transfer::http::{Body, Http, Metadata, Part, Patience};
+use osbuild_transfer::http::{Body, Http, Metadata, NoBytes, Part, Patience};
 use osbuild_transfer::metadata::FileStore;
 use osbuild_tuf::client::{Client, Failure, Limits, Transport};
 use osbuild_tuf::metadata::{Envelope, TARGETS, Target, Targets};
@@ -256,7 +256,8 @@ impl<'h> Repository<'h> {
         self.try_places(|place| {
             let whole = Part::From { start: 0, limit: target.length };
             let mut bytes = Vec::new();
-            let mut coming = self.open_target(place, name, target, whole)?;
+            let coming = self.open_target(place, name, target, whole);
+            let mut coming = coming.map_err(|error| no_bytes(name, &error))?;
             coming.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
             if bytes.len() as u64 != target.length {
                 return Err(format!("{name}: {} bytes, where {} are due", bytes.len(), target.length));
@@ -294,18 +295,18 @@ impl<'h> Repository<'h> {
         name: &str,
         target: &Target,
         part: Part,
-    ) -> Result<Coming<'h>, String> {
-        let file = file_name(name, target)?;
+    ) -> Result<Coming<'h>, NoBytes> {
+        let file = file_name(name, target).map_err(NoBytes::Final)?;
         match place {
             Place::Web(base) => {
-                let mut body = self.http.open(&target_url(base, &file)?, part);
-                body.begin().map_err(|error| error.to_string())?;
+                let mut body = self.http.open(&target_url(base, &file).map_err(NoBytes::Final)?, part);
+                body.begin()?;
                 Ok(Coming::Web(Box::new(body)))
             }
-            Place::Archive(archive) => match archive.open_part(&format!("targets/{file}"), part) {
-                Some(stretch) => Ok(Coming::Archive(stretch?)),
-                None => Err(format!("it does not have {file}")),
-            },
+            Place::Archive(archive) => {
+                let stretch = archive.open_part(&format!("targets/{file}"), part).ok_or(NoBytes::Missing)?;
+                stretch.map(Coming::Archive).map_err(NoBytes::Final)
+            }
         }
     }
 
@@ -330,6 +331,14 @@ impl<'h> Repository<'h> {
     /// A target of a release.
     pub fn name(&self, line: &Line, release: &Release, file: &str) -> String {
         format!("{}.{file}", names::release(&line.variant, &line.arch, &release.version))
+    }
+}
+
+/// Why a target's bytes do not come; most reasons have its address.
+pub fn no_bytes(name: &str, error: &NoBytes) -> String {
+    match error {
+        NoBytes::Missing => format!("it does not have {name}"),
+        other => other.to_string(),
     }
 }
 
@@ -400,4 +409,4 @@ pub fn all_of(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 #[path = "repository_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -23,14 +23,14 @@ fn archive(name: &str) -> Arc<Archive> {
 }
 
 /// A node of its own, which remembers what it has seen.
-struct Node {
+pub(crate) struct Node {
     private: PathBuf,
     http: Http,
-    line: Line,
+    pub(crate) line: Line,
 }
 
 impl Node {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let private = std::env::temp_dir().join(format!("repository-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&private).unwrap();
         let patience = Patience { tries: 1, ..Patience::default() };
@@ -55,7 +55,7 @@ impl Node {
         Repository::of_archive(&self.http, &config, &archive(name), &self.line, &self.private)
     }
 
-    fn open(&self, name: Option<&str>, places: Vec<Url>) -> Result<Repository<'_>, String> {
+    pub(crate) fn open(&self, name: Option<&str>, places: Vec<Url>) -> Result<Repository<'_>, String> {
         let archive = name.map(archive);
         let config = self.config(VALID, places);
         Repository::open(&self.http, &config, archive.as_ref(), &self.line, &self.private)
@@ -69,12 +69,12 @@ impl Drop for Node {
 }
 
 /// A mirror that has what is in a sample.
-fn mirror(name: &'static str) -> Url {
+pub(crate) fn mirror(name: &'static str) -> Url {
     mirror_with(name, |_, _| {})
 }
 
 /// One that does something to what it serves.
-fn mirror_with(name: &'static str, spoil: fn(&str, &mut Vec<u8>)) -> Url {
+pub(crate) fn mirror_with(name: &'static str, spoil: fn(&str, &mut Vec<u8>)) -> Url {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     std::thread::spawn(move || {
@@ -120,8 +120,9 @@ fn root_of(repository: &mut Repository<'_>, line: &Line, index: u64) -> Result<V
     let middle = target.length / 2;
     for part in [Part::Exactly { start: 0, end: middle }, Part::Exactly { start: middle, end: target.length }]
     {
-        let mut coming =
-            repository.try_places(|place| repository.open_target(place, &name, &target, part))?;
+        let mut coming = repository.try_places(|place| {
+            repository.open_target(place, &name, &target, part).map_err(|error| no_bytes(&name, &error))
+        })?;
         coming.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     }
     let mut judge = target.hashes.judge(&name).unwrap();

@@ -144,6 +144,7 @@ pub fn root(
     let whole = &ways.whole;
     let mut reasons = Vec::new();
     let mut tried: Vec<Way> = Vec::new();
+    let mut chunked: Option<Vec<Piece>> = None;
     loop {
         let missing = slot.missing()?;
         if missing.is_empty() {
@@ -156,8 +157,8 @@ pub fn root(
             chunks: None,
             delta_bytes: delta.map(|delta| delta.target.length),
         };
-        let mut chunked = None;
-        if let Some(index) = ways.chunks.as_ref().filter(|_| !tried.contains(&Way::Chunks)) {
+        let is_new = chunked.is_none() && !tried.contains(&Way::Chunks);
+        if let Some(index) = ways.chunks.as_ref().filter(|_| is_new) {
             // Chunks cost their index at least.
             if index.target.length < choose(&offers).download_bytes {
                 match look_for_chunks(repository, index, old, old_bytes, observer) {
@@ -177,8 +178,8 @@ pub fn root(
             return Err(reasons.join("; "));
         }
         tried.push(choice.way);
-        if let (Way::Chunks, Some(chunked)) = (choice.way, chunked) {
-            pieces = chunked;
+        if choice.way == Way::Chunks {
+            pieces = chunked.take().unwrap_or(pieces);
         }
         let mut known = Some(missing);
         let done = repository.try_places(|place| {

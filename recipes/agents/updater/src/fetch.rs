@@ -319,7 +319,7 @@ fn by_pieces(
                         }
                         opened => opened.map_err(|error| no_bytes(&whole.name, &error))?,
                     };
-                    blocks.take(part.start, Counted { inner: body, observer })?;
+                    blocks.take(part.start, Counted { inner: body, observer }, &mut buffer)?;
                 }
             }
         }
@@ -338,7 +338,7 @@ fn from_the_beginning(
     observer.chosen(ROOT, Way::Whole, whole.target.length);
     let body = Counted { inner: from.open(whole, all(whole))?, observer };
     let mut blocks = Blocks::new(slot, 0);
-    blocks.take(0, body)?;
+    blocks.take(0, body, &mut vec![0; PIECE_BYTES])?;
     blocks.finish()
 }
 
@@ -379,10 +379,9 @@ impl<'s, S: Filling> Blocks<'s, S> {
         if self.held.len() >= PIECE_BYTES { self.write() } else { Ok(()) }
     }
 
-    fn take(&mut self, mut place: u64, mut bytes: impl Read) -> Result<(), String> {
-        let mut buffer = vec![0; PIECE_BYTES];
+    fn take(&mut self, mut place: u64, mut bytes: impl Read, buffer: &mut [u8]) -> Result<(), String> {
         loop {
-            let count = bytes.read(&mut buffer).map_err(|error| error.to_string())?;
+            let count = bytes.read(buffer).map_err(|error| error.to_string())?;
             if count == 0 {
                 return Ok(());
             }

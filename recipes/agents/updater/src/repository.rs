@@ -50,8 +50,8 @@ pub struct Repository<'h> {
     http: &'h Http,
     client: Client<Source<'h>, FileStore>,
     /// In the order in which they are asked for bytes, which are the same
-    /// wherever they come from: an archive that is there costs nothing. Each
-    /// counts only as long as what it gives is right.
+    /// wherever they come from: an archive that is there costs nothing. Where one
+    /// gives other bytes, the next is asked.
     places: Vec<Place>,
     pub now: Time,
     pub catalogue: Catalogue,
